@@ -22,6 +22,8 @@ class ModelSettings:
 
     architecture: str = MISSING
     """`llama` (LlamaForCausalLM) or `qwen2` (Qwen2ForCausalLM)."""
+    name: str = "custom"
+    """What tables call this size. A label: it keys nothing."""
     width: int = MISSING
     """Hidden size; a multiple of `heads`."""
     layers: int = MISSING
@@ -252,7 +254,12 @@ def from_config(config: DictConfig) -> Settings:
     """
     keys = [key for key in config if key != "hydra"]
     content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)
-    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), content))
+    schema = OmegaConf.structured(Settings)
+    # OmegaConf takes a frozen dataclass for a read-only node, at every level.
+    for node in (schema, *(schema._get_node(name) for name in schema)):
+        if isinstance(node, DictConfig):
+            OmegaConf.set_readonly(node, False)
+    settings = OmegaConf.to_object(OmegaConf.merge(schema, content))
     assert isinstance(settings, Settings)
     _check(settings)
     return settings
