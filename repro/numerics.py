@@ -1,0 +1,76 @@
+"""Everything that may change the bits of a computation without changing what is computed.
+
+Bits depend on the library versions, the processor's instruction set, dtype, thread count, compilation and how a
+batch is split. All of it keys the store, and nothing is promised across it.
+"""
+
+import platform
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from repro.errors import UserError
+from repro.settings import Settings
+
+ENGINE = 1
+"""Raised by hand whenever the training loop itself computes other bits."""
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """The run's numerics on this machine: flat, of JSON's own types.
+
+    Raises:
+        UserError: the device does not exist here.
+    """
+    numerics = settings.numerics
+    return {
+        "engine": ENGINE,
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        **_processor(numerics.device),
+        "device": numerics.device,
+        "dtype": numerics.dtype,
+        "threads": numerics.threads,
+        "compile": numerics.compile,
+        "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks,
+        "world_size": 1,
+    }
+
+
+@lru_cache
+def _processor(device: str) -> dict[str, str]:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"numerics.device={device!r} is no device; cpu and cuda work.") from None
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            return {"processor": "none here: planning only"}
+        major, minor = torch.cuda.get_device_capability(device)
+        return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}
+    if kind != "cpu":
+        raise UserError(f"numerics.device={device!r} is not supported; cpu and cuda are.")
+    # MKL chooses its kernels by vendor as well as by instruction set.
+    return {"processor": f"{platform.machine()} {_cpu_vendor()} {torch.backends.cpu.get_cpu_capability()}"}
+
+
+def _cpu_vendor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("vendor_id"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Each setting in which two numerics differ: `threads (theirs 2, ours 1)`."""
+    return ", ".join(
+        f"{name} (theirs {theirs.get(name)}, ours {ours.get(name)})"
+        for name in sorted(ours | theirs)
+        if ours.get(name) != theirs.get(name)
+    )
