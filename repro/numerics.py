@@ -7,6 +7,7 @@ batch is split. All of it keys the store, and nothing is promised across it.
 import platform
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
@@ -58,7 +59,7 @@ def _processor(device: str) -> dict[str, str]:
 
 def _cpu_vendor() -> str:
     try:
-        with open("/proc/cpuinfo") as lines:
+        with Path("/proc/cpuinfo").open() as lines:
             for line in lines:
                 if line.startswith("vendor_id"):
                     return line.split(":", 1)[1].strip()

@@ -1,8 +1,8 @@
 """Learning rate as a pure function of the step within a cycle.
 
-A cycle is `cycle` steps long, its steps are counted from 0, and every schedule hits its bounds exactly:
-warm-up reaches the maximum at its last step, a decay starts at the maximum and ends at the minimum at the cycle's
-last step. A cycle may be cut before its end, which changes none of the steps before the cut.
+A cycle is `cycle` steps long, its steps are counted from 0, and every schedule hits its bounds exactly: warm-up
+reaches the maximum at its last step; a decay leaves the maximum with its first step and reaches the minimum with the
+cycle's last. A cycle may be cut before its end, which changes none of the steps before the cut.
 """
 
 import math
@@ -55,9 +55,8 @@ class Curve:
         return max(MULTI_STEP_LEVEL * self.max_lr, self.min_lr) if step < second else self.min_lr
 
     def _decayed(self, step: int, start: int) -> float:
-        """Share of a decay from `start` to the cycle's last step that is done: 0 at `start`, 1 at the last step."""
-        last = self.cycle - 1
-        return 1.0 if start == last else (step - start) / (last - start)
+        """Share of the decay of steps `start` to `cycle` - 1 that is done: above 0 at the first, 1 at the last."""
+        return (step - start + 1) / (self.cycle - start)
 
     def _between(self, share: float) -> float:
         # Not max + share * (min - max): that misses the minimum by a rounding at share 1.

@@ -5,8 +5,9 @@ identity (what a run computes), numerics (how its bits come out) and placement (
 Identity and numerics key the store; placement never does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
+from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -210,6 +211,14 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EstimateSettings:
+    """What a plan assumes in order to estimate time. Placement."""
+
+    flops_per_second: float = 1e11
+    """Of one worker, as sustained in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """One run: one paradigm, one schedule, one seed, over all versions."""
 
@@ -230,6 +239,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     data: DataSettings = field(default_factory=DataSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    estimate: EstimateSettings = field(default_factory=EstimateSettings)
     sweep: dict[str, str] = field(default_factory=dict)
     """What a scale's studies sweep over: study files refer to these."""
     frozen_plan: str | None = None
@@ -263,6 +273,12 @@ def from_config(config: DictConfig) -> Settings:
     assert isinstance(settings, Settings)
     _check(settings)
     return settings
+
+
+def from_dict(content: dict[str, Any]) -> Settings:
+    """Settings from what `dataclasses.asdict` made of checked ones."""
+    groups = {f.name: f.default_factory for f in fields(Settings) if is_dataclass(f.type)}
+    return Settings(**{name: groups[name](**value) if name in groups else value for name, value in content.items()})
 
 
 def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version") -> int:
@@ -396,6 +412,7 @@ def _check(s: Settings) -> None:
     for seed in s.finetune.seeds:
         _within("finetune.seeds", seed, 0, 2**63 - 1)
 
+    _positive("estimate.flops_per_second", s.estimate.flops_per_second)
     _positive("store.save_seconds", s.store.save_seconds)
     _positive("store.stale_seconds", s.store.stale_seconds)
     for name, path in (("store.path", s.store.path), ("data.path", s.data.path), ("ledger.path", s.ledger.path)):

@@ -1,11 +1,11 @@
 """Checkpoints and results by key: atomic, checksummed, claimed by one worker at a time.
 
 Layout under the store's root:
-    checkpoints/<key>/     a finished edge of some plan: manifest.json, model.safetensors, optimizer.safetensors, ...
-    interim/<key>/<step>/  where an edge that ends in <key> can be resumed
+    checkpoints/<key>.<step>/   a finished edge of some plan: manifest.json, model.safetensors, optimizer.safetensors, ...
+    interim/<key>/<step>/       where an edge that ends in <key> can be resumed
     results/<kind>/<key>.json
     plans/<id>.json        frozen plans
-    claims/<key>.<n>.lock  held, by the operating system, while someone works on <key>
+    claims/<key>.<n>.lock       held, by the operating system, while someone works on <key>
     set_aside/             what was found damaged, by name
 
 A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
@@ -19,11 +19,12 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -32,7 +33,7 @@ from repro.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    Tensors = dict[str, torch.Tensor]
+Tensors: TypeAlias = "dict[str, torch.Tensor]"
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -57,45 +58,48 @@ class Store:
     # Checkpoints
 
     def has(self, key: str) -> bool:
-        return (self._checkpoint(key) / MANIFEST).is_file()
+        return key in self.steps()
 
-    def keys(self) -> set[str]:
-        """Keys of all checkpoints, in one look at the folder."""
+    def steps(self) -> dict[str, int]:
+        """Keys of all checkpoints with their steps, in one look at the folder."""
         try:
-            return {entry.name for entry in os.scandir(self.root / "checkpoints")}
+            names = [entry.name.split(".") for entry in os.scandir(self.root / "checkpoints")]
         except FileNotFoundError:
-            return set()
+            return {}
+        return {key: int(step) for key, step in names}
 
     def manifest(self, key: str) -> dict[str, Any]:
         """The checkpoint's manifest.
 
         Raises:
+            KeyError: there is no such checkpoint.
             Damaged: it is no manifest of this key.
         """
         return self._manifest(self._checkpoint(key), key)
 
-    def save(self, key: str, tensors: "dict[str, Tensors]", about: dict[str, Any]) -> None:
+    def save(self, key: str, step: int, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
         """Keep a checkpoint; its edge's interim ones go.
 
         Args:
             tensors: for each file (without its suffix) its tensors.
-            about: what the manifest says besides: step, identity, numerics, ...
+            about: what the manifest says besides: identity, numerics, ...
         """
-        self._write(self._checkpoint(key), key, tensors, about)
+        self._write(self.root / "checkpoints" / f"{key}.{step}", key, tensors, about | {"step": step})
         shutil.rmtree(self.root / "interim" / key, ignore_errors=True)
 
-    def load(self, key: str, *names: str) -> "dict[str, Tensors]":
+    def load(self, key: str, *names: str) -> dict[str, Tensors]:
         """Files of a checkpoint, verified against its manifest.
 
         Raises:
+            KeyError: there is no such checkpoint.
             Damaged: a file is missing or altered. The checkpoint has been set aside, so that it is trained again.
         """
         return self._read(self._checkpoint(key), key, names)
 
-    def load_weights(self, key: str) -> "Tensors":
+    def load_weights(self, key: str) -> Tensors:
         return self.load(key, "model")["model"]
 
-    def save_interim(self, key: str, step: int, tensors: "dict[str, Tensors]", about: dict[str, Any]) -> None:
+    def save_interim(self, key: str, step: int, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
         """Keep where the edge that ends in `key` can be resumed; older such places of it go."""
         folder = self.root / "interim" / key
         self._write(folder / str(step), key, tensors, about | {"step": step})
@@ -111,7 +115,7 @@ class Store:
             return []
         return sorted(int(name) for name in names if name.isdigit())
 
-    def load_interim(self, key: str, step: int, *names: str) -> "dict[str, Tensors]":
+    def load_interim(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
         return self._read(self.root / "interim" / key / str(step), key, names)
 
     # Results: small JSON documents
@@ -208,9 +212,9 @@ class Store:
     # Files
 
     def _checkpoint(self, key: str) -> Path:
-        return self.root / "checkpoints" / key
+        return self.root / "checkpoints" / f"{key}.{self.steps()[key]}"
 
-    def _write(self, target: Path, key: str, tensors: "dict[str, Tensors]", about: dict[str, Any]) -> None:
+    def _write(self, target: Path, key: str, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
         scratch = self.root / "scratch" / uuid.uuid4().hex
@@ -248,7 +252,7 @@ class Store:
         self._set_aside(folder, reason)
         raise Damaged(f"{folder}: {reason}")
 
-    def _read(self, folder: Path, key: str, names: tuple[str, ...]) -> "dict[str, Tensors]":
+    def _read(self, folder: Path, key: str, names: tuple[str, ...]) -> dict[str, Tensors]:
         from safetensors.torch import load
 
         files = self._manifest(folder, key)["files"]
@@ -273,8 +277,6 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
             target.with_name(f"{target.name}.reason.txt").write_text(f"{path}: {reason}\n")
-            import sys
-
             print(f"store: {path}: {reason}; set aside as {target}, to be made again", file=sys.stderr)
 
 
@@ -326,7 +328,9 @@ def _clear_errors(place: Path, undo: Callable[[], object] = lambda: None) -> Ite
         if type(error).__name__ != "SafetensorError":
             raise
         undo()
-        raise UserError(f"{place} cannot be written: {error}; free some space, or choose another store.path.") from error
+        raise UserError(
+            f"{place} cannot be written: {error}; free some space, or choose another store.path."
+        ) from error
 
 
 def _manifest_sha256(manifest: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -100,12 +100,12 @@ class Trajectory:
     def __len__(self) -> int:
         return sum(phase.steps for phase in self.phases)
 
-    @cached_property
+    @property
     def learning_rates(self) -> NDArray[np.float64]:
         """(steps,)"""
         return np.concatenate([rates(p.curve, p.offset, p.offset + p.steps) for p in self.phases])
 
-    @cached_property
+    @property
     def resets(self) -> NDArray[np.bool_]:
         """(steps,): whether the optimizer is reset before the step."""
         flags = np.zeros(len(self), dtype=np.bool_)

@@ -1,0 +1,205 @@
+"""Trains one edge of the tree, from the node before it to its end.
+
+Learning rate and batch are pure functions of the trajectory and the step: they are set at every step and never come
+from a checkpoint. A checkpoint holds what they cannot give: weights, AdamW's moments and step count, and the trace
+(loss and gradient norm of every step since the initialization). Nothing in a step draws random numbers.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from repro import models
+from repro.errors import UserError
+from repro.runs import Run
+from repro.store import Claim, Damaged, Store, Tensors
+from repro.stream import Stream
+from repro.trajectory import Key
+from repro.tree import Node, Tree
+
+
+class Preempted(Exception):
+    """Training was asked to stop; what was done so far is kept and the next run goes on from there."""
+
+
+class Diverged(UserError):
+    """The loss is no longer a number. Everything before the edge is kept."""
+
+
+@dataclass
+class State:
+    """A model under training."""
+
+    model: PreTrainedModel
+    optimizer: torch.optim.AdamW
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    trace: np.ndarray
+    """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
+
+
+def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading.Event) -> State:
+    """Train the edge that ends in node `key` and keep its end in the store.
+
+    The caller holds the claim on `key`, and the node's parent is in the store.
+
+    Raises:
+        Damaged: the parent's checkpoint turned out damaged; it has been set aside and must be trained again.
+        Diverged: NaN or infinite loss.
+        Preempted: `stop` was set.
+    """
+    node = tree.nodes[key]
+    run = tree.runs[node.run]
+    trajectory = tree.trajectory(node)
+    stream = run.stream
+    assert isinstance(stream, Stream)
+    device = torch.device(run.settings.numerics.device)
+    configure(run)
+
+    state, start = _resume(run, node, store)
+    rates, resets = trajectory.learning_rates, trajectory.resets
+    batches = trajectory.order.batches(stream, start, node.step)
+    trace = np.concatenate([state.trace[:start], np.zeros((node.step - start, 2), np.float32)])
+    parameters = list(state.model.parameters())
+    settings = run.settings
+    micro = settings.numerics.micro_batch_blocks or settings.stream.batch_blocks
+    save_next = time.monotonic() + settings.store.save_seconds
+    about = _about(run, node)
+
+    for step in range(start, node.step):
+        if resets[step]:
+            state.optimizer.state.clear()
+        for group in state.optimizer.param_groups:
+            group["lr"] = float(rates[step])
+        tokens = torch.from_numpy(stream.blocks(batches[step - start])).to(device)
+        total = 0.0
+        for part in tokens.split(micro):
+            # Normalised by the tokens of the whole batch, so that splitting it changes only roundings.
+            loss = state.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.optimizer.clip_norm)
+        if not math.isfinite(total):
+            raise Diverged(
+                f"run {run.name}, version {node.version}: the loss is {total} at step {step} (learning rate "
+                f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. A schedule.max_lr below "
+                f"{settings.schedule.max_lr:g} or a schedule.warmup_steps above {settings.schedule.warmup_steps} may help."
+            )
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        trace[step] = total, norm.item()
+
+        claim.live({"key": node.key, "step": step + 1})
+        if stop.is_set() or time.monotonic() >= save_next:
+            if step + 1 < node.step:
+                state.trace = trace[: step + 1]
+                store.save_interim(node.key, step + 1, _tensors(state), about)
+            save_next = time.monotonic() + settings.store.save_seconds
+        if stop.is_set() and step + 1 < node.step:
+            raise Preempted
+    state.trace = trace
+    store.save(node.key, node.step, _tensors(state), about)
+    return state
+
+
+def configure(run: Run) -> None:
+    """Make this process compute as the run's numerics say."""
+    torch.set_num_threads(run.settings.numerics.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+
+
+def _resume(run: Run, node: Node, store: Store) -> tuple[State, int]:
+    """The deepest state on the edge that is kept, and its step."""
+    for step in reversed(store.interim_steps(node.key)):
+        if node.parent_step < step < node.step:
+            try:
+                return load_state(run, store.load_interim(node.key, step, "model", "optimizer", "trace")), step
+            except Damaged:
+                continue
+    if node.parent is None:
+        return fresh(run), 0
+    return load_state(run, store.load(node.parent, "model", "optimizer", "trace")), node.parent_step
+
+
+def fresh(run: Run) -> State:
+    """The random initialization."""
+    s = run.settings
+    model = models.build(s.model, run.stream.vocab_size, s.stream.block_tokens, s.seed)
+    model.to(s.numerics.device)
+    model.train()
+    return State(
+        model,
+        _optimizer(run, model),
+        _loss_function(run, model),
+        np.zeros((0, 2), np.float32),
+    )
+
+
+def _optimizer(run: Run, model: PreTrainedModel) -> torch.optim.AdamW:
+    s = run.settings.optimizer
+    # Norms and biases are not decayed, as is usual.
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": s.weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(s.beta1, s.beta2), eps=s.eps, fused=True)
+
+
+def _loss_function(run: Run, model: PreTrainedModel) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Summed cross-entropy of (blocks, tokens) inputs and targets."""
+    numerics = run.settings.numerics
+    device = torch.device(numerics.device).type
+
+    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=numerics.dtype == "bfloat16"):
+            logits = model(input_ids=inputs).logits
+        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
+
+    return torch.compile(loss) if numerics.compile else loss
+
+
+def _tensors(state: State) -> dict[str, Tensors]:
+    model = {name: p.detach().contiguous() for name, p in state.model.named_parameters()}
+    moments: Tensors = {}
+    for name, parameter in state.model.named_parameters():
+        for part, value in state.optimizer.state.get(parameter, {}).items():
+            moments[f"{name}.{part}"] = value
+    return {"model": model, "optimizer": moments, "trace": {"trace": torch.from_numpy(state.trace.copy())}}
+
+
+def load_state(run: Run, tensors: dict[str, Tensors]) -> State:
+    """The state that a checkpoint's files `model`, `optimizer` and `trace` hold."""
+    state = fresh(run)
+    with torch.no_grad():
+        for name, parameter in state.model.named_parameters():
+            parameter.copy_(tensors["model"][name])
+    moments = tensors["optimizer"]
+    for name, parameter in state.model.named_parameters():
+        parts = {
+            part: moments[f"{name}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{part}" in moments
+        }
+        if parts:
+            state.optimizer.state[parameter] = {part: value.to(parameter.device) for part, value in parts.items()}
+    state.trace = tensors["trace"]["trace"].numpy()
+    return state
+
+
+def _about(run: Run, node: Node) -> dict[str, Any]:
+    return {
+        "identity_key": node.identity_key,
+        "identity": run.identity,
+        "numerics": run.numerics,
+        "stream": run.stream.fingerprint,
+        "name": run.name,
+        "version": node.version,
+        "vocab_size": run.stream.vocab_size,
+    }

@@ -1,0 +1,210 @@
+"""Results as plain tables: what tables, figures and claims are made from, and nothing else.
+
+Each file has one row a fact, sorted, with floats as Python prints them (exact). Rows are replaced by run: writing a
+study again, or another study, or on another machine, adds to what is there.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro import models, perplexity
+from repro.errors import UserError
+from repro.plan import Plan
+from repro.runs import Run
+from repro.store import Damaged, Store, write_atomically
+from repro.trajectory import canonical
+from repro.tree import Tree
+from repro.work import missing_measures
+
+CURVE_POINTS = 200
+"""Points of each training curve."""
+
+COLUMNS = {
+    "studies": ["study", "run"],
+    "runs": (
+        "run,name,paradigm,schedule,order,alpha,first_cycle,second_cycle,carry_optimizer,seed,architecture,size,"
+        "parameters,corpus,stream,versions,steps_per_version,tokens_per_step,max_lr,min_lr,warmup_steps,numerics,"
+        "logical_steps,unique_steps,relative_cost,flops"
+    ).split(","),
+    "versions": "run,version,key,steps,unique_steps,relative_cost".split(","),
+    "perplexity": "run,version,slice,nll,tokens,bytes".split(","),
+    "curves": "run,version,step,lr,loss".split(","),
+    "paths": "run,version,segment,kind,from_step,to_step".split(","),
+    "downstream": ("run,version,finetune_seed,task,metric,value,stderr,chance,items,gold_bits_per_byte,lm_eval").split(
+        ","
+    ),
+    "numerics": "numerics,setting,value".split(","),
+}
+"""The ledger's files and their columns."""
+
+Row = dict[str, Any]
+
+
+def write(plan: Plan, store: Store) -> None:
+    """Add the finished versions of a plan's runs to the ledger that each run names."""
+    rows: dict[tuple[Path, str], list[Row]] = {}
+    for index, r in enumerate(plan.tree.runs):
+        folder = Path(r.settings.ledger.path)
+        for table, found in _tables(plan.tree, index, store).items():
+            rows.setdefault((folder, table), []).extend(found)
+    for (folder, table), found in rows.items():
+        _replace(folder / f"{table}.csv", table, found)
+
+
+def run_id(tree: Tree, run: int) -> str:
+    """What the ledger calls a run: a hash of its versions' keys."""
+    return hashlib.sha256("".join(tree.ends[run]).encode()).hexdigest()[:12]
+
+
+def _tables(tree: Tree, index: int, store: Store) -> dict[str, list[Row]]:
+    """One run's rows of every table, as far as its versions are finished."""
+    r = tree.runs[index]
+    stored = store.steps()
+    versions = [
+        version
+        for version, key in enumerate(tree.ends[index], start=1)
+        if key in stored and not missing_measures(tree, key, store)
+    ]
+    if not versions:
+        return {}
+    run = run_id(tree, index)
+    numerics = hashlib.sha256(canonical(r.numerics).encode()).hexdigest()[:8]
+    tables: dict[str, list[Row]] = {
+        "studies": [{"study": r.settings.study or "none", "run": run}],
+        "runs": [{"run": run, "numerics": numerics} | _run_row(tree, index)],
+        "numerics": [{"numerics": numerics, "setting": name, "value": value} for name, value in r.numerics.items()],
+        "versions": [],
+        "perplexity": [],
+        "curves": [],
+        "paths": [],
+    }
+    for version in versions:
+        key = tree.ends[index][version - 1]
+        at = {"run": run, "version": version}
+        tables["versions"].append(
+            at
+            | {
+                "key": key,
+                "steps": len(r.trajectories[version - 1]),
+                "unique_steps": tree.run_steps(index, version),
+                "relative_cost": tree.relative_cost(index, version),
+            }
+        )
+        tables["perplexity"] += [at | row for row in perplexity.find(r, key, store) or ()]
+        paths = _paths(r, version)
+        tables["paths"] += [at | row for row in paths]
+        try:
+            trace = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
+        except Damaged:
+            continue
+        tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], trace)]
+    return tables
+
+
+def _run_row(tree: Tree, index: int) -> Row:
+    r = tree.runs[index]
+    s = r.settings
+    kind = s.paradigm.kind
+    steps = tree.run_steps(index)
+    return {
+        "name": r.name,
+        "paradigm": kind,
+        "schedule": s.schedule.kind,
+        "order": s.paradigm.order if kind == "ptfs" else "",
+        "alpha": s.paradigm.alpha if kind == "path_switching" else "",
+        "first_cycle": s.paradigm.first_cycle if kind == "two_stage" else "",
+        "second_cycle": s.paradigm.second_cycle if kind == "two_stage" else "",
+        "carry_optimizer": s.paradigm.carry_optimizer,
+        "seed": s.seed,
+        "architecture": s.model.architecture,
+        "size": s.model.name,
+        "parameters": models.parameters(s.model, r.stream.vocab_size),
+        "corpus": s.corpus.kind,
+        "stream": s.stream.order,
+        "versions": r.versions,
+        "steps_per_version": s.stream.steps_per_version,
+        "tokens_per_step": r.step_tokens,
+        "max_lr": s.schedule.max_lr,
+        "min_lr": s.schedule.floor_lr,
+        "warmup_steps": s.schedule.warmup_steps,
+        "logical_steps": sum(len(t) for t in r.trajectories),
+        "unique_steps": steps,
+        "relative_cost": tree.relative_cost(index),
+        "flops": steps * r.step_flops,
+    }
+
+
+def _paths(r: Run, version: int) -> list[Row]:
+    """What a version adds to its run's path: from scratch (`start`), along the main path (`trunk`), or off it."""
+    kind = r.settings.paradigm.kind
+    phases = r.trajectories[version - 1].phases
+    if kind == "ptfs":
+        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": phases[0].steps}]
+    ends = list(np.cumsum([phase.steps for phase in phases]))
+    if kind != "path_switching":
+        return [{"segment": 0, "kind": "trunk", "from_step": ends[-1] - phases[-1].steps, "to_step": ends[-1]}]
+    leaves = ends[-1] - phases[-1].steps
+    before = r.trajectories[version - 2].phases[0].steps if version > 1 else 0
+    rows = [("trunk", before if leaves > before else 0, leaves), ("branch", leaves, ends[-1])]
+    return [
+        {"segment": segment, "kind": name, "from_step": start, "to_step": stop}
+        for segment, (name, start, stop) in enumerate(row for row in rows if row[1] < row[2])
+    ]
+
+
+def _curve(r: Run, version: int, start: int, losses: np.ndarray) -> Iterable[Row]:
+    """The learning rate at about `CURVE_POINTS` steps from `start` on, and the mean loss since the point before."""
+    rates = r.trajectories[version - 1].learning_rates
+    points = sorted({*np.linspace(start, len(rates) - 1, CURVE_POINTS).astype(int).tolist()})
+    before = start
+    for step in points:
+        mean = float(losses[before : step + 1].mean(dtype=np.float64))
+        yield {"step": step, "lr": float(rates[step]), "loss": round(mean, 6)}
+        before = step + 1
+
+
+def _replace(path: Path, table: str, rows: list[Row]) -> None:
+    """Put rows into a CSV file in place of what it says of the same runs (numerics, study and run)."""
+    columns = COLUMNS[table]
+    new = [[str(row[column]) for column in columns] for row in rows]
+    depth = 2 if table == "studies" else 1
+    replaced = {tuple(row[:depth]) for row in new}
+    kept = [row for row in read(path, table) if tuple(row[:depth]) not in replaced]
+    unique = sorted({tuple(row) for row in [*kept, *new]}, key=lambda row: [_order(cell) for cell in row])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *unique])
+    data = text.getvalue().encode()
+    if not path.exists() or path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def read(path: Path, table: str) -> list[list[str]]:
+    """Rows of one of the ledger's files; none where there is no such file.
+
+    Raises:
+        UserError: it has other columns.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    if header != COLUMNS[table]:
+        raise UserError(
+            f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."
+        )
+    return rows
+
+
+def _order(cell: str) -> tuple[int, float, str]:
+    """Numbers by value, before text."""
+    try:
+        return 0, float(cell), ""
+    except ValueError:
+        return 1, 0.0, cell

@@ -1,0 +1,242 @@
+"""What a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
+
+Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate curves,
+`study=all` merges every study.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro import models, sweeps
+from repro.errors import UserError, refusals
+from repro.runs import Run, run
+from repro.settings import Settings, from_dict
+from repro.store import Store
+from repro.tree import Tree, merge
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked sweep."""
+
+    study: str
+    scale: str
+    tree: Tree
+    stored: dict[str, int]
+    """Checkpoints the store holds, with their steps."""
+
+    @property
+    def missing(self) -> set[str]:
+        return self.tree.missing(self.stored)
+
+    @property
+    def missing_steps(self) -> int:
+        return sum(self.tree.nodes[key].steps for key in self.missing)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Of all checkpoints the plan keeps."""
+        return self._bytes(self.tree.nodes)
+
+    @property
+    def missing_bytes(self) -> int:
+        return self._bytes(self.missing)
+
+    @property
+    def seconds(self) -> float:
+        """Of the missing steps on one worker, from FLOPs at `estimate.flops_per_second`."""
+        total = 0.0
+        for key in self.missing:
+            node = self.tree.nodes[key]
+            at = self.tree.runs[node.run]
+            total += node.steps * at.step_flops / at.settings.estimate.flops_per_second
+        return total
+
+    def _bytes(self, keys: Any) -> int:
+        return sum(self.tree.runs[self.tree.nodes[key].run].checkpoint_bytes for key in keys)
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in JSON's own types."""
+        tree = self.tree
+        nodes = tree.nodes.values()
+        return {
+            "study": self.study,
+            "scale": self.scale,
+            "runs": [
+                {
+                    "name": r.name,
+                    "paradigm": r.settings.paradigm.kind,
+                    "schedule": r.settings.schedule.kind,
+                    "seed": r.settings.seed,
+                    "steps": tree.run_steps(index),
+                    "relative_cost": tree.relative_cost(index),
+                }
+                for index, r in enumerate(tree.runs)
+            ],
+            "logical_steps": tree.logical_steps,
+            "unique_steps": tree.unique_steps,
+            "stored_steps": tree.unique_steps - self.missing_steps,
+            "branch_points": tree.branch_points,
+            "checkpoints": len(tree.nodes),
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "tokens": sum(node.steps * tree.runs[node.run].step_tokens for node in nodes),
+            "flops": sum(node.steps * tree.runs[node.run].step_flops for node in nodes),
+            "estimated_seconds": self.seconds,
+        }
+
+
+def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
+    """Check every run of a sweep and merge them into a plan. Trains and writes nothing.
+
+    Raises:
+        UserError: what cannot work, before anything is trained.
+    """
+    runs = [run(settings, data_optional=data_optional) for settings in sweep]
+    first = sweep[0]
+    stored = Store(Path(first.store.path)).steps()
+    tree = merge(runs, stored)
+    studies = {settings.study or "none" for settings in sweep}
+    return Plan(studies.pop() if len(studies) == 1 else "all", first.scale, tree, stored)
+
+
+def check_models(plan: Plan) -> None:
+    """Build each model that has to be trained, on the meta device.
+
+    Raises:
+        UserError: transformers refuses the shape.
+    """
+    shapes = {}
+    for key in plan.missing:
+        r = plan.tree.runs[plan.tree.nodes[key].run]
+        shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.block_tokens] = r
+    for (model, vocab_size, block_tokens), r in shapes.items():
+        try:
+            models.build_meta(model, vocab_size, block_tokens)
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise UserError(f"model={r.settings.model.name}: transformers cannot build it: {error}") from None
+
+
+def freeze(plan: Plan, store: Store) -> str:
+    """Write the checked sweep to the store for its workers to read; its id."""
+    content = {"settings": [asdict(r.settings) for r in plan.tree.runs]}
+    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    store.put_result("plan", name, content)
+    return name
+
+
+def thaw(name: str, store: Store) -> list[Settings]:
+    """The settings of a frozen sweep.
+
+    Raises:
+        UserError: the store holds no such plan, or a damaged one.
+    """
+    content = store.get_result("plan", name)
+    if content is None:
+        raise UserError(f"frozen_plan={name}: store.path={store.root} holds no such plan; start the sweep again.")
+    return [from_dict(each) for each in content["settings"]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        output, given = _take(given, "output", "text")
+        figure, given = _take(given, "figure", "")
+        if output not in ("text", "json"):
+            raise UserError(f"output={output} is unknown; text and json work.")
+        if any(argument in ("-h", "--help") for argument in given):
+            print(__doc__)
+            return
+        multirun = any(argument in ("-m", "--multirun") for argument in given)
+        given = [argument for argument in given if argument not in ("-m", "--multirun")]
+        plan = make(compose(given, multirun=multirun), data_optional=True)
+        check_models(plan)
+        if figure:
+            from analysis.figures import learning_rates
+
+            learning_rates(plan.tree.runs, Path(figure))
+        if output == "json":
+            print(json.dumps(plan.summary()))
+        else:
+            from rich.console import Console
+
+            Console().print(table(plan))
+
+
+def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
+    """Settings of a sweep; `study=all` stands for every study."""
+    names = sweeps.studies() if "study=all" in overrides else [None]
+    result = []
+    for name in names:
+        result += sweeps.compose(
+            [f"study={name}" if name and override == "study=all" else override for override in overrides],
+            multirun=multirun,
+        ).settings
+    return result
+
+
+def table(plan: Plan) -> "RenderableType":
+    """The plan for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+
+    summary = plan.summary()
+    runs = Table(title=f"study {plan.study}, scale {plan.scale}")
+    runs.add_column("run")
+    for name in ("versions", "parameters", "steps", "relative cost"):
+        runs.add_column(name, justify="right")
+    runs.add_column("learning rate of the last version")
+    for r, row in zip(plan.tree.runs, summary["runs"], strict=True):
+        runs.add_row(
+            r.name,
+            str(r.versions),
+            f"{models.parameters(r.settings.model, r.stream.vocab_size):,}",
+            f"{row['steps']:,}",
+            f"{row['relative_cost']:.2f}",
+            _sparkline(r),
+        )
+    totals = Table.grid(padding=(0, 2))
+    stored = summary["stored_steps"]
+    unique = summary["unique_steps"]
+    for name, value in (
+        ("logical steps", f"{summary['logical_steps']:,}"),
+        ("unique steps", f"{unique:,} ({unique / summary['logical_steps']:.0%}), {stored:,} of them stored"),
+        ("branch points", f"{summary['branch_points']:,}"),
+        ("tokens", f"{summary['tokens']:,}"),
+        ("FLOPs", f"{summary['flops']:.2e}"),
+        ("checkpoints", f"{summary['checkpoints']:,}, {summary['checkpoint_bytes'] / 1e9:.2f} GB"),
+        ("to train", f"{unique - stored:,} steps, about {_duration(summary['estimated_seconds'])} on one worker"),
+    ):
+        totals.add_row(name, value)
+    return Group(runs, totals)
+
+
+def _sparkline(r: Run, width: int = 40) -> str:
+    rates = r.trajectories[-1].learning_rates
+    top = r.settings.schedule.max_lr
+    picked = [rates[min(len(rates) - 1, (2 * i + 1) * len(rates) // (2 * width))] for i in range(width)]
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(rate / top * 8))] for rate in picked)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
+
+
+def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]]:
+    """The value of an option that is none of Hydra's, and the other arguments."""
+    values = [argument.split("=", 1)[1] for argument in arguments if argument.startswith(f"{name}=")]
+    return (values or [default])[-1], [argument for argument in arguments if not argument.startswith(f"{name}=")]
+
+
+if __name__ == "__main__":
+    main()
