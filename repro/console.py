@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from repro import perplexity
+from repro import measures
 from repro.store import Store
-from repro.work import finished
 
 if TYPE_CHECKING:
     from repro.plan import Plan
@@ -19,7 +18,11 @@ LOOK_SECONDS = 1.0
 
 def unfinished(plan: "Plan", store: Store) -> list[str]:
     """Names of the runs of which some version is not trained and measured."""
-    return [r.name for index, r in enumerate(plan.tree.runs) if not finished(plan.tree, index, store)]
+    return [
+        r.name
+        for index, r in enumerate(plan.tree.runs)
+        if len(measures.finished(plan.tree, index, store)) < r.versions
+    ]
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def summary(plan: "Plan", store: Store) -> None:
     for index, r in enumerate(plan.tree.runs):
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):
-            slices = [row for row in perplexity.find(r, key, store) or () if row["slice"] <= version]
+            slices = [row for row in measures.find(r, key, store) or () if row["slice"] <= version]
             tokens = sum(row["tokens"] for row in slices)
             cells.append(f"{math.exp(sum(row['nll'] for row in slices) / tokens):.2f}" if tokens else "-")
         table.add_row(r.name, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")

@@ -80,7 +80,7 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
             group["lr"] = float(rates[step])
         tokens = torch.from_numpy(stream.blocks(batches[step - start])).to(device)
         total = 0.0
-        for part in tokens.split(micro):
+        for part in torch.split(tokens, micro):
             # Normalised by the tokens of the whole batch, so that splitting it changes only roundings.
             loss = state.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
             loss.backward()  # type: ignore[no-untyped-call]
@@ -89,8 +89,8 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
         if not math.isfinite(total):
             raise Diverged(
                 f"run {run.name}, version {node.version}: the loss is {total} at step {step} (learning rate "
-                f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. A schedule.max_lr below "
-                f"{settings.schedule.max_lr:g} or a schedule.warmup_steps above {settings.schedule.warmup_steps} may help."
+                f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. schedule.max_lr below "
+                f"{settings.schedule.max_lr:g} or schedule.warmup_steps above {settings.schedule.warmup_steps} may help."
             )
         state.optimizer.step()
         state.optimizer.zero_grad()

@@ -13,33 +13,34 @@ from typing import Any
 
 import numpy as np
 
-from repro import models, perplexity
+from repro import measures, models
 from repro.errors import UserError
 from repro.plan import Plan
 from repro.runs import Run
 from repro.store import Damaged, Store, write_atomically
 from repro.trajectory import canonical
 from repro.tree import Tree
-from repro.work import missing_measures
 
 CURVE_POINTS = 200
 """Points of each training curve."""
 
 COLUMNS = {
     "studies": ["study", "run"],
-    "runs": (
-        "run,name,paradigm,schedule,order,alpha,first_cycle,second_cycle,carry_optimizer,seed,architecture,size,"
-        "parameters,corpus,stream,versions,steps_per_version,tokens_per_step,max_lr,min_lr,warmup_steps,numerics,"
-        "logical_steps,unique_steps,relative_cost,flops"
-    ).split(","),
-    "versions": "run,version,key,steps,unique_steps,relative_cost".split(","),
-    "perplexity": "run,version,slice,nll,tokens,bytes".split(","),
-    "curves": "run,version,step,lr,loss".split(","),
-    "paths": "run,version,segment,kind,from_step,to_step".split(","),
-    "downstream": ("run,version,finetune_seed,task,metric,value,stderr,chance,items,gold_bits_per_byte,lm_eval").split(
-        ","
-    ),
-    "numerics": "numerics,setting,value".split(","),
+    "runs": [
+        *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
+        *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
+        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "numerics", "logical_steps", "unique_steps"),
+        *("relative_cost", "flops"),
+    ],
+    "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
+    "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
+    "curves": ["run", "version", "step", "lr", "loss"],
+    "paths": ["run", "version", "segment", "kind", "from_step", "to_step"],
+    "downstream": [
+        *("run", "version", "finetune_seed", "task", "metric", "value", "stderr", "chance", "items"),
+        *("gold_bits_per_byte", "lm_eval"),
+    ],
+    "numerics": ["numerics", "setting", "value"],
 }
 """The ledger's files and their columns."""
 
@@ -65,12 +66,7 @@ def run_id(tree: Tree, run: int) -> str:
 def _tables(tree: Tree, index: int, store: Store) -> dict[str, list[Row]]:
     """One run's rows of every table, as far as its versions are finished."""
     r = tree.runs[index]
-    stored = store.steps()
-    versions = [
-        version
-        for version, key in enumerate(tree.ends[index], start=1)
-        if key in stored and not missing_measures(tree, key, store)
-    ]
+    versions = measures.finished(tree, index, store)
     if not versions:
         return {}
     run = run_id(tree, index)
@@ -96,7 +92,7 @@ def _tables(tree: Tree, index: int, store: Store) -> dict[str, list[Row]]:
                 "relative_cost": tree.relative_cost(index, version),
             }
         )
-        tables["perplexity"] += [at | row for row in perplexity.find(r, key, store) or ()]
+        tables["perplexity"] += [at | row for row in measures.find(r, key, store) or ()]
         paths = _paths(r, version)
         tables["paths"] += [at | row for row in paths]
         try:

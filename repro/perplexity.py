@@ -1,31 +1,14 @@
-"""Loss of a version on every version's held-out slice. Kept in the store by what it was computed from."""
-
-import hashlib
-from typing import Any
+"""Measures a version: its loss on every version's held-out slice."""
 
 import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from repro import measures
 from repro.runs import Run
 from repro.store import Store
 from repro.stream import Stream
-from repro.trajectory import Key, canonical
-
-KIND = "perplexity"
-
-
-def result_key(run: Run, key: Key) -> str:
-    """Where the store keeps the losses of checkpoint `key`: batch size and numerics can change the last bits."""
-    s = run.settings
-    content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks, run.numerics]
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
-
-
-def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
-    """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
-    result = store.get_result(KIND, result_key(run, key))
-    return None if result is None else result["slices"]
+from repro.trajectory import Key
 
 
 @torch.no_grad()
@@ -40,7 +23,7 @@ def measure(run: Run, key: Key, model: PreTrainedModel, store: Store) -> None:
     for version in range(1, stream.versions + 1):
         heldout = stream.heldout(version)
         nll, tokens = 0.0, 0
-        for part in torch.from_numpy(heldout.blocks).split(run.settings.evaluation.batch_blocks):
+        for part in torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_blocks):
             part = part.to(device)
             logits = model(input_ids=part[:, :-1]).logits
             losses = functional.cross_entropy(logits.float().flatten(0, 1), part[:, 1:].flatten(), reduction="none")
@@ -48,4 +31,4 @@ def measure(run: Run, key: Key, model: PreTrainedModel, store: Store) -> None:
             tokens += losses.numel()
         slices.append({"slice": version, "nll": nll, "tokens": tokens, "bytes": heldout.target_bytes})
     model.train(training)
-    store.put_result(KIND, result_key(run, key), {"key": key, "slices": slices})
+    store.put_result(measures.KIND, measures.result_key(run, key), {"key": key, "slices": slices})

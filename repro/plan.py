@@ -148,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
         given = list(sys.argv[1:] if arguments is None else arguments)
-        output, given = _take(given, "output", "text")
-        figure, given = _take(given, "figure", "")
+        output, given = take(given, "output", "text")
+        figure, given = take(given, "figure", "")
         if output not in ("text", "json"):
             raise UserError(f"output={output} is unknown; text and json work.")
         if any(argument in ("-h", "--help") for argument in given):
@@ -160,9 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = make(compose(given, multirun=multirun), data_optional=True)
         check_models(plan)
         if figure:
-            from analysis.figures import learning_rates
+            from analysis.plan import draw
 
-            learning_rates(plan.tree.runs, Path(figure))
+            draw(plan.tree.runs, Path(figure))
         if output == "json":
             print(json.dumps(plan.summary()))
         else:
@@ -232,7 +232,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
 
 
-def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]]:
+def take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]]:
     """The value of an option that is none of Hydra's, and the other arguments."""
     values = [argument.split("=", 1)[1] for argument in arguments if argument.startswith(f"{name}=")]
     return (values or [default])[-1], [argument for argument in arguments if not argument.startswith(f"{name}=")]

@@ -262,7 +262,7 @@ def from_config(config: DictConfig) -> Settings:
         UserError: a value of the wrong type, out of range, or in contradiction with another.
         omegaconf.errors.OmegaConfBaseException: a key that does not exist or a value that is missing.
     """
-    keys = [key for key in config if key != "hydra"]
+    keys = [str(key) for key in config if key != "hydra"]
     content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)
     schema = OmegaConf.structured(Settings)
     # OmegaConf takes a frozen dataclass for a read-only node, at every level.
@@ -277,7 +277,7 @@ def from_config(config: DictConfig) -> Settings:
 
 def from_dict(content: dict[str, Any]) -> Settings:
     """Settings from what `dataclasses.asdict` made of checked ones."""
-    groups = {f.name: f.default_factory for f in fields(Settings) if is_dataclass(f.type)}
+    groups: dict[str, Any] = {f.name: f.type for f in fields(Settings) if is_dataclass(f.type)}
     return Settings(**{name: groups[name](**value) if name in groups else value for name, value in content.items()})
 
 

@@ -1,7 +1,7 @@
 """Checkpoints and results by key: atomic, checksummed, claimed by one worker at a time.
 
 Layout under the store's root:
-    checkpoints/<key>.<step>/   a finished edge of some plan: manifest.json, model.safetensors, optimizer.safetensors, ...
+    checkpoints/<key>.<step>/   a finished edge: manifest.json, model.safetensors, optimizer.safetensors, ...
     interim/<key>/<step>/       where an edge that ends in <key> can be resumed
     results/<kind>/<key>.json
     plans/<id>.json        frozen plans

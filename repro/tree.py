@@ -1,8 +1,8 @@
 """The plan's tree: all trajectories of a set of runs, merged where they are the same training.
 
 A node is a prefix at which trajectories part or end: there a checkpoint is kept. An edge leads to each node from the
-node before it, or from a random initialization. The edges' steps are what has to be trained: a run's cost is the size of
-its own tree. Checkpoints that a store already holds are nodes too, so that training starts from the deepest of them.
+node before it, or from a random initialization. The edges' steps are what has to be trained: a run's cost is the size
+of its own tree. Checkpoints that a store already holds are nodes too, so that training starts from the deepest of them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -7,7 +7,7 @@ go behind it comes first, so that the last one to finish starts early.
 import threading
 from collections.abc import Collection
 
-from repro import perplexity
+from repro import measures, perplexity
 from repro.engine import Diverged, load_state, train_edge
 from repro.store import Claim, Damaged, Store
 from repro.trajectory import Key
@@ -64,7 +64,7 @@ class Worker:
     def _measurable(self, key: Key, stored: Collection[Key]) -> bool:
         if key in self._measured or key not in stored or key not in self._tree.releases:
             return False
-        if missing_measures(self._tree, key, self._store):
+        if measures.missing(self._tree, key, self._store):
             return True
         self._measured.add(key)
         return False
@@ -73,7 +73,7 @@ class Worker:
         """With nothing to take: whether the run is finished; waits a little for others when it is not."""
         for key in self._tree.own(self._own).keys() & self._failed.keys():
             raise self._failed[key]
-        if finished(self._tree, self._own, self._store):
+        if len(measures.finished(self._tree, self._own, self._store)) == self._tree.runs[self._own].versions:
             return True
         self._stop.wait(WAIT_SECONDS)
         return self._stop.is_set()
@@ -81,24 +81,13 @@ class Worker:
     def _do(self, key: Key, claim: Claim) -> None:
         try:
             state = None if self._store.has(key) else train_edge(self._tree, key, self._store, claim, self._stop)
-            for run in missing_measures(self._tree, key, self._store):
+            for run in measures.missing(self._tree, key, self._store):
                 state = state or load_state(self._tree.runs[run], self._store.load(key, "model", "optimizer", "trace"))
                 perplexity.measure(self._tree.runs[run], key, state.model, self._store)
         except Damaged:
             pass  # It was set aside: now it is missing, and one of the next rounds trains it again.
         except Diverged as error:
             self._failed[key] = error
-
-
-def finished(tree: Tree, run: int, store: Store) -> bool:
-    """Whether every version of a run is trained and measured."""
-    stored = store.steps()
-    return all(key in stored and not missing_measures(tree, key, store) for key in tree.ends[run])
-
-
-def missing_measures(tree: Tree, key: Key, store: Store) -> list[int]:
-    """Runs that release checkpoint `key` as a version and have not had it measured."""
-    return [run for run in tree.releases.get(key, ()) if perplexity.find(tree.runs[run], key, store) is None]
 
 
 def remaining_path(tree: Tree) -> dict[Key, int]:
