@@ -17,7 +17,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from repro import corpora
 from repro.errors import UserError
+from repro.packages import sha256
 from repro.settings import CorpusSettings, StreamSettings
 
 END_OF_TEXT = "<|endoftext|>"
@@ -241,7 +242,7 @@ def _damaged(folder: Path) -> Path | None:
         path = folder / str(name)
         if not path.is_file() or path.stat().st_size != facts["bytes"]:
             return path
-        if facts["bytes"] <= CHECKED_AT_OPEN and _sha256(path) != facts["sha256"]:
+        if facts["bytes"] <= CHECKED_AT_OPEN and sha256(path) != facts["sha256"]:
             return path
     return None
 
@@ -322,7 +323,7 @@ def _build(
         "block_tokens": settings.block_tokens,
         "dtype": dtype,
         "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(built.iterdir())
+            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(built.iterdir())
         },
     }
     manifest["fingerprint"] = _fingerprint(manifest)
@@ -337,7 +338,10 @@ def _spool(documents: Iterable[corpora.Document], path: Path, seed: int) -> list
         for document in documents:
             data = document.text.encode("utf-8")
             order = hashlib.blake2b(data, digest_size=16, key=seed.to_bytes(8, "little")).digest()
-            if order in result or not data.strip():
+            twin = result.get(order)
+            if twin is not None and document.date is not None and document.date < (twin.date or document.date + " "):
+                result[order] = replace(twin, date=document.date)
+            if twin is not None or not data.strip():
                 continue
             result[order] = _Spooled(start, len(data), order, document.name, document.date, document.part)
             file.write(data)
@@ -488,11 +492,6 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
 
 def _canonical(content: object) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _progress() -> "Progress":
