@@ -1,0 +1,540 @@
+"""The paper's claims as data: where each comes from, what estimates it, which margin decides, and its verdict.
+
+Every quantity is signed so that a positive one speaks for the claim. A verdict is a function of the ledger alone.
+Margins were fixed before any run was looked at; changing one changes a verdict and belongs in a commit of its own.
+How a verdict is reached, in words: docs/claims.md.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.contrasts import (
+    CPT,
+    POOL,
+    PTFS,
+    SWITCH,
+    alpha_losses,
+    downstream_means,
+    losses,
+    swept_values,
+    tree_costs,
+    two_stage,
+    versions_after_first,
+)
+from analysis.frames import View, schedule_name, text
+
+Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
+Role = Literal["decides", "premise", "shown"]
+Series: TypeAlias = "pd.Series[float]"
+"""One entry a seed."""
+
+RECOVERED = 0.8
+"""Path switching "matches" PTFS when it recovers more than this share of the gap between CPT and PTFS."""
+TIE = 0.002
+"""Nats a token (0.2 % of PPL): two neighbouring cycles this close count as equal where one must be "the best"."""
+FAR_LESS = 0.5
+"""CPT costs "far less" when it costs at most this share of PTFS at the last version."""
+PUBLISHED_COST = 0.58
+"""[abstract] Share of PTFS's cost that path switching takes over `PUBLISHED_VERSIONS` at `PUBLISHED_ALPHA`."""
+PUBLISHED_VERSIONS = 4
+PUBLISHED_ALPHA = 0.6
+PUBLISHED_ROUNDING = 0.005
+"""The abstract gives whole per cents."""
+
+THREE_SCHEDULES = ("cosine", "knee", "multi_step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One quantity that a claim stands on."""
+
+    what: str
+    unit: str
+    needs: str
+    """The margin, as shown: "> 0", "> 80"."""
+    estimate: float
+    low: float
+    high: float
+    contrast: stats.Values
+    """One entry a seed; the part holds when its mean is above 0. Margins are already taken off."""
+    seeds: tuple[int, ...] = ()
+    """Empty for arithmetic on the tree, which needs none."""
+    role: Role = "decides"
+
+    @property
+    def exact(self) -> bool:
+        return not self.seeds
+
+    @property
+    def holds(self) -> bool:
+        if self.exact:
+            return bool(self.contrast[0] > 0)
+        return bool(stats.mean_interval(self.contrast).low > 0)
+
+    @property
+    def p(self) -> float:
+        return np.nan if self.exact else stats.p_value(self.contrast)
+
+    @property
+    def strength(self) -> float:
+        """How far from failing, to find a claim's weakest part: in standard errors, or bare for one seed."""
+        spread = np.std(self.contrast, ddof=1) / np.sqrt(len(self.contrast)) if len(self.contrast) > 1 else 1.0
+        return float(np.mean(self.contrast) / max(float(spread), 1e-12))
+
+
+def _weakest(parts: Sequence[Part]) -> Part | None:
+    """The deciding part that is nearest to failing (or fails by most); arithmetic counts only if it fails."""
+    deciding = [part for part in parts if part.role == "decides"]
+    return min(deciding, key=lambda part: (part.exact and part.holds, part.strength), default=None)
+
+
+Evidence = tuple[list[Part], list[str]]
+"""Parts that could be computed, and what is missing, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    id: str
+    statement: str
+    source: str
+    study: str
+    estimator: str
+    margin: str
+    evaluate: Callable[[View], Evidence] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A claim with its verdict in one setting."""
+
+    claim: Claim
+    view: View = field(repr=False)
+    parts: list[Part]
+    verdict: Verdict
+    reason: str
+    p: float
+    """Of the weakest part, two-sided; NaN where there is none."""
+    p_holm: float
+    """Holm's correction over all claims of this setting that have a p."""
+
+    @property
+    def weakest(self) -> Part | None:
+        return _weakest(self.parts)
+
+    @property
+    def command(self) -> str:
+        return command(self.claim.study, self.view.ledger.scale)
+
+
+def command(study: str, scale: str) -> str:
+    """What makes a study's results."""
+    verb = "finetune" if study == "downstream" else "train"
+    return f"python -m repro.{verb} study={study} scale={scale}"
+
+
+def judge(view: View) -> list[Judged]:
+    """Every claim's verdict in one setting, in the order of `CLAIMS`."""
+    judged = [_verdict(claim, view) for claim in CLAIMS]
+    adjusted = stats.holm([one.p for one in judged])
+    return [replace(one, p_holm=p) for one, p in zip(judged, adjusted, strict=True)]
+
+
+def _verdict(claim: Claim, view: View) -> Judged:
+    parts, missing = claim.evaluate(view)
+    deciding = [part for part in parts if part.role == "decides"]
+    if not deciding:
+        reason = "; ".join(missing) or f"not run: {command(claim.study, view.ledger.scale)}"
+        return Judged(claim=claim, view=view, parts=parts, verdict="not run", reason=reason, p=np.nan, p_holm=np.nan)
+    # "For all" needs no correction where every part must hold, but "one of them fails" does.
+    adjusted = stats.holm([part.p for part in deciding])
+    against = [
+        part.what
+        for part, p in zip(deciding, adjusted, strict=True)
+        if (part.exact and not part.holds) or (p < 1 - stats.LEVEL and np.mean(part.contrast) < 0)
+    ]
+    open_parts = [part for part in deciding if not part.holds]
+    premises = [part for part in parts if part.role == "premise" and not part.holds]
+    verdict: Verdict
+    if premises:
+        verdict, reason = "undecided", f"its premise is not established: {premises[0].what} ({_seeds_text(premises)})"
+    elif against:
+        verdict, reason = "contradicted", f"against it: {'; '.join(against)}"
+    elif open_parts:
+        verdict, reason = "undecided", _seeds_text(open_parts)
+    elif missing:
+        verdict, reason = "undecided", f"holds in what was run ({_coverage(deciding)})"
+    else:
+        verdict, reason = "reproduced", _coverage(deciding)
+    if missing:
+        reason = f"{reason}; {'; '.join(missing)}"
+    weakest = _weakest(parts)
+    assert weakest is not None
+    return Judged(claim=claim, view=view, parts=parts, verdict=verdict, reason=reason, p=weakest.p, p_holm=np.nan)
+
+
+def _coverage(parts: list[Part]) -> str:
+    counts = {len(part.seeds) for part in parts if not part.exact}
+    if not counts:
+        return "arithmetic on the tree"
+    low, high = min(counts), max(counts)
+    return f"{low} seeds" if low == high else f"{low} to {high} seeds"
+
+
+def _seeds_text(parts: list[Part]) -> str:
+    if any(len(part.seeds) == 1 for part in parts):
+        return "1 seed; at least 2 needed for an interval"
+    wanted = [stats.deciding_seeds(part.contrast) for part in parts]
+    most = max((n for n in wanted if n is not None), default=0)
+    would = f"more than {stats.MOST_SEEDS}" if None in wanted else f"about {most}"
+    return f"{_coverage(parts)}; {would} would decide, if mean and spread stayed"
+
+
+# Parts
+
+
+def _measured(what: str, values: Series, *, unit: str = "% of PPL", above: float = 0.0, role: Role = "decides") -> Part:
+    """The mean over seeds of `values` (nats a token where the unit is per cent of PPL) must be above `above`."""
+    contrast = np.asarray(values, dtype=np.float64)
+    interval = stats.mean_interval(contrast)
+    show = _percent if unit.startswith("% of PPL") else float
+    return Part(
+        what=what, unit=unit, needs=f"> {show(above):.3g}", estimate=show(interval.estimate), low=show(interval.low),
+        high=show(interval.high), contrast=contrast - above, seeds=_seeds(values), role=role,
+    )  # fmt: skip
+
+
+def _recovered(where: str, gained: Series, gap: Series) -> Part:
+    """The share of `gap` that `gained` is, both in nats a token.
+
+    Decided on the linear contrast gained - RECOVERED x gap, which is sound for any gap; shown as a share with Fieller's
+    interval where there is a gap to recover, as that contrast otherwise.
+    """
+    a, b = np.asarray(gained, dtype=np.float64), np.asarray(gap, dtype=np.float64)
+    contrast, seeds = a - RECOVERED * b, _seeds(gained)
+    share, whole = stats.fieller(a, b), stats.mean_interval(b)
+    if whole.estimate <= 0 or whole.low <= 0:
+        point = stats.mean_interval(contrast)
+        return Part(
+            what=f"point {100 * RECOVERED:g} % of the way from CPT to PTFS above path switching, {where} "
+            "(no gap is established, so no share is shown)",
+            unit="% of PPL", needs="> 0", estimate=_percent(point.estimate), low=_percent(point.low),
+            high=_percent(point.high), contrast=contrast, seeds=seeds,
+        )  # fmt: skip
+    return Part(
+        what=f"gap recovered, {where}", unit="% of the gap", needs=f"> {100 * RECOVERED:g}",
+        estimate=100 * share.estimate, low=100 * share.low, high=100 * share.high, contrast=contrast, seeds=seeds,
+    )  # fmt: skip
+
+
+def _exact(what: str, estimate: float, holds: bool, *, unit: str, needs: str) -> Part:
+    return Part(
+        what=what, unit=unit, needs=needs, estimate=estimate, low=estimate, high=estimate,
+        contrast=np.array([1.0 if holds else -1.0]),
+    )  # fmt: skip
+
+
+def _percent(nats: float) -> float:
+    return 100 * float(np.expm1(nats))
+
+
+def _seeds(values: Series) -> tuple[int, ...]:
+    return tuple(int(seed) for seed in values.index)
+
+
+def _cells(
+    view: View, scores: pd.DataFrame, paradigms: Sequence[str], wanted: Sequence[str], study: str
+) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:
+    """Losses by schedule; and which of the wanted schedules have none."""
+    found = {}
+    for schedule in dict.fromkeys([*wanted, *scores["schedule"]]):
+        loss = losses(scores[scores["schedule"] == schedule], paradigms, versions_after_first(view))
+        if loss:
+            found[schedule] = loss
+    absent = ", ".join(schedule_name(schedule) for schedule in wanted if schedule not in found)
+    return found, [f"not run: {absent} ({command(study, view.ledger.scale)})"] if absent else []
+
+
+# The claims
+
+
+def _p1(view: View) -> Evidence:
+    cells, missing = _cells(view, view.scores(*POOL), (PTFS, CPT), THREE_SCHEDULES, "pilot")
+    return [
+        _measured(f"CPT above PTFS, {schedule_name(schedule)}", (loss[CPT] - loss[PTFS]).mean(axis=1))
+        for schedule, loss in cells.items()
+    ], missing
+
+
+def _p2(view: View) -> Evidence:
+    if view.last < 3:
+        return [], ["a trend over versions 2 to N needs at least 3 versions"]
+    cells, missing = _cells(view, view.scores(*POOL), (PTFS, CPT), THREE_SCHEDULES, "pilot")
+    parts = []
+    for schedule, loss in cells.items():
+        gap = loss[CPT] - loss[PTFS]
+        slope = pd.Series(stats.slopes(gap.to_numpy(), versions_after_first(view)), index=gap.index)
+        parts.append(
+            _measured(f"growth of CPT's gap to PTFS, {schedule_name(schedule)}", slope, unit="% of PPL a version")
+        )
+    return parts, missing
+
+
+def _p3(view: View) -> Evidence:
+    cost = tree_costs(view)
+    if CPT not in cost or PTFS not in cost or view.last < 2:
+        return [], []
+    ratio = float(cost[CPT][-1] / cost[PTFS][-1])
+    saved = np.diff(cost[PTFS] - cost[CPT])
+    return [
+        _exact("CPT's cost over PTFS's", 100 * ratio, ratio <= FAR_LESS, unit="%", needs=f"<= {100 * FAR_LESS:g}"),
+        _exact(
+            "least growth of the cost gap in one version",
+            float(saved.min()),
+            bool((saved > 0).all()),
+            unit="T",
+            needs="> 0",
+        ),
+    ], []
+
+
+def _m1(view: View) -> Evidence:
+    cells, missing = _cells(view, view.scores(*POOL), (PTFS, CPT, SWITCH), THREE_SCHEDULES, "main")
+    return [part for schedule, loss in cells.items() for part in _matches(schedule_name(schedule), loss)], missing
+
+
+def _matches(where: str, loss: dict[str, pd.DataFrame]) -> list[Part]:
+    mean = {paradigm: frame.mean(axis=1) for paradigm, frame in loss.items()}
+    return [
+        _measured(f"CPT above path switching, {where}", mean[CPT] - mean[SWITCH]),
+        _recovered(where, mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS]),
+        _measured(f"PTFS above path switching, {where}", mean[PTFS] - mean[SWITCH], role="shown"),
+    ]
+
+
+def _m2(view: View) -> Evidence:
+    cost = tree_costs(view)
+    if SWITCH not in cost:
+        return [], []
+    if view.last != PUBLISHED_VERSIONS or view.setting["alpha"] != PUBLISHED_ALPHA:
+        return [], [
+            f"published for {PUBLISHED_VERSIONS} versions and alpha {PUBLISHED_ALPHA}, "
+            f"not for {view.last} and {text(view.setting['alpha'])}"
+        ]
+    share = float(cost[SWITCH][-1] / (cost["scratch"][-1]))
+    return [
+        _exact(
+            "our tree's cost over PTFS's", 100 * share, abs(share - PUBLISHED_COST) <= PUBLISHED_ROUNDING,
+            unit="%", needs=f"{100 * PUBLISHED_COST:g} as published, to the whole per cent",
+        )
+    ], []  # fmt: skip
+
+
+def _t1(view: View) -> Evidence:
+    if view.last < 3:
+        return [], ["telling linear from quadratic needs at least 3 versions"]
+    cost = tree_costs(view)
+    parts = []
+    for paradigm, name in ((CPT, "CPT"), (SWITCH, "path switching")):
+        if paradigm in cost:
+            bend = np.diff(cost[paradigm], 2)
+            most = float(np.abs(bend).max())
+            parts.append(_exact(f"{name}: largest second difference", most, most < 1e-9, unit="T", needs="0"))
+    if not {CPT, SWITCH, PTFS} <= cost.keys():
+        return [], []
+    bend = np.diff(cost[PTFS], 2)
+    same = bool(bend.min() > 0 and np.ptp(bend) < 1e-9)
+    parts.append(_exact("PTFS: second difference", float(bend.min()), same, unit="T", needs="> 0, always the same"))
+    return parts, []
+
+
+def _s1(view: View) -> Evidence:
+    checkpoint, updated = (two_stage(view, "first_stage", version) for version in (1, 2))
+    cycles = [float(cycle) for cycle in updated.columns]
+    if updated.empty or np.inf not in cycles or len(cycles) < 3:
+        return [], []
+    trend = pd.Series(-stats.slopes(updated.to_numpy(), range(len(cycles))), index=updated.index)
+    parts = [_measured("fall of the updated model's PPL with each slower first stage", trend, unit="% of PPL a step")]
+    for cycle in cycles[:-1]:
+        parts.append(
+            _measured(
+                f"checkpoint: endless above {cycle:g} T", checkpoint[np.inf] - checkpoint[cycle], above=-TIE
+            )
+        )  # fmt: skip
+        parts.append(_measured(f"updated: {cycle:g} T above endless", updated[cycle] - updated[np.inf], above=-TIE))
+    return parts, []
+
+
+def _s2(view: View) -> Evidence:
+    updated = two_stage(view, "second_stage", 2)
+    cycles = [float(cycle) for cycle in updated.columns]
+    slower = [cycle for cycle in cycles if cycle > 1]
+    if updated.empty or 1.0 not in cycles or not slower:
+        return [], []
+    parts = [
+        _measured(f"{text(cycle)}{'' if np.isinf(cycle) else ' T'} above 1 T", updated[cycle] - updated[1.0])
+        for cycle in slower
+    ]
+    for cycle in (cycle for cycle in cycles if cycle < 1):
+        parts.append(_measured(f"{cycle:g} T above 1 T", updated[cycle] - updated[1.0], role="shown"))
+    return parts, []
+
+
+def _c1(view: View) -> Evidence:
+    checkpoint, updated = (two_stage(view, "first_stage", version) for version in (1, 2))
+    if updated.empty or not {1.0, np.inf} <= set(updated.columns):
+        return [], []
+    return [
+        _measured("current version: endless above a complete decay", checkpoint[np.inf] - checkpoint[1.0]),
+        _measured("next version: a complete decay above endless", updated[1.0] - updated[np.inf]),
+    ], []
+
+
+def _a1(view: View) -> Evidence:
+    parts = []
+    costs = view.costs("alpha")
+    for schedule in dict.fromkeys(costs["schedule"]):
+        mean = alpha_losses(view, schedule)
+        alphas = [float(alpha) for alpha in mean.columns]
+        if len(alphas) < 3 or mean.empty:
+            continue
+        fall = pd.Series(-stats.slopes(mean.to_numpy(), alphas) / 10, index=mean.index)
+        parts.append(_measured(f"fall of PPL for each 0.1 of alpha, {schedule_name(schedule)}", fall))
+        if PUBLISHED_ALPHA in alphas[1:-1]:
+            before = (mean[alphas[0]] - mean[PUBLISHED_ALPHA]) / (PUBLISHED_ALPHA - alphas[0])
+            after = (mean[PUBLISHED_ALPHA] - mean[alphas[-1]]) / (alphas[-1] - PUBLISHED_ALPHA)
+            what = f"gain for 0.1 of alpha up to {PUBLISHED_ALPHA}, less the gain beyond it, {schedule_name(schedule)}"
+            parts.append(_measured(what, (before - after) / 10, role="shown"))
+        final = costs[(costs["schedule"] == schedule) & (costs["version"] == view.last)]
+        rise = np.diff(final.groupby("alpha")["relative_cost"].first().to_numpy(dtype=np.float64))
+        what = f"least rise of cost from one alpha to the next, {schedule_name(schedule)}"
+        least = 100 * float(rise.min())
+        parts.append(_exact(what, least, least > 0, unit="% of PTFS's cost", needs="> 0"))
+    return parts, []
+
+
+def _generality(study: str, factor: str) -> Callable[[View], Evidence]:
+    def evaluate(view: View) -> Evidence:
+        scores = view.scores(study)
+        parts = []
+        values = []
+        for value, rows in swept_values(scores, factor):
+            for schedule in dict.fromkeys(rows["schedule"]):
+                cell = rows[rows["schedule"] == schedule]
+                loss = losses(cell, (PTFS, CPT, SWITCH), versions_after_first(view))
+                if loss:
+                    values.append(value)
+                    label = value if len(set(scores["schedule"])) == 1 else f"{value}, {schedule_name(schedule)}"
+                    parts += _matches(label, loss)
+        if len(set(values)) == 1:
+            return parts, [f"only {factor}={values[0]} was run; {command(study, view.ledger.scale)}"]
+        return parts, []
+
+    return evaluate
+
+
+def _d1(view: View) -> Evidence:
+    means, chance = downstream_means(view)
+    if means.empty:
+        return [], []
+    best = means.mean().idxmax()
+    return [
+        _measured("average score above chance", means[best] - chance, unit="points", role="premise"),
+        *(
+            _measured(f"path switching above {name}", means[SWITCH] - means[paradigm], unit="points")
+            for paradigm, name in ((PTFS, "PTFS"), (CPT, "CPT"))
+        ),
+    ], []
+
+
+CLAIMS = (
+    Claim(
+        id="P1", statement="PTFS reaches a lower PPL than CPT, for each of three schedules, over four versions",
+        source="[article], [review]", study="pilot", evaluate=_p1,
+        estimator="ln PPL of CPT less PTFS, mean over versions 2 to N; paired by seed; each schedule",
+        margin="above 0 for every schedule",
+    ),
+    Claim(
+        id="P2", statement="That gap widens as versions accumulate",
+        source="[article]", study="pilot", evaluate=_p2,
+        estimator="slope of that difference over versions 2 to N, one a seed (version 1 is the same run in both)",
+        margin="above 0 for every schedule",
+    ),
+    Claim(
+        id="P3", statement="CPT costs far less than PTFS, and the cost gap widens too",
+        source="[article]", study="pilot", evaluate=_p3,
+        estimator="steps of CPT's own tree against PTFS's steps, over versions 1 to k",
+        margin="at most half of PTFS's at version N, and a larger gap with every version; exact",
+    ),
+    Claim(
+        id="S1",
+        statement="First stage: the slower it decays, the better the updated model; without decay the checkpoint is "
+        "the worst and the updated model the best",
+        source="[article]", study="first_stage", evaluate=_s1,
+        estimator="slope of the updated model's ln PPL over the rank of the cycle, one a seed; differences of every "
+        "cycle to the endless one",
+        margin="trend below 0; the endless one worst before and best after the update, ties of 0.2 % of PPL allowed",
+    ),
+    Claim(
+        id="S2", statement="Second stage: a fast, complete decay to the minimum gives the best updated model",
+        source="[article]", study="second_stage", evaluate=_s2,
+        estimator="ln PPL of the updated model, each cycle that T cuts short less the complete one of 1 T; paired "
+        "by seed",
+        margin="above 0 for every cycle longer than T",
+    ),
+    Claim(
+        id="C1", statement="CPT cannot serve both the current version and the next one",
+        source="[article]", study="first_stage", evaluate=_c1,
+        estimator="ln PPL, complete decay against none: of the checkpoint, and of the model updated from it",
+        margin="decay better for the current version and worse for the next, both apart from 0",
+    ),
+    Claim(
+        id="M1", statement="Path switching matches PTFS's PPL and beats CPT's, for three schedules",
+        source="[abstract], [article]", study="main", evaluate=_m1,
+        estimator="mean ln PPL over versions 2 to N: CPT less path switching, and the share of the gap between CPT and "
+        "PTFS that this recovers; paired by seed; Fieller's interval",
+        margin="above 0, and more than 80 % recovered, for every schedule",
+    ),
+    Claim(
+        id="M2", statement="At four versions it costs 58 % of PTFS",
+        source="[abstract]", study="main", evaluate=_m2,
+        estimator="steps of path switching's own tree over PTFS's steps, versions 1 to 4, alpha 0.6",
+        margin="58 % as published, to the whole per cent; exact",
+    ),
+    Claim(
+        id="A1", statement="A higher alpha gives a lower PPL and a higher cost",
+        source="[article]", study="alpha", evaluate=_a1,
+        estimator="slope of mean ln PPL over versions 2 to N against alpha, one a seed; relative cost by alpha",
+        margin="PPL falls (apart from 0) and cost rises with alpha; that 0.6 is the balance is a choice, not judged",
+    ),
+    Claim(
+        id="T1",
+        statement="Its cost, like CPT's, grows linearly with the number of versions; PTFS's grows quadratically",
+        source="[article], [review]", study="headline", evaluate=_t1,
+        estimator="second differences of steps over versions 1 to N, in units of T",
+        margin="0 for CPT and path switching, a positive constant for PTFS; exact",
+    ),
+    Claim(
+        id="D1", statement="After fine-tuning, it has the best average over 9 common downstream tasks",
+        source="[article]", study="downstream", evaluate=_d1,
+        estimator="mean score over tasks, schedules, fine-tuned versions from 2 on and fine-tuning seeds; path "
+        "switching less each other paradigm; paired by seed",
+        margin="above 0 against both; only decidable where the best average is above chance",
+    ),
+    *(
+        Claim(
+            id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=_generality(study, factor),
+            estimator=f"as M1, for every value of {factor}", margin="as M1, for every value",
+        )
+        for id, over, study, factor in (
+            ("G1", "for the LLaMA and Qwen architectures", "architecture", "architecture"),
+            ("G2", "across parameter counts", "model_size", "parameters"),
+            ("G3", "across data sizes", "data_scale", "steps_per_version"),
+            ("G4", "across maximum learning rates", "max_lr", "max_lr"),
+        )
+    ),
+)  # fmt: skip

@@ -1,0 +1,138 @@
+"""From a `View` to the arrays that claims, tables and figures share: losses paired by seed, costs, downstream scores.
+
+Losses are in nats a token (ln PPL). A seed is only there when everything that is compared is there for it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.frames import View, text
+
+PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
+POOL = ("headline", "pilot", "main", "downstream")
+"""Studies whose runs of one setting are the same runs: the store trains each once, whichever study asks first."""
+
+
+def versions_after_first(view: View) -> list[int]:
+    """Version 1 of PTFS and CPT is one and the same run, so comparisons are over the later ones."""
+    return list(range(2, view.last + 1))
+
+
+def losses(scores: pd.DataFrame, paradigms: Sequence[str], versions: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Losses by paradigm, each (seeds, versions); empty when no seed has all of them.
+
+    Args:
+        scores: rows of `View.scores` of one schedule, alpha and setting.
+    """
+    wanted = pd.MultiIndex.from_product([paradigms, versions], names=["paradigm", "version"])
+    wide = _wide(scores[scores["paradigm"].isin(paradigms)], ["paradigm", "version"])
+    wide = wide.reindex(columns=wanted).dropna()
+    if wide.empty:
+        return {}
+    return {paradigm: pd.DataFrame(wide.xs(paradigm, axis=1, level="paradigm")) for paradigm in paradigms}
+
+
+def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
+    """Losses of version 1 (the checkpoint) or 2 (the updated model): (seeds, cycles in rising order)."""
+    first = study == "first_stage"
+    swept, held, at = ("first_cycle", "second_cycle", 1.0) if first else ("second_cycle", "first_cycle", np.inf)
+    rows = view.scores(study)
+    rows = rows[(rows["version"] == version) & (rows[held] == at)].drop_duplicates(["seed", swept])
+    wide = _wide(rows, [swept]).dropna()
+    return wide[sorted(wide.columns)]
+
+
+def alpha_losses(view: View, schedule: str) -> pd.DataFrame:
+    """The alpha study's losses, mean over versions 2 to N: (seeds, alphas in rising order)."""
+    rows = view.scores("alpha")
+    rows = rows[(rows["schedule"] == schedule) & rows["version"].isin(versions_after_first(view))]
+    wide = _wide(rows, ["alpha", "version"]).dropna()
+    return wide.T.groupby(level="alpha").mean().T
+
+
+def swept_values(rows: pd.DataFrame, factor: str) -> list[tuple[str, pd.DataFrame]]:
+    """A generality study's runs by value of what it sweeps, in rising order, with the value's name."""
+    groups = []
+    for value, group in rows.groupby(factor, sort=True):
+        name = text(value)
+        if factor == "parameters":
+            name = f"{group['size'].iloc[0]} ({name} parameters)"
+        groups.append((name, group))
+    return groups
+
+
+def tree_costs(view: View) -> dict[str, npt.NDArray[np.float64]]:
+    """Cost of versions 1..k by paradigm, in units of T; entry k-1 is version k.
+
+    PTFS: the sum of its trajectories (what training each version from scratch takes). CPT and path switching: the size
+    of the run's own tree. `scratch` is PTFS's cost as the other runs' rows imply it, for use without a PTFS run.
+    """
+    rows = view.costs(*POOL)
+    costs: dict[str, npt.NDArray[np.float64]] = {}
+    for paradigm in (PTFS, CPT, SWITCH):
+        for _, group in rows[rows["paradigm"] == paradigm].groupby("run"):
+            run = group.sort_values("version")
+            if list(run["version"]) != list(range(1, view.last + 1)):
+                continue
+            t = run["steps_per_version"].to_numpy(dtype=np.float64)
+            unique = run["unique_steps"].to_numpy(dtype=np.float64)
+            steps = run["steps"].to_numpy(dtype=np.float64).cumsum() if paradigm == PTFS else unique
+            costs[paradigm] = steps / t
+            costs["scratch"] = unique / run["relative_cost"].to_numpy(dtype=np.float64) / t
+            break
+    return costs
+
+
+def downstream_scores(view: View) -> pd.DataFrame:
+    """Fine-tuned scores: a run's row for each version, fine-tuning seed and task, one metric a task."""
+    rows = view.runs("downstream", "main").merge(view.ledger.downstream, on="run")
+    rows = rows[rows["finetune_seed"].notna()]
+    preferred = {"acc": 0, "exact_match": 1}
+    rows = rows.assign(_rank=[preferred.get(str(metric), 2) for metric in rows["metric"]])
+    keys = ["run", "version", "finetune_seed", "task"]
+    return rows.sort_values([*keys, "_rank", "metric"]).drop_duplicates(keys).drop(columns="_rank")
+
+
+def downstream_means(view: View) -> tuple[pd.DataFrame, float]:
+    """Average score in points, (seeds, paradigms), over what all three paradigms have; and the average chance.
+
+    Averages over tasks, schedules, fine-tuning seeds and versions from 2 on. Empty when one paradigm has none.
+    """
+    rows = downstream_scores(view)
+    rows = rows[rows["version"] >= 2]
+    wide = rows.pivot_table(index=["seed", "schedule", "version"], columns=["paradigm", "task"], values="value")
+    wanted = [PTFS, CPT, SWITCH]
+    if wide.empty or not set(wanted) <= set(wide.columns.get_level_values("paradigm")):
+        return pd.DataFrame(), np.nan
+    means = 100 * wide.dropna().T.groupby(level="paradigm").mean().T.groupby(level="seed").mean()
+    chance = 100 * float(rows.groupby("task")["chance"].first().fillna(0).mean())
+    return means[wanted], chance
+
+
+def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
+    """PPL, (versions, slices), geometric mean over seeds; of the first schedule that was run."""
+    runs = view.runs(*POOL)
+    runs = runs[runs["paradigm"] == paradigm]
+    rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
+    if rows.empty:
+        return None
+    rows = rows[rows["schedule"] == rows["schedule"].iloc[0]]
+    loss = rows["nll"] / rows["tokens"]
+    matrix = rows.assign(loss=loss).pivot_table(index="version", columns="slice", values="loss")
+    return None if matrix.isna().to_numpy().any() else ppl(matrix)
+
+
+def ppl(loss: pd.DataFrame) -> pd.DataFrame:
+    """From nats a token."""
+    return loss.apply(np.exp)
+
+
+def _wide(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """(seeds, columns) of losses; a run that diverged counts as absent."""
+    series = rows.set_index(["seed", *columns])["loss"].replace([np.inf, -np.inf], np.nan)
+    wide = series.unstack(columns)  # noqa: PD010  (pivot_table would average what must be unique)
+    assert isinstance(wide, pd.DataFrame)
+    return wide

@@ -1,0 +1,286 @@
+"""A scale's tables, figures, verdicts and report, from its ledger alone: python -m analysis.report scale=quick
+
+Settings: `scale`, and `root` (the folder of all scales, paper_figures by default). Nothing is trained or evaluated, and
+nothing but <root>/<scale>/data/*.csv is read. The same CSV files give the same bytes (figures: the same pixels).
+"""
+
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.errors import UserError, refusals
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from analysis.claims import Judged
+    from analysis.frames import Ledger, View
+    from analysis.tables import Table
+
+PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "scipy")
+"""Whose versions may change a digit or a pixel."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as the report shows it."""
+
+    name: str
+    caption: str
+    png: bytes
+
+    @property
+    def data(self) -> str:
+        return base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A study, or another setting of some."""
+
+    title: str
+    question: str
+    findings: list[str]
+    figures: list[Drawn]
+    tables: "list[Table]"
+    command: str
+
+
+def build(scale: str, root: Path) -> Path:
+    """Write everything for one scale; the path of its report.html.
+
+    Raises:
+        UserError: no such scale, or a ledger that cannot be read.
+    """
+    import matplotlib as mpl
+
+    from analysis import claims, contrasts, figures, findings, frames, style, tables
+
+    ledger = frames.load(root, scale)
+    folder = root / scale
+    before = _listed_outputs(folder)
+    written: list[Path] = []
+    primary, *others = ledger.views()
+    judged = claims.judge(primary)
+    elsewhere = _elsewhere(judged, others)
+
+    def draw(view: "View", plot: "figures.Plot", suffix: str = "") -> list[Drawn]:
+        figure = plot.draw(view)
+        if figure is None:
+            return []
+        paths = style.save(figure, _made(folder / "figures"), plot.name + suffix)
+        written.extend(paths)
+        return [Drawn(plot.name + suffix, plot.caption, paths[0].read_bytes())]
+
+    def put(table: "Table | None", suffix: str = "") -> "list[Table]":
+        if table is None:
+            return []
+        named = replace(table, name=table.name + suffix)
+        written.extend(named.write(_made(folder / "tables")))
+        return [named]
+
+    sections = []
+    with mpl.rc_context(style.RC):
+        for name, study in frames.STUDIES.items():
+            shown = [table for make in tables.BY_STUDY[name] for table in put(make(primary))]
+            drawn = [one for plot in figures.PLOTS if plot.study == name for one in draw(primary, plot)]
+            if shown or drawn:
+                said = findings.found(name, primary, judged)
+                sections.append(Section(_title(name), study.question, said, drawn, shown, claims.command(name, scale)))
+        for place, view in enumerate(others, start=2):
+            if not len(view.runs(*contrasts.POOL)):
+                continue
+            suffix = f"_setting{place}"
+            shown = [t for name in ("headline", "pilot", "main") for t in put(tables.by_version(view, name), suffix)]
+            shown += put(tables.recovery(view), suffix)
+            drawn = [one for plot in figures.PLOTS if plot.per_setting for one in draw(view, plot, suffix)]
+            said = [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in elsewhere if one.view is view]
+            title = f"Another setting: {view.label}"
+            sections.append(Section(title, "The same comparison there.", said, drawn, shown, ""))
+
+    appendix = [table for one in (tables.seeds(ledger), tables.numerics(ledger)) for table in put(one)]
+    parts = put(tables.claim_parts(judged))
+    put(tables.scorecard(judged))
+    claims_csv = folder / "claims.csv"
+    claims_csv.write_text(replace(tables.scorecard([*judged, *elsewhere]), name="claims").csv(), encoding="utf-8")
+    written.append(claims_csv)
+
+    context = {
+        "scale": scale,
+        "judged": judged,
+        "counts": _counts(judged),
+        "quantity": tables.quantity,
+        "set_up": findings.set_up(primary),
+        "sections": sections,
+        "parts": parts,
+        "assumed": findings.ASSUMED,
+        "missing": findings.missing(primary),
+        "appendix": appendix,
+        "command": f"python -m analysis.report scale={scale}",
+    }
+    for kind in ("html", "md"):
+        path = folder / f"report.{kind}"
+        path.write_text(_render(f"report.{kind}.j2", context), encoding="utf-8")
+        written.append(path)
+
+    for stale in before - set(written):
+        stale.unlink(missing_ok=True)
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps(_manifest(ledger, written), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return folder / "report.html"
+
+
+def summary(scale: str, root: Path) -> "RenderableType":
+    """What a terminal shows at the end: PPL and cost by paradigm and version, verdicts, and where the report is.
+
+    Raises:
+        UserError: as `build`.
+    """
+    from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from analysis import claims, frames, tables
+
+    ledger = frames.load(root, scale)
+    view = ledger.primary()
+    lines: list[RenderableType] = []
+    shown = next((t for name in ("headline", "main", "pilot") if (t := tables.by_version(view, name))), None)
+    if shown:
+        grid = Grid(title=f"{_title(shown.study)} at scale {scale}: means over seeds", title_justify="left")
+        start = 0 if len({row[0] for row in shown.rows}) > 1 else 1
+        for column in shown.head[start:]:
+            grid.add_column(column, justify="left" if column in ("schedule", "paradigm") else "right", no_wrap=True)
+        for row in shown.rows:
+            # Intervals are in the report: a terminal has 80 columns.
+            grid.add_row(*(Text(cell.split(" ±")[0].split(" [")[0]) for cell in row[start:]))
+        lines.append(grid)
+    verdicts = Grid(title="Claims of the paper", title_justify="left")
+    for column in ("", "claim", "weakest evidence [95 % interval]", "verdict"):
+        verdicts.add_column(column)
+    judged = claims.judge(view)
+    for one in judged:
+        part = one.weakest
+        evidence = f"{part.what}: {tables.quantity(part)}" if part else ""
+        style = {"reproduced": "green", "contradicted": "red"}.get(one.verdict, "dim")
+        verdicts.add_row(one.claim.id, one.claim.statement, Text(evidence), Text(one.verdict, style=style))
+    lines += [verdicts, Text(_counts(judged)), Text(f"Report: {root / scale / 'report.html'}")]
+    return Group(*lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if {"--help", "-h"} & set(given):
+            print(__doc__)
+            return
+        settings = {"root": "paper_figures"}
+        for argument in given:
+            name, equals, value = argument.partition("=")
+            if not equals or name not in ("scale", "root") or not value:
+                raise UserError(f"{argument!r} is no setting; scale=NAME and root=FOLDER are.")
+            settings[name] = value
+        root = Path(settings["root"])
+        if "scale" not in settings:
+            from analysis.frames import scales
+
+            raise UserError(f"scale=NAME is missing. There are results for: {', '.join(scales(root)) or 'no scale'}.")
+        build(settings["scale"], root)
+        from rich.console import Console
+
+        Console().print(summary(settings["scale"], root))
+
+
+def _elsewhere(judged: "Sequence[Judged]", others: "Sequence[View]") -> "list[Judged]":
+    """Verdicts in the other settings, where they rest on other numbers than the primary one's."""
+    from analysis import claims
+
+    known = {one.claim.id: [part.estimate for part in one.parts] for one in judged}
+    return [
+        one
+        for view in others
+        for one in claims.judge(view)
+        if one.verdict != "not run" and [part.estimate for part in one.parts] != known[one.claim.id]
+    ]
+
+
+def _counts(judged: "Sequence[Judged]") -> str:
+    kinds = ("reproduced", "contradicted", "undecided", "not run")
+    counts = {kind: sum(one.verdict == kind for one in judged) for kind in kinds}
+    return f"{len(judged)} claims: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + "."
+
+
+def _title(study: str) -> str:
+    return study.replace("_", " ").replace("max lr", "maximum learning rate").capitalize()
+
+
+def _render(name: str, context: dict[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from analysis.tables import escape_markdown
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = escape_markdown
+    return environment.get_template(name).render(context)
+
+
+def _manifest(ledger: "Ledger", written: Sequence[Path]) -> dict[str, Any]:
+    """What went in, what came out, and with which packages."""
+    folder = ledger.folder.parent
+    runs = ledger.runs
+    columns = [c for c in runs.columns if c not in ("run", "name", "seed", "numerics", "flops")]
+    columns = [c for c in columns if not c.endswith("_steps") or c == "warmup_steps"]
+    numerics: dict[str, dict[str, str]] = {}
+    for row in ledger.numerics.to_dict("records"):
+        numerics.setdefault(str(row["numerics"]), {})[str(row["setting"])] = str(row["value"])
+    return {
+        "scale": ledger.scale,
+        "inputs": {path.relative_to(folder).as_posix(): _sha256(path) for path in ledger.files},
+        "outputs": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(written)},
+        "packages": {name: version(name) for name in PACKAGES},
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "seeds": sorted({int(seed) for seed in runs["seed"]}),
+        "settings": {c: sorted({str(v) for v in runs[c] if str(v) not in ("", "nan")}) for c in columns},
+        "numerics": numerics,
+    }
+
+
+def _listed_outputs(folder: Path) -> set[Path]:
+    """Files an earlier report wrote here, so that none of them outlives its data."""
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        return set()
+    try:
+        names = list(json.loads(manifest.read_text(encoding="utf-8"))["outputs"])
+    except (ValueError, KeyError, TypeError):
+        return set()
+    inside = (folder / "tables", folder / "figures")
+    paths = (folder / str(name) for name in names)
+    return {path for path in paths if path.parent in inside}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

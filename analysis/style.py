@@ -1,0 +1,69 @@
+"""One look for all figures: the same colour for the same paradigm, the same marker for the same schedule.
+
+Colours are Okabe and Ito's, told apart with any colour vision. Files carry no date and no version, so that redrawing
+from the same ledger gives the same pixels.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = {"ptfs": "#0072B2", "cpt": "#D55E00", "path_switching": "#009E73", "two_stage": "#CC79A7"}
+MARKERS = {"cosine": "o", "knee": "s", "multi_step": "^", "constant": "D"}
+LINES = {"cosine": "-", "knee": "--", "multi_step": ":", "constant": "-."}
+GREY = "#666666"
+ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
+DPI = 160
+
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "errorbar.capsize": 2.5,
+    "figure.dpi": 100,
+    "savefig.dpi": DPI,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "lr-path-switching",
+    # Names come from configurations: a dollar sign in one is a dollar sign.
+    "text.parse_math": False,
+}
+
+
+def new(width: float, height: float) -> Figure:
+    """An empty figure in inches, apart from pyplot's global state. Draw and save it inside `mpl.rc_context(RC)`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `name`.png and `name`.pdf."""
+    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    figure.savefig(png, metadata={"Software": None})
+    figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return [png, pdf]
+
+
+def gradient(count: int) -> list[tuple[float, float, float, float]]:
+    """Colours for ordered values, dark to light, legible on white."""
+    colours = mpl.colormaps["viridis"]
+    return [colours(0.88 * i / max(count - 1, 1)) for i in range(count)]
+
+
+def tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """`colour` mixed with white; strength 1 is the colour itself."""
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return (1 - strength * (1 - red), 1 - strength * (1 - green), 1 - strength * (1 - blue))

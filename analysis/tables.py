@@ -1,0 +1,547 @@
+"""One function a table: from a `View` to plain numbers (CSV), and to the same as printed (Markdown, LaTeX, HTML).
+
+Means over seeds with the half length of their 95 % t interval; n is the number of seeds. None when there is no data.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.claims import RECOVERED, Judged, Part
+from analysis.contrasts import (
+    CPT,
+    POOL,
+    PTFS,
+    SWITCH,
+    THREE,
+    alpha_losses,
+    downstream_scores,
+    forgetting_matrix,
+    losses,
+    swept_values,
+    tree_costs,
+    two_stage,
+    versions_after_first,
+)
+from analysis.frames import Ledger, View, paradigm_name, schedule_name, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table twice over: `data` keeps every digit and unit-bearing column names, `head` and `rows` are for reading."""
+
+    name: str
+    study: str
+    caption: str
+    data: pd.DataFrame
+    head: list[str]
+    rows: list[list[str]]
+
+    def write(self, folder: Path) -> list[Path]:
+        paths = [folder / f"{self.name}.{kind}" for kind in ("csv", "md", "tex")]
+        contents = (self.csv(), self.markdown(), self.latex())
+        for path, content in zip(paths, contents, strict=True):
+            path.write_text(content, encoding="utf-8")
+        return paths
+
+    def csv(self) -> str:
+        # Ten digits outlast every use, and hide the last bits in which machines differ.
+        return self.data.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+    def markdown(self) -> str:
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        cells = ([cell if i == 1 else escape_markdown(cell) for cell in line] for i, line in enumerate(lines))
+        body = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+        return f"{body}\n\n{escape_markdown(self.caption)}\n"
+
+    def latex(self) -> str:
+        lines = [" & ".join(map(escape_latex, line)) + r" \\" for line in (self.head, *self.rows)]
+        columns = "l" * len(self.head)
+        return "\n".join(
+            [
+                rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule",
+                r"\end{tabular}", rf"% {' '.join(self.caption.split())}", "",
+            ]
+        )  # fmt: skip
+
+
+def escape_markdown(value: str) -> str:
+    """Names are data: nothing in one becomes markup."""
+    for character in "\\`*_[]<>|#":
+        value = value.replace(character, "\\" + character)
+    return " ".join(value.split())
+
+
+def escape_latex(value: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    special |= {character: "\\" + character for character in "&%$#_{}"}
+    return " ".join("".join(special.get(character, character) for character in value).split())
+
+
+def number(value: float, digits: int = 3) -> str:
+    """To `digits` significant digits, never as a power of ten below a million."""
+    if np.isnan(value):
+        return ""
+    if np.isinf(value):
+        return "unbounded"
+    places = digits - 1 - int(np.floor(np.log10(abs(value)))) if value else 0
+    return f"{value:.{max(places, 0)}f}" if abs(value) < 1e6 else f"{value:.{digits}g}"
+
+
+def plus_minus(interval: stats.Interval, decimals: int = 2) -> str:
+    half = "" if np.isnan(interval.half) else f" ± {interval.half:.{decimals}f}"
+    return f"{interval.estimate:.{decimals}f}{half}"
+
+
+def quantity(part: Part) -> str:
+    """A part's estimate with its interval and unit."""
+    value = f"{number(part.estimate)} {part.unit}"
+    if part.exact:
+        return value
+    if len(part.seeds) == 1:
+        return f"{value} (one seed, no interval)"
+    return f"{value} [{number(part.low)}, {number(part.high)}]"
+
+
+def numerics_note(view: View, *studies: str) -> str:
+    """Which seeds ran with which numerics: in a caption, so that a table of several machines says so."""
+    runs = view.runs(*studies)
+    groups = [f"{name} (seeds {listed(group['seed'])})" for name, group in runs.groupby("numerics")]
+    return f"Numerics: {'; '.join(groups)}."
+
+
+def by_version(view: View, study: str) -> Table | None:
+    """PPL by schedule, paradigm and version, with cost and, where all three paradigms are there, the gap recovered."""
+    scores = view.scores(study)
+    scores = scores[scores["paradigm"].isin(THREE)]
+    if scores.empty:
+        return None
+    versions = list(range(1, view.last + 1))
+    rows, data = [], []
+    for schedule in dict.fromkeys(scores["schedule"]):
+        mine = scores[scores["schedule"] == schedule]
+        for paradigm in (p for p in THREE if p in set(mine["paradigm"])):
+            runs = mine[mine["paradigm"] == paradigm]
+            by = {version: runs[runs["version"] == version] for version in versions}
+            gap = _relative(mine, paradigm, view)
+            for version, at in by.items():
+                if len(at):
+                    data.append(
+                        {"schedule": schedule, "paradigm": paradigm, "version": version}
+                        | _interval("ppl", stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64)))
+                        | {"bits_per_byte": at["bits_per_byte"].mean(), "relative_cost": _cost(view, at, version)}
+                    )
+            whole = by[view.last]
+            cost = f"{100 * _cost(view, whole, view.last):.0f} %" if len(whole) else ""
+            cells = [_mean(at["ppl"]) for at in by.values()]
+            rows.append([schedule_name(schedule), paradigm_name(paradigm), *cells, cost, gap, str(_n(runs))])
+    last = f"{versions_after_first(view)[0]} to {view.last}" if view.last > 1 else "1"
+    return Table(
+        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
+        caption="PPL of version k on held-out slices 1 to k. Cost: steps of the run's own tree over PTFS's, all "
+        f"versions. PPL to PTFS: mean over versions {last}, paired by seed. {numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def stages(view: View, study: str) -> Table | None:
+    """The two-stage studies: what each cycle leads to."""
+    updated = two_stage(view, study, 2)
+    if updated.empty:
+        return None
+    first = study == "first_stage"
+    checkpoint = two_stage(view, study, 1)
+    column = "first_cycle" if first else "second_cycle"
+    runs, curves = view.runs(study), view.ledger.curves
+    rows, data = [], []
+    for cycle in (float(c) for c in updated.columns):
+        run = runs[runs[column] == cycle].iloc[0]
+        curve = curves[(curves["run"] == run["run"]) & (curves["version"] == (1 if first else 2))]
+        end = float(curve.sort_values("step")["lr"].iloc[-1] / run["max_lr"]) if len(curve) else np.nan
+        after = stats.mean_interval(np.exp(updated[cycle].to_numpy(dtype=np.float64)))
+        line = {"cycle_in_T": text(cycle), "lr_end_over_max": end} | _interval("updated_ppl", after)
+        cells = [text(cycle) if np.isinf(cycle) else f"{cycle:g} T", number(end, 2), plus_minus(after), str(after.n)]
+        if first:
+            before = stats.mean_interval(np.exp(checkpoint[cycle].to_numpy(dtype=np.float64)))
+            line |= _interval("checkpoint_ppl", before)
+            cells.insert(2, plus_minus(before))
+        rows.append(cells)
+        data.append(line)
+    stage = "first" if first else "second"
+    return Table(
+        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        head=[f"cycle of the {stage} stage", "learning rate at its end / maximum",
+              *(["PPL checkpoint"] if first else []), "PPL updated", "n"],
+        caption=f"The {stage} stage is cut at T steps. Checkpoint on slice 1, updated model on slices 1 and 2. "
+        f"{numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def alpha(view: View, study: str = "alpha") -> Table | None:
+    """PPL and cost by alpha."""
+    scores = view.scores(study)
+    rows, data = [], []
+    for schedule in dict.fromkeys(scores["schedule"]):
+        mean = alpha_losses(view, schedule)
+        final = scores[(scores["schedule"] == schedule) & (scores["version"] == view.last)]
+        for value in mean.columns:
+            at = final[final["alpha"] == value]
+            average = stats.mean_interval(np.exp(mean[value].to_numpy(dtype=np.float64)))
+            last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
+            cost = _cost(view, at, view.last)
+            rows.append(
+                [
+                    schedule_name(schedule),
+                    text(value),
+                    plus_minus(average),
+                    plus_minus(last),
+                    f"{100 * cost:.0f} %",
+                    str(average.n),
+                ]
+            )
+            data.append(
+                {"schedule": schedule, "alpha": value}
+                | _interval("mean_ppl", average)
+                | _interval("last_ppl", last)
+                | {"relative_cost": cost}
+            )
+    if not rows:
+        return None
+    return Table(
+        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "alpha", f"PPL v2 to v{view.last}", f"PPL v{view.last}", "cost", "n"],
+        caption="Path switching: alpha is the branch's share of a version's steps. Cost: steps of the run's own tree "
+        f"over PTFS's. {numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def generality(view: View, study: str, factor: str, label: str) -> Table | None:
+    """The three paradigms by value of what a generality study sweeps."""
+    scores = view.scores(study)
+    rows, data = [], []
+    for value, group in swept_values(scores, factor):
+        for schedule in dict.fromkeys(group["schedule"]):
+            mine = group[group["schedule"] == schedule]
+            for paradigm in (p for p in THREE if p in set(mine["paradigm"])):
+                at = mine[(mine["paradigm"] == paradigm) & (mine["version"] == view.last)]
+                if at.empty:
+                    continue
+                last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
+                cost = _cost(view, at, view.last)
+                rows.append(
+                    [value, schedule_name(schedule), paradigm_name(paradigm), plus_minus(last), f"{100 * cost:.0f} %",
+                     _relative(mine, paradigm, view), _share(mine, view) if paradigm == SWITCH else "", str(_n(at))]
+                )  # fmt: skip
+                data.append(
+                    {factor: value, "schedule": schedule, "paradigm": paradigm, "version": view.last}
+                    | _interval("ppl", last)
+                    | {"relative_cost": cost}
+                )
+    if not rows:
+        return None
+    return Table(
+        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        head=[label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
+        caption=f"PPL to PTFS and gap recovered: mean over versions 2 to {view.last}, paired by seed. "
+        f"{numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def recovery(view: View, study: str = "main") -> Table | None:
+    """Share of the gap between CPT and PTFS that path switching recovers, by schedule and version."""
+    scores = view.scores(*POOL)
+    rows, data = [], []
+    versions = versions_after_first(view)
+    for schedule in dict.fromkeys(scores["schedule"]):
+        mine = scores[scores["schedule"] == schedule]
+        for at in ([version] for version in versions):
+            loss = losses(mine, THREE, at)
+            if loss:
+                rows.append([schedule_name(schedule), f"v{at[0]}", *recovery_cells(loss)])
+                data.append({"schedule": schedule, "version": at[0]} | _recovery_numbers(loss))
+        loss = losses(mine, THREE, versions)
+        if loss and len(versions) > 1:
+            rows.append([schedule_name(schedule), f"v2 to v{view.last}", *recovery_cells(loss)])
+            data.append({"schedule": schedule, "version": f"2-{view.last}"} | _recovery_numbers(loss))
+    if not rows:
+        return None
+    return Table(
+        name="recovery", study=study, data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "version", "CPT above PTFS", "path switching above PTFS", "gap recovered", "n"],
+        caption=f"Paired by seed. The claim needs more than {100 * RECOVERED:g} % of the gap recovered; shares with "
+        "Fieller's interval, which is unbounded where the gap itself is not told apart from 0. "
+        f"{numerics_note(view, *POOL)}",
+    )  # fmt: skip
+
+
+def cost(view: View, study: str = "headline") -> Table | None:
+    """Steps to release versions 1..k."""
+    costs = tree_costs(view)
+    shown = [paradigm for paradigm in THREE if paradigm in costs]
+    if not shown:
+        return None
+    runs = view.runs(*POOL)
+    t, tokens = int(runs["steps_per_version"].iloc[0]), int(runs["tokens_per_step"].iloc[0])
+    rows, data = [], []
+    for paradigm in shown:
+        for version, (steps, scratch) in enumerate(zip(costs[paradigm], costs["scratch"], strict=True), start=1):
+            cells = [f"{steps:.3g} T", f"{steps * t:,.0f}", f"{steps * t * tokens / 1e6:,.3g} M"]
+            rows.append([paradigm_name(paradigm), f"v1 to v{version}", *cells, f"{100 * steps / scratch:.3g} %"])
+            data.append(
+                {"paradigm": paradigm, "versions": version, "steps": round(steps * t), "steps_in_T": steps}
+                | {"tokens": round(steps * t * tokens), "relative_cost": steps / scratch}
+            )
+    return Table(
+        name="cost", study=study, data=pd.DataFrame(data), rows=rows,
+        head=["paradigm", "versions", "steps in T", "steps", "tokens", "of PTFS"],
+        caption=f"What has to be trained to release versions 1 to k: T = {t:,} steps of {tokens:,} tokens. CPT and "
+        "path switching: their own tree. PTFS: every version from scratch.",
+    )  # fmt: skip
+
+
+def forgetting(view: View, study: str = "main") -> Table | None:
+    """PPL of every version on every slice."""
+    rows, data = [], []
+    slices = list(range(1, view.last + 1))
+    for paradigm in THREE:
+        matrix = forgetting_matrix(view, paradigm)
+        if matrix is None:
+            continue
+        for version, line in matrix.iterrows():
+            rows.append([paradigm_name(paradigm), f"v{version}", *(f"{value:.2f}" for value in line)])
+            data += [
+                {"paradigm": paradigm, "version": version, "slice": part, "ppl": value} for part, value in line.items()
+            ]
+    if not rows:
+        return None
+    return Table(
+        name="forgetting", study=study, data=pd.DataFrame(data), rows=rows,
+        head=["paradigm", "version", *(f"PPL slice {part}" for part in slices)],
+        caption=f"Geometric mean over seeds, cosine if it was run. {numerics_note(view, *POOL)}",
+    )  # fmt: skip
+
+
+def downstream(view: View, study: str = "downstream") -> Table | None:
+    """Scores after fine-tuning, by task, beside chance and standard error."""
+    scores = downstream_scores(view)
+    scores = scores[scores["paradigm"].isin(THREE)]
+    if scores.empty:
+        return None
+    last = int(scores["version"].max())
+    scores = scores[scores["version"] == last]
+    shown = [paradigm for paradigm in THREE if paradigm in set(scores["paradigm"])]
+    rows, data = [], []
+    for task, group in scores.groupby("task", sort=True):
+        cells = []
+        for paradigm in shown:
+            at = group[group["paradigm"] == paradigm]
+            value, error = at["value"].mean(), at["stderr"].mean()
+            cells.append(f"{100 * value:.1f}" + ("" if np.isnan(error) else f" ± {100 * error:.1f}") if len(at) else "")
+            data.append(
+                {"task": task, "metric": group["metric"].iloc[0], "paradigm": paradigm, "score": value, "stderr": error}
+                | {"chance": group["chance"].iloc[0], "items": group["items"].iloc[0]}
+                | {"gold_bits_per_byte": at["gold_bits_per_byte"].mean(), "n": _n(at)}
+            )
+        chance, items = group["chance"].iloc[0], group["items"].iloc[0]
+        rows.append([str(task), str(group["metric"].iloc[0]), *cells, f"{100 * chance:.1f}", f"{items:.0f}"])
+    table = pd.DataFrame(data)
+    averages = [table[table["paradigm"] == paradigm] for paradigm in shown]
+    chance = 100 * table.drop_duplicates("task")["chance"].fillna(0).mean()
+    rows.append(["average", "", *(f"{100 * one['score'].mean():.2f}" for one in averages), f"{chance:.1f}", ""])
+    bits = (one["gold_bits_per_byte"].mean() for one in averages)
+    rows.append(["gold answer, bits a byte", "", *(number(value) for value in bits), "", ""])
+    return Table(
+        name=study, study=study, data=table, rows=rows,
+        head=["task", "metric", *map(paradigm_name, shown), "chance", "items"],
+        caption=f"Version {last} after fine-tuning, per cent, averaged over {_n(scores)} seeds, "
+        f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
+        f"standard error of a single evaluation. lm-eval {listed(scores['lm_eval'])}. "
+        f"{numerics_note(view, 'downstream', 'main')}",
+    )  # fmt: skip
+
+
+def seeds(ledger: Ledger) -> Table:
+    """What was run: seeds and numerics of every study."""
+    rows = ledger.studies.merge(ledger.runs, on="run")
+    lines, data = [], []
+    for (study, name), group in rows.groupby(["study", "numerics"], sort=True):
+        lines.append([str(study), str(len(group)), listed(group["seed"]), str(name)])
+        data.append({"study": study, "runs": len(group), "seeds": listed(group["seed"]), "numerics": name})
+    return Table(
+        name="seeds", study="", data=pd.DataFrame(data), rows=lines, head=["study", "runs", "seeds", "numerics"],
+        caption="A run is one paradigm, schedule and seed over all versions. Runs that studies share are trained once.",
+    )  # fmt: skip
+
+
+def numerics(ledger: Ledger) -> Table:
+    """What may change bits without changing what is computed."""
+    wide = ledger.numerics.drop_duplicates(["numerics", "setting"])
+    rows = [[str(row["numerics"]), str(row["setting"]), str(row["value"])] for row in wide.to_dict("records")]
+    return Table(
+        name="numerics", study="", data=wide, rows=rows, head=["numerics", "setting", "value"],
+        caption="Only runs of one numerics are paired; no bit is promised to be the same across them.",
+    )  # fmt: skip
+
+
+def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
+    """Every claim with its weakest evidence and verdict."""
+    rows = []
+    for one in judged:
+        part = one.weakest
+        evidence = f"{part.what}: {quantity(part)}; needs {part.needs}" if part else ""
+        rows.append([one.claim.id, one.claim.statement, one.claim.source, evidence, one.verdict, one.reason])
+    return Table(
+        name=name, study="", data=verdicts(judged), rows=rows,
+        head=["", "claim", "from", "weakest evidence [95 % interval]", "verdict", "because"],
+        caption="A claim is reproduced when every part of it lies beyond its margin, contradicted when one lies on the "
+        "wrong side (Holm over the claim's parts), and undecided otherwise. The weakest part is shown.",
+    )  # fmt: skip
+
+
+def claim_parts(judged: Sequence[Judged]) -> Table:
+    """Every quantity behind every verdict."""
+    rows, data = [], []
+    for one in judged:
+        for part in one.parts:
+            n = "exact" if part.exact else str(len(part.seeds))
+            needs = (
+                part.needs
+                if part.role == "decides"
+                else f"({part.role})"
+                if part.role == "shown"
+                else f"{part.needs} (premise)"
+            )
+            rows.append([one.claim.id, part.what, quantity(part), needs, "yes" if part.holds else "no", n])
+            data.append(
+                {
+                    "claim": one.claim.id,
+                    "part": part.what,
+                    "role": part.role,
+                    "estimate": part.estimate,
+                    "low": part.low,
+                }
+                | {"high": part.high, "unit": part.unit, "needs": part.needs, "n": len(part.seeds), "p": part.p}
+            )
+    return Table(
+        name="claim_parts", study="", data=pd.DataFrame(data), rows=rows,
+        head=["claim", "quantity", "estimate [95 % interval]", "needs", "holds", "n"],
+        caption="Positive speaks for the claim. Rows marked as shown do not decide.",
+    )  # fmt: skip
+
+
+def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
+    """claims.csv: one row a claim and setting."""
+    rows = []
+    for one in judged:
+        part = one.weakest
+        row: dict[str, object] = {
+            "setting": one.view.label or "primary", "claim": one.claim.id, "statement": one.claim.statement,
+            "source": one.claim.source, "study": one.claim.study, "estimator": one.claim.estimator,
+            "margin": one.claim.margin, "verdict": one.verdict, "reason": one.reason,
+        }  # fmt: skip
+        if part:
+            row |= {
+                "weakest_part": part.what, "estimate": part.estimate, "low": part.low, "high": part.high,
+                "unit": part.unit, "needs": part.needs, "n": "exact" if part.exact else len(part.seeds),
+                "seeds": " ".join(map(str, part.seeds)), "p": one.p, "p_holm": one.p_holm,
+            }  # fmt: skip
+        rows.append(row | {"command": one.command})
+    columns = [
+        "setting", "claim", "statement", "source", "study", "estimator", "margin", "verdict", "reason", "weakest_part",
+        "estimate", "low", "high", "unit", "needs", "n", "seeds", "p", "p_holm", "command",
+    ]  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+GENERALITY = {
+    "architecture": ("architecture", "architecture"),
+    "model_size": ("parameters", "size"),
+    "data_scale": ("steps_per_version", "T (steps a version)"),
+    "max_lr": ("max_lr", "maximum learning rate"),
+}
+"""What each generality study varies: its column, and its name in a table."""
+
+BY_STUDY: dict[str, list[Callable[[View], Table | None]]] = {
+    "headline": [lambda view: by_version(view, "headline"), cost],
+    "pilot": [lambda view: by_version(view, "pilot")],
+    "first_stage": [lambda view: stages(view, "first_stage")],
+    "second_stage": [lambda view: stages(view, "second_stage")],
+    "main": [lambda view: by_version(view, "main"), recovery, forgetting],
+    "alpha": [alpha],
+    **{
+        study: [lambda view, study=study, swept=swept: generality(view, study, *swept)]  # type: ignore[misc]
+        for study, swept in GENERALITY.items()
+    },
+    "downstream": [downstream],
+}
+"""Each study's tables, in the order of the report."""
+
+
+def _mean(values: "pd.Series[float]") -> str:
+    return plus_minus(stats.mean_interval(np.asarray(values, dtype=np.float64))) if len(values) else ""
+
+
+def _interval(name: str, interval: stats.Interval) -> dict[str, object]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high, "n": interval.n}
+
+
+def _n(rows: pd.DataFrame) -> int:
+    return int(rows["seed"].nunique())
+
+
+def listed(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in sorted(set(values)))
+
+
+def _cost(view: View, rows: pd.DataFrame, version: int) -> float:
+    """Relative cost of versions 1..`version`; 1 for PTFS, which trains each version from scratch."""
+    if (rows["paradigm"] == PTFS).all():
+        return 1.0
+    versions = view.ledger.versions
+    at = versions[versions["run"].isin(rows["run"]) & (versions["version"] == version)]
+    return float(at["relative_cost"].iloc[0]) if len(at) else np.nan
+
+
+def _relative(rows: pd.DataFrame, paradigm: str, view: View) -> str:
+    """PPL above PTFS's in per cent, mean over versions 2 to N."""
+    versions = versions_after_first(view)
+    loss = losses(rows, (PTFS, paradigm), versions) if paradigm != PTFS and versions else {}
+    if not loss:
+        return ""
+    return percent((loss[paradigm] - loss[PTFS]).mean(axis=1).to_numpy(dtype=np.float64))
+
+
+def percent(nats: stats.Values) -> str:
+    interval = stats.mean_interval(nats)
+    low, middle, high = (100 * float(np.expm1(x)) for x in (interval.low, interval.estimate, interval.high))
+    return f"{middle:+.2f} %" + ("" if np.isnan(low) else f" [{low:+.2f}, {high:+.2f}]")
+
+
+def _share(rows: pd.DataFrame, view: View) -> str:
+    loss = losses(rows, THREE, versions_after_first(view))
+    return recovery_cells(loss)[2] if loss else ""
+
+
+def recovery_cells(loss: dict[str, pd.DataFrame]) -> list[str]:
+    mean = {paradigm: frame.mean(axis=1).to_numpy(dtype=np.float64) for paradigm, frame in loss.items()}
+    share = stats.fieller(mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS])
+    shown = f"{number(100 * share.estimate)} %"
+    if np.isinf(share.low):
+        shown = f"{shown} [unbounded]"
+    elif not np.isnan(share.low):
+        shown = f"{shown} [{number(100 * share.low)}, {number(100 * share.high)}]"
+    return [percent(mean[CPT] - mean[PTFS]), percent(mean[SWITCH] - mean[PTFS]), shown, str(share.n)]
+
+
+def _recovery_numbers(loss: dict[str, pd.DataFrame]) -> dict[str, object]:
+    mean = {paradigm: frame.mean(axis=1).to_numpy(dtype=np.float64) for paradigm, frame in loss.items()}
+    return (
+        _interval("cpt_above_ptfs_nats", stats.mean_interval(mean[CPT] - mean[PTFS]))
+        | _interval("path_switching_above_ptfs_nats", stats.mean_interval(mean[SWITCH] - mean[PTFS]))
+        | _interval("recovered_share", stats.fieller(mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS]))
+    )
