@@ -1,0 +1,35 @@
+"""Shared by all tests: one cache of prepared data, one thread a process, no hub."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared streams, shared by the processes of one test session (preparing takes a lock)."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "data"
+
+
+@pytest.fixture
+def smoke(tmp_path: Path, data_path: Path) -> Callable[..., list[str]]:
+    """Overrides of a run at scale smoke with a store of its own."""
+
+    def overrides(*more: str) -> list[str]:
+        return [
+            "scale=smoke",
+            f"store.path={tmp_path / 'store'}",
+            f"data.path={data_path}",
+            f"ledger.path={tmp_path / 'ledger'}",
+            *more,
+        ]
+
+    return overrides
