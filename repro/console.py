@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,9 @@ LOOK_SECONDS = 1.0
 """Between two looks at the store."""
 
 
-def unfinished(plan: "Plan", store: Store) -> list[str]:
-    """Names of the runs of which some version is not trained and measured."""
-    return [
-        r.name
-        for index, r in enumerate(plan.tree.runs)
-        if len(measures.finished(plan.tree, index, store)) < r.versions
-    ]
-
-
 @contextmanager
-def progress(plan: "Plan", store: Store) -> Iterator[None]:
-    """Show how many of a plan's steps are done, by whichever workers, while the body runs."""
+def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
+    """Show how much is done, by whichever workers, and the time left, while the body runs."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -38,32 +29,24 @@ def progress(plan: "Plan", store: Store) -> Iterator[None]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
     bar = Progress(
-        TextColumn("training"),
+        TextColumn(name),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("steps,"),
+        TextColumn(f"{unit},"),
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
-        TimeRemainingColumn(elapsed_when_finished=False),
+        TimeRemainingColumn(),
         TextColumn("left"),
-        console=console,
+        console=Console(stderr=True),
     )
-    missing = {key: plan.tree.nodes[key] for key in plan.missing}
-    task = bar.add_task("training", total=sum(node.steps for node in missing.values()))
+    total = left()
+    task = bar.add_task(name, total=total)
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            stored, claims = store.steps(), store.claims()
-            done = 0
-            for key, node in missing.items():
-                if key in stored:
-                    done += node.steps
-                elif key in claims:
-                    done += max(0, claims[key].get("step", node.parent_step) - node.parent_step)
-            bar.update(task, completed=done)
+            bar.update(task, completed=total - left())
 
     with bar:
         watcher = threading.Thread(target=watch, daemon=True)
@@ -73,8 +56,7 @@ def progress(plan: "Plan", store: Store) -> Iterator[None]:
         finally:
             over.set()
             watcher.join()
-            stored = store.steps()
-            bar.update(task, completed=sum(node.steps for key, node in missing.items() if key in stored))
+            bar.update(task, completed=total - left())
 
 
 def summary(plan: "Plan", store: Store) -> None:

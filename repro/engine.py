@@ -18,16 +18,12 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from repro import models
-from repro.errors import UserError
+from repro.errors import Preempted, UserError
 from repro.runs import Run
 from repro.store import Claim, Damaged, Store, Tensors
 from repro.stream import Stream
 from repro.trajectory import Key
 from repro.tree import Node, Tree
-
-
-class Preempted(Exception):
-    """Training was asked to stop; what was done so far is kept and the next run goes on from there."""
 
 
 class Diverged(UserError):
@@ -90,7 +86,7 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
             raise Diverged(
                 f"run {run.name}, version {node.version}: the loss is {total} at step {step} (learning rate "
                 f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. schedule.max_lr below "
-                f"{settings.schedule.max_lr:g} or schedule.warmup_steps above {settings.schedule.warmup_steps} may help."
+                f"{settings.schedule.max_lr:g} or warmup_steps above {settings.schedule.warmup_steps} may help."
             )
         state.optimizer.step()
         state.optimizer.zero_grad()

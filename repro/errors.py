@@ -12,6 +12,10 @@ class UserError(ValueError):
     """Input that cannot work. Its message is all a user sees: no traceback, exit status 2."""
 
 
+class Preempted(Exception):
+    """Work was asked to stop; what was done so far is kept and the next run goes on from there."""
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and exit status 2."""

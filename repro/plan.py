@@ -179,7 +179,7 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
         result += sweeps.compose(
             [f"study={name}" if name and override == "study=all" else override for override in overrides],
             multirun=multirun,
-        ).settings
+        )
     return result
 
 

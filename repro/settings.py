@@ -259,17 +259,28 @@ def from_config(config: DictConfig) -> Settings:
     """Check a composed configuration against the schema.
 
     Raises:
-        UserError: a value of the wrong type, out of range, or in contradiction with another.
-        omegaconf.errors.OmegaConfBaseException: a key that does not exist or a value that is missing.
+        UserError: a value out of range, or in contradiction with another.
+        omegaconf.errors.OmegaConfBaseException: a wrong type, an unknown key or a missing value.
     """
-    keys = [str(key) for key in config if key != "hydra"]
-    content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)
+    return checked(typed(config))
+
+
+def typed(config: DictConfig) -> DictConfig:
+    """A composed configuration, without Hydra's own part, under the schema: values set later are checked for type."""
     schema = OmegaConf.structured(Settings)
     # OmegaConf takes a frozen dataclass for a read-only node, at every level.
     for node in (schema, *(schema._get_node(name) for name in schema)):
         if isinstance(node, DictConfig):
             OmegaConf.set_readonly(node, False)
-    settings = OmegaConf.to_object(OmegaConf.merge(schema, content))
+    keys = [str(key) for key in config if key != "hydra"]
+    merged = OmegaConf.merge(schema, OmegaConf.masked_copy(config, keys))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def checked(config: DictConfig) -> Settings:
+    """The settings that a typed configuration holds; raises as `from_config` does."""
+    settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     _check(settings)
     return settings

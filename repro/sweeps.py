@@ -4,29 +4,26 @@ Hydra composes each job of a sweep when it launches it, so that an error in the 
 whole sweep is composed first, with Hydra's own parser and sweeper.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro.errors import UserError
-from repro.settings import Settings, from_config
+from repro.settings import Settings, checked, typed
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 MOST_JOBS = 20_000
 """More runs than this in one sweep are taken for a mistake."""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """All runs that one command line asks for."""
-
-    overrides: list[str]
-    multirun: bool
-    settings: list[Settings]
-
-
-def compose(overrides: Sequence[str], *, multirun: bool = False) -> Sweep:
-    """Compose every job of a sweep.
+def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
+    """The settings of every job of a sweep, in Hydra's order.
 
     Args:
         overrides: as given on the command line: `study=alpha`, `seed=0,1`, ...
@@ -35,30 +32,26 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> Sweep:
     Raises:
         UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
     parser = OverridesParser.create()
-    parsed = parser.parse_overrides(list(overrides))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        # A swept group has no single value: the first look at the sweep leaves swept overrides out.
-        fixed = [override.input_line for override in parsed if not override.is_sweep_override()]
-        master = hydra_compose("config", overrides=[line for line in fixed if line], return_hydra_config=True)
-        if not multirun and master.hydra.mode != RunMode.MULTIRUN:
-            return Sweep(list(overrides), False, [_settings(hydra_compose("config", overrides=list(overrides)))])
-        swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
-        lines = parser.parse_overrides([*swept, *overrides])
-        count = 1
-        for override in lines:
-            if override.is_sweep_override():
-                count *= sum(1 for _ in override.sweep_string_iterator())
-        if count > MOST_JOBS:
-            raise UserError(f"the sweep has {count} runs; at most {MOST_JOBS} are taken at once.")
-        jobs = BasicSweeper.split_arguments(lines, max_batch_size=None)[0]
-        return Sweep(list(overrides), True, [_settings(hydra_compose("config", overrides=job)) for job in jobs])
+    given = parser.parse_overrides(list(overrides))
+    # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
+    master = _compose(_lines(each for each in given if not each.is_sweep_override()))
+    if not multirun and master.hydra.mode != RunMode.MULTIRUN:
+        return [_settings(given)]
+    swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
+    every = parser.parse_overrides([*swept, *overrides])
+    count = 1
+    for override in {each.get_key_element(): each for each in every}.values():
+        if override.is_sweep_override():
+            count *= sum(1 for _ in override.sweep_string_iterator())
+    if count > MOST_JOBS:
+        raise UserError(f"the sweep has {count:,} runs; at most {MOST_JOBS:,} are taken at once.")
+    jobs = BasicSweeper.split_arguments(every, max_batch_size=None)[0]
+    return [_settings(parser.parse_overrides(job)) for job in jobs]
 
 
 def studies() -> list[str]:
@@ -66,8 +59,42 @@ def studies() -> list[str]:
     return sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 
 
-def _settings(config: object) -> Settings:
-    from omegaconf import DictConfig
+def _settings(overrides: "Sequence[Override]") -> Settings:
+    """Compose one job. Jobs that choose the same groups share that part, since it takes most of the time."""
+    from omegaconf import OmegaConf
 
-    assert isinstance(config, DictConfig)
-    return from_config(config)
+    if any(each.is_sweep_override() for each in overrides):
+        _compose(_lines(overrides))  # raises Hydra's own complaint
+    config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
+    for each in overrides:
+        if _is_value(each):
+            OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+    return checked(config)
+
+
+def _is_value(override: "Override") -> bool:
+    """Whether it sets a value there is, which changes nothing else in the composition."""
+    from hydra.core.override_parser.types import OverrideType
+
+    key = override.key_or_group
+    return override.type == OverrideType.CHANGE and "/" not in key and key[:6] != "hydra." and not (CONF / key).is_dir()
+
+
+def _lines(overrides: "Iterable[Override]") -> tuple[str, ...]:
+    return tuple(each.input_line or "" for each in overrides)
+
+
+@lru_cache(maxsize=256)
+def _typed(overrides: tuple[str, ...]) -> "DictConfig":
+    return typed(_compose(overrides))
+
+
+@lru_cache(maxsize=256)
+def _compose(overrides: tuple[str, ...]) -> "DictConfig":
+    from hydra import compose, initialize_config_dir
+
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides=list(overrides), return_hydra_config=True)
+    except ValueError as error:  # how Hydra refuses a group choice that is no string
+        raise UserError(f"{' '.join(overrides)}: {error}") from None

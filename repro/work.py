@@ -37,7 +37,7 @@ class Worker:
 
         Raises:
             Diverged: an edge of the run, after everything that does not depend on it was done.
-            repro.engine.Preempted: asked to stop.
+            repro.errors.Preempted: asked to stop.
         """
         while self._take_one() or not self._over():
             pass
@@ -73,7 +73,7 @@ class Worker:
         """With nothing to take: whether the run is finished; waits a little for others when it is not."""
         for key in self._tree.own(self._own).keys() & self._failed.keys():
             raise self._failed[key]
-        if len(measures.finished(self._tree, self._own, self._store)) == self._tree.runs[self._own].versions:
+        if len(measures.finished(self._tree, self._own, self._store)) == len(self._tree.ends[self._own]):
             return True
         self._stop.wait(WAIT_SECONDS)
         return self._stop.is_set()

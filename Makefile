@@ -1,0 +1,42 @@
+# make reproduce: the headline result on a fresh machine. make test: everything tested. Both make their own environment.
+PYTHON ?= python3
+WORKERS ?= 2
+STUDY ?= headline
+SCALE ?= quick
+
+VENV := .venv
+RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
+SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
+
+.PHONY: reproduce test lint report clean
+
+reproduce: $(VENV)/installed
+	$(RUN) repro.train $(SWEEP)
+	$(RUN) repro.finetune $(SWEEP)
+	$(RUN) repro.evaluate $(SWEEP)
+	$(RUN) analysis.report scale=$(SCALE)
+
+test: $(VENV)/installed-test lint
+	$(RUN) pytest -n $(WORKERS)
+
+lint: $(VENV)/installed-test
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+report: $(VENV)/installed
+	$(RUN) analysis.report scale=$(SCALE)
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,lint]"
+	touch $@ $(VENV)/installed

@@ -1,0 +1,205 @@
+"""Bit-identity, with zero tolerance: weights, optimizer moments, trace and measures."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro import measures
+from repro.engine import Diverged, fresh
+from repro.errors import Preempted
+from repro.plan import compose, make
+from repro.store import Store
+from repro.tree import Tree, merge
+from repro.work import Worker
+
+Overrides = Callable[..., list[str]]
+PARADIGMS = {
+    "ptfs": ["paradigm=ptfs"],
+    "ptfs_arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee"],
+    "cpt": ["paradigm=cpt"],
+    "path_switching": ["paradigm=path_switching"],
+    "path_switching_reset": ["paradigm=path_switching", "paradigm.carry_optimizer=false"],
+    "multi_step": ["paradigm=path_switching", "schedule=multi_step"],
+    "two_stage": ["paradigm=two_stage", "paradigm.first_cycle=2"],
+    "qwen": ["paradigm=path_switching", "model=qwen"],
+}
+FILES = ("model", "optimizer", "trace")
+
+
+def plan_tree(overrides: list[str]) -> Tree:
+    return make(compose([*overrides, "stream.versions=2"])).tree
+
+
+def train(tree: Tree, store: Store, stop: threading.Event | None = None) -> None:
+    for run in range(len(tree.runs)):
+        Worker(tree, run, store, stop or threading.Event()).work()
+
+
+def assert_same(a: Store, b: Store, key: str) -> None:
+    one, two = a.load(key, *FILES), b.load(key, *FILES)
+    for name in FILES:
+        assert one[name].keys() == two[name].keys()
+        for tensor, value in one[name].items():
+            assert torch.equal(value, two[name][tensor]), f"{name}: {tensor}"
+    assert one["optimizer"], "moments are kept"
+
+
+@pytest.mark.parametrize("paradigm", PARADIGMS)
+def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: Path, paradigm: str) -> None:
+    tree = plan_tree(smoke(*PARADIGMS[paradigm]))
+    shared = Store(tmp_path / "shared")
+    train(tree, shared)
+    for version, key in enumerate(tree.ends[0], start=1):
+        alone = Store(tmp_path / f"alone-{version}")
+        single = merge([tree.runs[0]])
+        single.ends = [[key]]
+        node = single.nodes[key]
+        single.nodes = {key: type(node)(key, node.identity_key, node.step, None, 0, node.run, node.version)}
+        train(single, alone)
+        assert_same(shared, alone, key)
+        run = tree.runs[0]
+        assert measures.find(run, key, shared) == measures.find(run, key, alone)
+
+
+@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching"])
+@pytest.mark.parametrize("after", [1, 17, 49])
+def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
+    smoke: Overrides, tmp_path: Path, paradigm: str, after: int
+) -> None:
+    tree = plan_tree(smoke(*PARADIGMS[paradigm]))
+    undisturbed, disturbed = Store(tmp_path / "a"), Store(tmp_path / "b")
+    train(tree, undisturbed)
+    stops = 0
+    while True:
+        try:
+            train(tree, disturbed, StopAfter(after))
+            break
+        except Preempted:
+            stops += 1
+    assert stops >= 1
+    for key in tree.ends[0]:
+        assert_same(undisturbed, disturbed, key)
+
+
+class StopAfter(threading.Event):
+    """An event that is set from the n-th look at it on."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_saving_and_measuring_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path) -> None:
+    seldom, often = Store(tmp_path / "a"), Store(tmp_path / "b")
+    tree = plan_tree(smoke("paradigm=path_switching"))
+    train(tree, seldom)
+    busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001", "evaluation.batch_blocks=1"))
+    assert busy.ends == tree.ends
+    train(busy, often)
+    for key in tree.ends[0]:
+        assert_same(seldom, often, key)
+
+
+def test_a_run_starts_from_the_deepest_stored_prefix_even_of_another_plan(smoke: Overrides, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    first = make(compose(smoke("paradigm.alpha=0.8", "stream.versions=2"))).tree
+    train(first, store)
+    plan = make(compose(smoke("paradigm.alpha=0.4", "stream.versions=2")))
+    # alpha 0.8 left its main path at step 10 and, for its last branch, at 60, which no node marks; 0.4 leaves at 30.
+    assert plan.missing_steps == plan.tree.unique_steps - 10
+    trained_here = Store(tmp_path / "fresh")
+    alone = merge(plan.tree.runs)
+    train(plan.tree, store)
+    train(alone, trained_here)
+    for key in alone.ends[0]:
+        assert_same(store, trained_here, key)
+
+
+def test_adams_step_count_travels_with_its_moments_and_resets_with_them(smoke: Overrides, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    carried = plan_tree(smoke("paradigm=cpt"))
+    reset = plan_tree(smoke("paradigm=cpt", "paradigm.carry_optimizer=false"))
+    train(carried, store)
+    train(reset, store)
+    steps = [
+        {int(v) for n, v in store.load(tree.ends[0][1], "optimizer")["optimizer"].items() if n.endswith(".step")}
+        for tree in (carried, reset)
+    ]
+    assert steps == [{100}, {50}]
+
+
+def test_splitting_the_batch_changes_only_roundings(smoke: Overrides, tmp_path: Path) -> None:
+    traces = []
+    for micro in (4, 1):
+        tree = plan_tree(smoke("paradigm=cpt", f"numerics.micro_batch_blocks={micro}"))
+        store = Store(tmp_path / str(micro))
+        train(tree, store)
+        traces.append(store.load(tree.ends[0][1], "trace")["trace"]["trace"])
+    assert torch.allclose(traces[0], traces[1], rtol=2e-3)
+    assert not torch.equal(traces[0], traces[1])
+
+
+def test_initialization_is_the_seeds_and_leaves_the_global_random_state_alone(smoke: Overrides) -> None:
+    one, two, other = (plan_tree(smoke(f"seed={seed}")).runs[0] for seed in (3, 3, 4))
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    states = [dict(fresh(run).model.named_parameters()) for run in (one, two, other)]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(p, states[1][name]) for name, p in states[0].items())
+    assert any(not torch.equal(p, states[2][name]) for name, p in states[0].items())
+
+
+def test_the_loss_goes_down(smoke: Overrides, tmp_path: Path) -> None:
+    tree = plan_tree(smoke("paradigm=ptfs"))
+    store = Store(tmp_path / "store")
+    train(tree, store)
+    losses = store.load(tree.ends[0][1], "trace")["trace"]["trace"][:, 0]
+    assert losses[-10:].mean() < losses[:5].mean() - 1
+
+
+def test_a_loss_that_is_no_number_stops_its_edge_and_keeps_what_was_before(smoke: Overrides, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    tree = plan_tree(smoke("paradigm=path_switching", "schedule.max_lr=1e30"))
+    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step \d+ .*schedule.max_lr below"):
+        train(tree, store)
+    assert store.steps().keys() <= set(tree.nodes)
+
+
+def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Path) -> None:
+    """SIGKILL, at a few moments, from outside."""
+    tree = make(compose(smoke("study=headline", "stream.versions=2"))).tree
+    undisturbed = Store(tmp_path / "undisturbed")
+    train(tree, undisturbed)
+    command = [
+        sys.executable,
+        "-m",
+        "repro.train",
+        *smoke("study=headline", "stream.versions=2"),
+        "store.save_seconds=0.05",
+    ]
+    store = Store(tmp_path / "store")
+    for kept in (1, 3):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        while len(store.steps()) < kept and process.poll() is None:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert 3 <= len(store.steps()) < len(tree.nodes)
+    subprocess.run(command, check=True, capture_output=True)
+    for ends in tree.ends:
+        for key in ends:
+            assert_same(undisturbed, store, key)
