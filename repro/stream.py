@@ -6,7 +6,7 @@ Invariants:
 - Everything is a pure function of the corpus's text and the stream settings: order comes from hashes of the text, not
   from file names, the order of loading, or a random generator. T and B only decide how much of a stream is used.
 - A prepared stream exists when its manifest does. Small files are checked by SHA-256 when it is opened, and every
-  block by its digest when it is read, so altered data never trains a model.
+  block by its digest when it is read, so that altered data trains and measures nothing.
 - Reading needs no lock and no heavy import.
 """
 
@@ -38,8 +38,7 @@ PIECE_CHARACTERS = 16
 block's tokens. That is some four blocks of English: short enough to mix, long enough that most blocks see one text."""
 
 CHECKED_AT_OPEN = 8 * 2**20
-"""Files up to this many bytes have their SHA-256 checked whenever a stream is opened; larger ones their size, and their
-blocks when they are read."""
+"""Files up to this many bytes have their SHA-256 checked whenever a stream is opened, larger ones their size."""
 
 LAYOUT = 1
 """Of a prepared stream's files; part of its cache key."""
@@ -74,6 +73,7 @@ class Stream:
 
     def __init__(self, folder: Path, settings: StreamSettings) -> None:
         self._folder = folder
+        self._maps: dict[str, npt.NDArray[Any]] = {}
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         self._dtype: str = manifest["dtype"]
         self._heldout_blocks = settings.heldout_blocks
@@ -86,7 +86,7 @@ class Stream:
         self.block_tokens = settings.block_tokens
         self.tokenizer_file = folder / "tokenizer.json"
         self.train_tokens = [
-            manifest["files"][f"train-{version}.bin"]["bytes"] // np.dtype(self._dtype).itemsize
+            manifest["files"][f"train-{version}.tokens"]["bytes"] // np.dtype(self._dtype).itemsize
             for version in self._all()
         ]
         """Tokens each version has, whatever T and B use of them."""
@@ -95,40 +95,48 @@ class Stream:
     @cached_property
     def block_digests(self) -> Digests:
         """(versions * T * B, 16): BLAKE2b-128 of each training block's L + 1 ids as little-endian 32-bit integers."""
-        used = [self._map(f"digests-{v}.bin", "u1").reshape(-1, 16)[: self.blocks_per_version] for v in self._all()]
-        return np.concatenate(used)
+        return np.concatenate([self._digests("train", v)[: self.blocks_per_version] for v in self._all()])
 
     def blocks(self, ids: npt.NDArray[np.int64]) -> Tokens:
         """(len(ids), L + 1) token ids of training blocks: inputs [:, :-1], targets [:, 1:]. Pure.
 
         Raises:
-            UserError: a block on disk is not what was prepared. The stream is rebuilt when it is next opened.
+            UserError: a block on disk is not what was prepared.
         """
         assert ids.ndim == 1
         assert len(ids) == 0 or (ids.min() >= 0 and ids.max() < self.versions * self.blocks_per_version)
+        version, place = np.divmod(ids, self.blocks_per_version)
         result = np.empty((len(ids), self.block_tokens + 1), dtype=np.int64)
-        for index in np.unique(ids // self.blocks_per_version):
-            rows = np.flatnonzero(ids // self.blocks_per_version == index)
-            result[rows] = _cut(self._train[index], ids[rows] % self.blocks_per_version, self.block_tokens)
-        if not np.array_equal(_digests(result), self.block_digests[ids]):
-            with contextlib.suppress(OSError):
-                (self._folder / MANIFEST).unlink()
-            raise UserError(
-                f"{self._folder} holds blocks that were altered since it was prepared. Start again: it is rebuilt."
-            )
+        for index in np.unique(version).tolist():
+            rows = np.flatnonzero(version == index)
+            result[rows] = self._read("train", index + 1, place[rows])
         return result
 
     def heldout(self, version: int) -> HeldOut:
-        """The slice of `version` (1-based): its first `stream.heldout_blocks` blocks, or all it has. Pure."""
+        """The slice of `version` (1-based): its first `stream.heldout_blocks` blocks, or all it has. Pure.
+
+        Raises:
+            UserError: a block on disk is not what was prepared.
+        """
         assert 1 <= version <= self.versions
-        tokens = self._map(f"heldout-{version}.bin", self._dtype)
-        count = min(self._heldout_blocks, (len(tokens) - 1) // self.block_tokens)
-        blocks = _cut(tokens, np.arange(count), self.block_tokens)
+        count = min(self._heldout_blocks, len(self._digests("heldout", version)))
+        blocks = self._read("heldout", version, np.arange(count))
         return HeldOut(blocks, int(self._token_bytes[blocks[:, 1:]].sum()))
 
-    @cached_property
-    def _train(self) -> list[npt.NDArray[Any]]:
-        return [self._map(f"train-{version}.bin", self._dtype) for version in self._all()]
+    def _read(self, kind: str, version: int, places: npt.NDArray[np.int64]) -> Tokens:
+        """The blocks at `places` of a slice, checked against their digests."""
+        blocks = _cut(self._map(f"{kind}-{version}.tokens", self._dtype), places, self.block_tokens)
+        if not np.array_equal(_digest(blocks), self._digests(kind, version)[places]):
+            with contextlib.suppress(OSError):
+                (self._folder / MANIFEST).unlink()
+            raise UserError(
+                f"{self._folder / kind}-{version}.tokens was altered since it was prepared. "
+                f"Run the same command again: the stream is then prepared anew."
+            )
+        return blocks
+
+    def _digests(self, kind: str, version: int) -> Digests:
+        return self._map(f"{kind}-{version}.digests", "u1").reshape(-1, 16)
 
     @cached_property
     def _token_bytes(self) -> Tokens:
@@ -142,7 +150,9 @@ class Stream:
         return lengths
 
     def _map(self, name: str, dtype: str) -> npt.NDArray[Any]:
-        return np.asarray(np.memmap(self._folder / name, dtype=dtype, mode="r"))
+        if name not in self._maps:
+            self._maps[name] = np.asarray(np.memmap(self._folder / name, dtype=dtype, mode="r"))
+        return self._maps[name]
 
     def _all(self) -> range:
         return range(1, self.versions + 1)
@@ -194,7 +204,10 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     if _damaged(folder) is not None:
         from filelock import FileLock
 
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"data.path={data_path} cannot hold a prepared stream: {error}") from None
         with FileLock(folder.with_suffix(".lock")):
             damaged = _damaged(folder)
             if damaged is not None:
@@ -306,18 +319,14 @@ def _build(
     for kind, parts in (("heldout", heldout), ("train", train)):
         for version, pieces in enumerate(parts, start=1):
             followed = progress.track(pieces, description=f"Tokenizing version {version}, {kind}")
-            count = _tokenize(tokenizer, followed, text, built / f"{kind}-{version}.bin", dtype)
+            count = _tokenize(tokenizer, followed, text, built / f"{kind}-{version}.tokens", dtype)
             if kind == "heldout" and count <= settings.block_tokens:
                 raise UserError(
                     f"stream.heldout_share={settings.heldout_share} leaves version {version} {count:,} held-out "
                     f"tokens, and one block needs {settings.block_tokens + 1:,}. A larger share or more text works."
                 )
-    for version in range(1, settings.versions + 1):
-        tokens = np.fromfile(built / f"train-{version}.bin", dtype=dtype)
-        with (built / f"digests-{version}.bin").open("wb") as file:
-            for start in range(0, (len(tokens) - 1) // settings.block_tokens, 4096):
-                end = min(start + 4096, (len(tokens) - 1) // settings.block_tokens)
-                file.write(_digests(_cut(tokens, np.arange(start, end), settings.block_tokens)).tobytes())
+    for path in sorted(built.glob("*.tokens")):
+        _write_digests(path, dtype, settings.block_tokens)
     manifest: dict[str, Any] = {
         "vocab_size": tokenizer.get_vocab_size(),
         "block_tokens": settings.block_tokens,
@@ -339,15 +348,17 @@ def _spool(documents: Iterable[corpora.Document], path: Path, seed: int) -> list
             data = document.text.encode("utf-8")
             order = hashlib.blake2b(data, digest_size=16, key=seed.to_bytes(8, "little")).digest()
             twin = result.get(order)
-            if twin is not None and document.date is not None and document.date < (twin.date or document.date + " "):
-                result[order] = replace(twin, date=document.date)
-            if twin is not None or not data.strip():
+            if twin is not None:
+                earliest = min(filter(None, (twin.date, document.date)), default=None)
+                result[order] = replace(twin, date=earliest)
+                continue
+            if not data.strip():
                 continue
             result[order] = _Spooled(start, len(data), order, document.name, document.date, document.part)
             file.write(data)
             start += len(data)
     if not result:
-        raise UserError("The corpus holds no text.")
+        raise UserError("The corpus holds no text: every document is empty, or there is none.")
     return list(result.values())
 
 
@@ -367,14 +378,14 @@ def _split(documents: list[_Spooled], text: Bytes, settings: StreamSettings) -> 
 
 def _by_date(documents: list[_Spooled], versions: int) -> list[list[_Spooled]]:
     """Documents by version: a version is a release of the corpus, or a stretch of time of about as many bytes."""
-    parts = sorted({document.part for document in documents if document.part is not None})
-    if parts and all(document.part is not None for document in documents):
+    parts = {document.part for document in documents}
+    if None not in parts:
         if len(parts) != versions:
             raise UserError(
                 f"stream.versions={versions}, but stream.order=chronological makes each of the corpus's {len(parts)} "
                 f"releases a version; stream.versions={len(parts)} would work, or stream.order=shuffled."
             )
-        return [[document for document in documents if document.part == part] for part in parts]
+        return [[document for document in documents if document.part == part] for part in range(1, versions + 1)]
     undated = [document.name for document in documents if document.date is None]
     if undated:
         raise UserError(
@@ -386,17 +397,24 @@ def _by_date(documents: list[_Spooled], versions: int) -> list[list[_Spooled]]:
 
 
 def _hold_out(documents: list[_Spooled], settings: StreamSettings) -> tuple[list[_Spooled], list[_Spooled]]:
-    """Documents to train on and to hold out: of the latter as many as come nearest to the share, at least one."""
+    """Documents to train on and to hold out: of the latter what fits into the share, but at least one."""
     if len(documents) < 2:
         raise UserError(
             f"Text is held out by whole documents, so that each version needs 2 of them, and one has {len(documents)}. "
             f"Split the corpus into more documents, or lower stream.versions={settings.versions}."
         )
-    ordered = sorted(documents, key=lambda document: document.order)
-    sizes = np.cumsum([document.size for document in ordered])
-    share = settings.heldout_share * float(sizes[-1])
-    count = 1 + int(np.argmin(np.abs(sizes[:-1] - share)))
-    return ordered[count:], ordered[:count]
+    room = settings.heldout_share * sum(document.size for document in documents)
+    kept, held = [], []
+    for document in sorted(documents, key=lambda document: document.order):
+        if document.size <= room:
+            room -= document.size
+            held.append(document)
+        else:
+            kept.append(document)
+    if not held:
+        held.append(min(kept, key=lambda document: (document.size, document.order)))
+        kept.remove(held[0])
+    return kept, held
 
 
 def _pieces(documents: list[_Spooled], text: Bytes, longest: int) -> list[_Piece]:
@@ -461,6 +479,15 @@ def _tokenize(tokenizer: "Tokenizer", pieces: Iterable[_Piece], text: Bytes, pat
     return count
 
 
+def _write_digests(path: Path, dtype: str, block_tokens: int) -> None:
+    """Beside a file of tokens, one of its blocks' digests."""
+    blocks = (path.stat().st_size // np.dtype(dtype).itemsize - 1) // block_tokens
+    with path.with_suffix(".digests").open("wb") as file:
+        for start in range(0, blocks, 4096):
+            tokens = np.memmap(path, dtype=dtype, mode="r")
+            file.write(_digest(_cut(tokens, np.arange(start, min(start + 4096, blocks)), block_tokens)).tobytes())
+
+
 def _read(text: Bytes, place: _Spooled | _Piece) -> str:
     return text[place.start : place.start + place.size].tobytes().decode("utf-8")
 
@@ -471,7 +498,7 @@ def _cut(tokens: npt.NDArray[Any], blocks: npt.NDArray[np.int64], block_tokens: 
     return np.asarray(tokens[places], dtype=np.int64)
 
 
-def _digests(blocks: Tokens) -> Digests:
+def _digest(blocks: Tokens) -> Digests:
     """(len(blocks), 16)"""
     rows = np.ascontiguousarray(blocks, dtype="<u4")
     joined = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows)
@@ -498,4 +525,5 @@ def _progress() -> "Progress":
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
