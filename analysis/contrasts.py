@@ -4,12 +4,13 @@ Losses are in nats a token (ln PPL). A seed is only there when everything that i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.frames import View, text
+from analysis.frames import View, schedule_name, text
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 POOL = ("headline", "pilot", "main", "downstream")
@@ -64,25 +65,53 @@ def swept_values(rows: pd.DataFrame, factor: str) -> list[tuple[str, pd.DataFram
     return groups
 
 
-def tree_costs(view: View) -> dict[str, npt.NDArray[np.float64]]:
-    """Cost of versions 1..k by paradigm, in units of T; entry k-1 is version k.
+@dataclass(frozen=True)
+class TreeCost:
+    """Steps to release versions 1..k of one paradigm, in units of T; entry k-1 is version k."""
 
-    PTFS: the sum of its trajectories (what training each version from scratch takes). CPT and path switching: the size
-    of the run's own tree. `scratch` is PTFS's cost as the other runs' rows imply it, for use without a PTFS run.
+    paradigm: str
+    schedules: tuple[str, ...]
+    """Those with this very cost."""
+    steps: npt.NDArray[np.float64]
+    """PTFS: the sum of its trajectories, each from scratch. CPT and path switching: the size of the run's own tree."""
+    scratch: npt.NDArray[np.float64]
+    """PTFS's steps over the same versions, as the ledger's relative costs imply them."""
+
+    @property
+    def share(self) -> float:
+        """Of PTFS's steps, over all versions."""
+        return float(self.steps[-1] / self.scratch[-1])
+
+    @property
+    def label(self) -> str:
+        return ", ".join(map(schedule_name, self.schedules))
+
+
+def tree_costs(view: View, *studies: str) -> list[TreeCost]:
+    """Each paradigm's costs, schedules of equal cost together; only runs whose versions are all finished.
+
+    Knee and multi-step branches begin at the maximum: their first steps are the main path's own, and cost nothing more.
+
+    Args:
+        studies: whose runs; `POOL` if none is named.
     """
-    rows = view.costs(*POOL)
-    costs: dict[str, npt.NDArray[np.float64]] = {}
-    for paradigm in (PTFS, CPT, SWITCH):
-        for _, group in rows[rows["paradigm"] == paradigm].groupby("run"):
-            run = group.sort_values("version")
-            if list(run["version"]) != list(range(1, view.last + 1)):
+    rows = view.costs(*(studies or POOL))
+    costs: list[TreeCost] = []
+    for paradigm in THREE:
+        for schedule in dict.fromkeys(rows["schedule"]):
+            mine = rows[(rows["paradigm"] == paradigm) & (rows["schedule"] == schedule)]
+            whole = [run.sort_values("version") for _, run in mine.groupby("run") if len(run) == view.last]
+            if not whole:
                 continue
-            t = run["steps_per_version"].to_numpy(dtype=np.float64)
-            unique = run["unique_steps"].to_numpy(dtype=np.float64)
-            steps = run["steps"].to_numpy(dtype=np.float64).cumsum() if paradigm == PTFS else unique
-            costs[paradigm] = steps / t
-            costs["scratch"] = unique / run["relative_cost"].to_numpy(dtype=np.float64) / t
-            break
+            run, t = whole[0], float(whole[0]["steps_per_version"].iloc[0])
+            unique = run["unique_steps"].to_numpy(dtype=np.float64) / t
+            steps = run["steps"].to_numpy(dtype=np.float64).cumsum() / t if paradigm == PTFS else unique
+            scratch = unique / run["relative_cost"].to_numpy(dtype=np.float64)
+            same = [i for i, one in enumerate(costs) if one.paradigm == paradigm and np.array_equal(one.steps, steps)]
+            if same:
+                costs[same[0]] = replace(costs[same[0]], schedules=(*costs[same[0]].schedules, schedule))
+            else:
+                costs.append(TreeCost(paradigm, (schedule,), steps, scratch))
     return costs
 
 

@@ -1,11 +1,12 @@
 """One function a figure: from a `View` to a drawing, or None when the view has no data for it.
 
 Means over seeds with 95 % t intervals (no interval for one seed); faint dots are single seeds. Curves show one seed.
+An interval much wider than the seeds' spread runs out of its panel; tables have its ends.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,10 @@ from analysis.frames import View, paradigm_name, schedule_name, text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+Drawn: TypeAlias = tuple[stats.Values, stats.Values, stats.Values]
+"""Single seeds, and the intervals' lower and upper ends."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ def ppl_by_version(view: View) -> "Figure | None":
     shape = (1, 2) if len(schedules) == 1 else (2, len(schedules))
     axes = figure.subplots(*shape, squeeze=False, sharex=True, sharey="row" if len(schedules) > 1 else False)
     tops, bottoms = (axes[0, :1], axes[0, 1:]) if len(schedules) == 1 else (axes[0], axes[1])
+    values: list[Drawn] = []
+    differences: list[Drawn] = []
     for top, bottom, schedule in zip(tops, bottoms, schedules, strict=True):
         rows = scores[scores["schedule"] == schedule]
         for i, paradigm in enumerate(THREE):
@@ -73,12 +80,12 @@ def ppl_by_version(view: View) -> "Figure | None":
             if len(mine):
                 shift = 0.08 * (i - 1)
                 table = mine.pivot_table(index="seed", columns="version", values="ppl")
-                _series(top, np.array(table.columns, float) + shift, table, paradigm, schedule)
+                values.append(_series(top, np.array(table.columns, float) + shift, table, paradigm, schedule))
         for paradigm, shift in ((CPT, -0.04), (SWITCH, 0.04)):
             loss = losses(rows, (PTFS, paradigm), gaps)
             if loss:
                 percent = 100 * (ppl(loss[paradigm] - loss[PTFS]) - 1)
-                _series(bottom, np.array(gaps, float) + shift, percent, paradigm, schedule)
+                differences.append(_series(bottom, np.array(gaps, float) + shift, percent, paradigm, schedule))
         bottom.axhline(0, color=style.COLOURS[PTFS], linewidth=1.2)
         top.set_title(f"{schedule_name(schedule)}, n = {rows['seed'].nunique()}")
         for axes_ in (top, bottom):
@@ -86,6 +93,8 @@ def ppl_by_version(view: View) -> "Figure | None":
         bottom.set_xlabel("version")
         if len(schedules) == 1:
             top.set_xlabel("version")
+    _fit(tops[0], values)
+    _fit(bottoms[0], differences)
     tops[0].set_ylabel("PPL on slices 1..version")
     bottoms[0].set_ylabel("PPL above PTFS (%)")
     _legend_below(figure, _paradigm_handles(dict.fromkeys(scores["paradigm"])))
@@ -108,52 +117,51 @@ def alpha(view: View) -> "Figure | None":
     figure = style.new(6.4, 3.8)
     axes = figure.subplots()
     pool = view.scores(*POOL)
+    drawn = []
     for schedule in schedules:
         mean = ppl(alpha_losses(view, schedule))
         final = rows[(rows["schedule"] == schedule) & (rows["version"] == view.last)]
         cost = 100 * final.groupby("alpha")["relative_cost"].first().reindex(mean.columns)
-        _series(axes, cost.to_numpy(dtype=np.float64), mean, SWITCH, schedule)
+        drawn.append(_series(axes, cost.to_numpy(dtype=np.float64), mean, SWITCH, schedule))
         for value, x, y in zip(mean.columns, cost, mean.mean(), strict=True):
             axes.annotate(f"{style.ALPHA} {value:g}", (x, y), xytext=(5, 7), textcoords="offset points", fontsize=9)
         for paradigm in (PTFS, CPT):
             other = pool[(pool["schedule"] == schedule) & (pool["paradigm"] == paradigm)]
             loss = losses(other, (paradigm,), versions_after_first(view))
             if loss:
-                x = 100 * other[other["version"] == view.last]["relative_cost"].iloc[0]
-                _series(axes, np.array([x]), ppl(loss[paradigm].mean(axis=1).to_frame()), paradigm, schedule)
+                x = 100.0 if paradigm == PTFS else 100 * float(other["relative_cost"].iloc[0])
+                mean = ppl(loss[paradigm].mean(axis=1).to_frame())
+                drawn.append(_series(axes, np.array([x]), mean, paradigm, schedule))
+    _fit(axes, drawn)
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
     axes.set_ylabel(f"PPL, mean of versions 2 to {view.last}")
-    axes.margins(x=0.1, y=0.15)
+    axes.margins(x=0.1)
     _legend_below(figure, _paradigm_handles(THREE))
     return figure
 
 
 def cost_growth(view: View) -> "Figure | None":
     costs = tree_costs(view)
-    shown = [paradigm for paradigm in THREE if paradigm in costs]
-    if not shown:
+    if not costs:
         return None
-    figure = style.new(6.4, 3.6)
+    figure = style.new(6.8, 4.0)
     axes = figure.subplots()
     versions = range(1, view.last + 1)
-    for paradigm in shown:
-        steps = costs[paradigm]
-        axes.plot(versions, steps, color=style.COLOURS[paradigm], marker="o", label=paradigm_name(paradigm))
-        share = 100 * steps[-1] / costs["scratch"][-1]
-        axes.annotate(
-            f"{steps[-1]:.3g} T, {share:.3g} %",
-            (view.last, steps[-1]),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            color=style.COLOURS[paradigm],
-        )
+    top = max(float(cost.steps[-1]) for cost in costs)
+    places = _apart([float(cost.steps[-1]) for cost in costs], 0.045 * top)
+    for cost, place in zip(costs, places, strict=True):
+        colour, schedule = style.COLOURS[cost.paradigm], cost.schedules[0]
+        line, marker = style.LINES.get(schedule, "-"), style.MARKERS.get(schedule, "x")
+        axes.plot(versions, cost.steps, color=colour, marker=marker, linestyle=line)
+        shared = sum(other.paradigm == cost.paradigm for other in costs) > 1
+        name = f"{paradigm_name(cost.paradigm)}{f', {cost.label}' if shared else ''}"
+        label = f"{name}: {cost.steps[-1]:.3g} T, {100 * cost.share:.3g} %"
+        axes.text(view.last + 0.02 * view.last, place, label, va="center", color=colour, fontsize=9)
     axes.set_xticks(versions)
-    axes.set_xlim(0.85, view.last + 0.28 * view.last)
-    axes.set_ylim(0, None)
+    axes.set_xlim(0.85, view.last + 0.85 * (view.last - 1) + 0.1)
+    axes.set_ylim(0, 1.06 * top)
     axes.set_xlabel("versions released")
     axes.set_ylabel("steps trained in all (T = one version's new data)")
-    axes.legend(loc="upper left")
     return figure
 
 
@@ -163,6 +171,7 @@ def pareto(view: View) -> "Figure | None":
     points = rows.groupby(["paradigm", "schedule", "alpha"], dropna=False, as_index=False).agg(
         ppl=("ppl", "mean"), cost=("relative_cost", "first")
     )
+    points["cost"] = points["cost"].where(points["paradigm"] != PTFS, 1.0)
     if len(points) < 2:
         return None
     figure = style.new(6.4, 4.0)
@@ -180,14 +189,12 @@ def pareto(view: View) -> "Figure | None":
             markeredgecolor="black" if i in front else "white",
             linestyle="none",
         )
-    switching = points[points["paradigm"] == SWITCH]
-    for value, group in switching.groupby("alpha"):
-        if len(switching.groupby("alpha")) > 1:
-            top = group.sort_values("ppl").iloc[-1]
-            axes.annotate(
-                f"{style.ALPHA} {value:g}", (100 * top["cost"], top["ppl"]), xytext=(0, 8),
-                textcoords="offset points", ha="center", fontsize=8.5,
-            )  # fmt: skip
+    studied = set(view.runs("alpha")["schedule"])
+    for point in points[(points["paradigm"] == SWITCH) & points["schedule"].isin(studied)].to_dict("records"):
+        axes.annotate(
+            f"{style.ALPHA} {point['alpha']:g}", (100 * point["cost"], point["ppl"]), xytext=(0, 8),
+            textcoords="offset points", ha="center", fontsize=8.5,
+        )  # fmt: skip
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
     axes.set_ylabel(f"PPL of version {view.last}, mean over seeds")
     axes.margins(x=0.08, y=0.15)
@@ -274,7 +281,9 @@ PLOTS = (
     ),
     Plot(
         "cost_growth", "headline",
-        "Steps needed to release the first k versions, counted on each paradigm's own tree.", cost_growth,
+        "Steps needed to release the first k versions, counted on each paradigm's own tree (per cent: of PTFS's). A "
+        "branch that begins at the maximum (Knee, multi-step) repeats steps of the main path, which are trained once.",
+        cost_growth,
     ),
     Plot(
         "ppl_by_version", "pilot",
@@ -291,7 +300,7 @@ PLOTS = (
         "Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. Right: "
         "PPL of the updated model (slices 1 and 2).", second_stage,
     ),
-    Plot("pareto", "main", "PPL of the last version against the cost of all versions.", pareto),
+    Plot("pareto", "main", "PPL of the last version against the cost of all versions, means over seeds.", pareto),
     Plot(
         "forgetting", "main",
         "PPL of every version on every version's held-out slice (cosine if it was run; geometric mean over seeds).",
@@ -335,7 +344,7 @@ def _by_paradigm(view: View, column: str, label: str) -> "Figure | None":
             axes.plot(last["step"] / t, last[column], "o", color=colour, markersize=4.5, zorder=3)
             if column == "lr":
                 axes.annotate(
-                    f"v{released}", (last["step"] / t, last[column]), xytext=(4, 4), textcoords="offset points",
+                    f"v{released}", (last["step"] / t, last[column]), xytext=(5, -3), textcoords="offset points",
                     fontsize=8.5, color=colour,
                 )  # fmt: skip
         axes.set_title(paradigm_name(paradigm), loc="left", color=colour, fontweight="bold")
@@ -346,7 +355,7 @@ def _by_paradigm(view: View, column: str, label: str) -> "Figure | None":
         settled = curves[curves["run"].isin(chosen["run"]) & (curves["step"] > 0.05 * t)][column]
         spread = float(settled.max() - settled.min())
         panels[0].set_ylim(float(settled.min()) - 0.05 * spread, float(settled.max()) + 0.05 * spread)
-    panels[-1].set_xlim(0, view.last + 0.15)
+    panels[-1].set_xlim(0, view.last + 0.25)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("steps since the initialization (T = one version's new data)")
     figure.supylabel(label, fontsize=9.5)
@@ -394,36 +403,60 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
     places = np.arange(len(cycles), dtype=float)
     for name, loss in results.items():
         one = axes[name]
-        _series(one, places, ppl(loss), "two_stage", "cosine")
+        _fit(one, [_series(one, places, ppl(loss), "two_stage", "cosine")])
         for place, value, colour in zip(places, ppl(loss).mean(), colours, strict=True):
             one.plot(place, value, "o", color=colour, markersize=7, zorder=4)
         one.set_title(f"{name}, n = {len(loss)}", fontsize=9.5)
         one.set_ylabel("PPL")
         one.set_xticks(places, names)
-        one.margins(x=0.08, y=0.15)
+        one.set_xlim(-0.4, len(places) - 0.6)
     axes[list(results)[-1]].set_xlabel(label)
     handles, labels = axes["rates"].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(cycles), title=label, title_fontsize=9)
     return figure
 
 
-def _series(axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: str, schedule: str) -> None:
+def _series(axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: str, schedule: str) -> Drawn:
     """Mean over seeds (rows of `table`) at each of `x` (its columns), with intervals and single seeds."""
     colour = style.COLOURS[paradigm]
     if len(table) > 1:
         for row in table.to_numpy():
             axes.plot(x, row, ".", color=style.tint(colour, 0.45), markersize=4, zorder=1.5)
     intervals = [stats.mean_interval(table[column].dropna().to_numpy(dtype=np.float64)) for column in table]
-    halves = [0.0 if np.isnan(interval.half) else interval.half for interval in intervals]
+    halves = np.array([0.0 if np.isnan(interval.half) else interval.half for interval in intervals])
     axes.errorbar(
         x,
         [interval.estimate for interval in intervals],
-        yerr=halves if any(halves) else None,
+        yerr=halves if halves.any() else None,
         color=colour,
         marker=style.MARKERS.get(schedule, "x"),
         linestyle=style.LINES.get(schedule, "-"),
         elinewidth=1.0,
     )
+    seeds = table.to_numpy(dtype=np.float64)
+    means = np.array([interval.estimate for interval in intervals])
+    return seeds[np.isfinite(seeds)], means - halves, means + halves
+
+
+def _fit(axes: "Axes", drawn: Sequence[Drawn]) -> None:
+    """Limits that show every seed, and of the intervals as much as leaves the seeds legible."""
+    if not drawn:
+        return
+    seeds, lows, highs = (np.concatenate([one[i] for one in drawn]) for i in range(3))
+    low, high = float(seeds.min()), float(seeds.max())
+    room = 0.6 * (high - low) or 0.01 * abs(high) or 1.0
+    bottom, top = max(float(lows.min()), low - room), min(float(highs.max()), high + room)
+    edge = 0.08 * (max(top, high) - min(bottom, low)) or room
+    axes.set_ylim(min(bottom, low) - edge, max(top, high) + edge)
+
+
+def _apart(values: Sequence[float], least: float) -> list[float]:
+    """`values` moved up as far as it takes to keep labels at them `least` apart."""
+    places: dict[int, float] = {}
+    below = -np.inf
+    for index in sorted(range(len(values)), key=lambda i: values[i]):
+        below = places[index] = max(values[index], below + least)
+    return [places[index] for index in range(len(values))]
 
 
 def _front(cost: "stats.Values", ppl: "stats.Values") -> list[int]:

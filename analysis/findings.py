@@ -48,13 +48,14 @@ def set_up(view: View) -> list[str]:
     t, tokens = int(str(s["steps_per_version"])), int(str(s["tokens_per_step"]))
     return [
         f"Model: {s['architecture']}, size {s['size']}, {parameters} parameters.",
-        f"Data: {s['corpus']}, a {s['stream']} stream of {s['versions']} versions; T = {t:,} steps of {tokens:,} "
+        f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,} steps of {tokens:,} "
         f"tokens a version ({t * tokens:,} tokens).",
         f"Learning rate: maximum {text(s['max_lr'])}, minimum {text(s['min_lr'])}, warm-up of {s['warmup_steps']} "
         "steps once, at a random initialization.",
         f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order together, every comparison is "
         "paired by seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
+        *_sensitivity(view),
     ]
 
 
@@ -103,16 +104,33 @@ def missing(view: View) -> list[str]:
     return notes
 
 
-def _headline(view: View) -> list[str]:
-    costs = tree_costs(view)
+def _sensitivity(view: View) -> list[str]:
+    """What to know of a scale before believing it: its seed noise, and whether decay helps version 1 at all."""
+    scores = view.scores(*POOL)
+    first = losses(scores[scores["schedule"] == "cosine"], (CPT,), [1])
     sentences = []
-    if set(THREE) <= costs.keys():
-        parts = [
-            f"{paradigm_name(p)} {costs[p][-1]:.3g} T ({100 * costs[p][-1] / costs['scratch'][-1]:.3g} %)"
-            for p in THREE
-        ]
-        sentences.append(f"Steps to release {view.last} versions: {_and(parts)}.")
-    return [*sentences, *_last_version(view, "headline")]
+    if first and len(first[CPT]) > 1:
+        noise = f"{100 * np.expm1(np.std(first[CPT].to_numpy(), ddof=1)):.2f} %"
+        sentences.append(
+            f"Seed noise: the PPL of version 1 varies by {noise} from seed to seed (one standard deviation)."
+        )
+    table = two_stage(view, "first_stage", 1)
+    if len(table) and {1.0, np.inf} <= set(table.columns):
+        gain = percent((table[np.inf] - table[1.0]).to_numpy(dtype=np.float64))
+        sentences.append(f"Without decay, version 1's PPL differs from that of a full cosine by {gain}.")
+    if view.ledger.scale == "smoke":
+        sentences.append(
+            "The scale smoke is for tests: far too small for its verdicts to say anything about the paper."
+        )
+    return sentences
+
+
+def _headline(view: View) -> list[str]:
+    costs = [
+        f"{paradigm_name(c.paradigm)} {c.steps[-1]:.3g} T ({100 * c.share:.3g} %)" for c in tree_costs(view, "headline")
+    ]
+    steps = [f"Steps to release {view.last} versions: {_and(costs)}."] if costs else []
+    return [*steps, *_last_version(view, "headline")]
 
 
 def _last_version(view: View, *studies: str) -> list[str]:

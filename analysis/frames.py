@@ -48,10 +48,12 @@ STUDIES = {
 }
 """Names as in conf/study/."""
 
-SETTING = (
-    "architecture", "size", "corpus", "stream", "versions", "steps_per_version", "tokens_per_step",
-    "max_lr", "min_lr", "warmup_steps", "carry_optimizer", "order", "alpha",
+_ALWAYS = (
+    "architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "max_lr", "min_lr",
+    "warmup_steps",
 )  # fmt: skip
+_SOMETIMES = ("versions", "carry_optimizer", "order", "alpha")
+SETTING = (*_ALWAYS, *_SOMETIMES)
 """What two runs must share to be compared. An empty entry (alpha of a CPT run, say) fits any value."""
 CELL = ("paradigm", "schedule", "first_cycle", "second_cycle", *SETTING)
 """What makes a run the run it is, but for its seed and numerics."""
@@ -144,11 +146,11 @@ class Ledger:
         rows = self.studies.merge(self.runs, on="run")
         plain = rows[~rows["study"].isin([name for name, study in STUDIES.items() if study.sweeps])]
         rows = rows if plain.empty else plain
-        joint = list(SETTING[:-3])
-        counts = rows.groupby(joint).size()
-        values = dict(zip(joint, counts.index[int(np.argmax(counts.to_numpy()))], strict=True))
-        rows = rows[(rows[joint] == pd.Series(values)).all(axis=1)]
-        for column in SETTING[-3:]:
+        always = list(_ALWAYS)
+        counts = rows.groupby(always).size()
+        values = dict(zip(always, counts.index[int(np.argmax(counts.to_numpy()))], strict=True))
+        rows = rows[(rows[always] == pd.Series(values)).all(axis=1)]
+        for column in _SOMETIMES:
             known = rows[column].replace("", np.nan).dropna()
             values[column] = known.mode().iloc[0] if len(known) else ""
         return View(self, values, {})
@@ -185,8 +187,8 @@ class View:
 
     @property
     def last(self) -> int:
-        """N, the number of versions."""
-        return int(str(self.setting["versions"]))
+        """N, the number of versions; 2 where only two-stage runs are known."""
+        return int(float(str(self.setting["versions"] or 2)))
 
     def runs(self, *studies: str) -> pd.DataFrame:
         """Rows of runs.csv that belong to any of `studies` in this setting; see the module's invariants."""
@@ -246,7 +248,8 @@ def load(root: Path, scale: str) -> Ledger:
     runs["alpha"] = [_number("alpha", value) for value in runs["alpha"]]
     for column in ("first_cycle", "second_cycle"):
         runs[column] = [np.inf if value == ENDLESS else _number(column, value) for value in runs[column]]
-    # From scratch there is no optimizer state to carry, and nothing to tell two such runs apart by.
+    # Two-stage runs have two versions in any setting. From scratch there is no optimizer state to carry.
+    runs["versions"] = runs["versions"].where(runs["paradigm"] != "two_stage")
     carry = runs["carry_optimizer"].str.lower()
     runs["carry_optimizer"] = carry.where(runs["paradigm"] != "ptfs", "")
     for name, frame in frames.items():

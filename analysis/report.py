@@ -240,6 +240,8 @@ def _render(name: str, context: dict[str, Any]) -> str:
 
 def _manifest(ledger: "Ledger", written: Sequence[Path]) -> dict[str, Any]:
     """What went in, what came out, and with which packages."""
+    from analysis.frames import text
+
     folder = ledger.folder.parent
     runs = ledger.runs
     columns = [c for c in runs.columns if c not in ("run", "name", "seed", "numerics", "flops")]
@@ -254,7 +256,7 @@ def _manifest(ledger: "Ledger", written: Sequence[Path]) -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "python": ".".join(map(str, sys.version_info[:3])),
         "seeds": sorted({int(seed) for seed in runs["seed"]}),
-        "settings": {c: sorted({str(v) for v in runs[c] if str(v) not in ("", "nan")}) for c in columns},
+        "settings": {c: sorted({text(v) for v in runs[c]} - {"", "nan"}) for c in columns},
         "numerics": numerics,
     }
 

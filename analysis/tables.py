@@ -282,23 +282,24 @@ def recovery(view: View, study: str = "main") -> Table | None:
 def cost(view: View, study: str = "headline") -> Table | None:
     """Steps to release versions 1..k."""
     costs = tree_costs(view)
-    shown = [paradigm for paradigm in THREE if paradigm in costs]
-    if not shown:
+    if not costs:
         return None
     runs = view.runs(*POOL)
     t, tokens = int(runs["steps_per_version"].iloc[0]), int(runs["tokens_per_step"].iloc[0])
     rows, data = [], []
-    for paradigm in shown:
-        for version, (steps, scratch) in enumerate(zip(costs[paradigm], costs["scratch"], strict=True), start=1):
+    for one in costs:
+        for version, (steps, scratch) in enumerate(zip(one.steps, one.scratch, strict=True), start=1):
             cells = [f"{steps:.3g} T", f"{steps * t:,.0f}", f"{steps * t * tokens / 1e6:,.3g} M"]
-            rows.append([paradigm_name(paradigm), f"v1 to v{version}", *cells, f"{100 * steps / scratch:.3g} %"])
+            span, share = f"v1 to v{version}", f"{100 * steps / scratch:.3g} %"
+            rows.append([paradigm_name(one.paradigm), one.label, span, *cells, share])
             data.append(
-                {"paradigm": paradigm, "versions": version, "steps": round(steps * t), "steps_in_T": steps}
-                | {"tokens": round(steps * t * tokens), "relative_cost": steps / scratch}
+                {"paradigm": one.paradigm, "schedules": " ".join(one.schedules), "versions": version}
+                | {"steps": round(steps * t), "steps_in_T": steps, "tokens": round(steps * t * tokens)}
+                | {"relative_cost": steps / scratch}
             )
     return Table(
         name="cost", study=study, data=pd.DataFrame(data), rows=rows,
-        head=["paradigm", "versions", "steps in T", "steps", "tokens", "of PTFS"],
+        head=["paradigm", "schedule", "versions", "steps in T", "steps", "tokens", "of PTFS"],
         caption=f"What has to be trained to release versions 1 to k: T = {t:,} steps of {tokens:,} tokens. CPT and "
         "path switching: their own tree. PTFS: every version from scratch.",
     )  # fmt: skip

@@ -91,8 +91,9 @@ def _add(
 ) -> None:
     row: dict[str, Any] = {
         "schedule": "cosine", "order": "", "alpha": "", "first_cycle": "", "second_cycle": "",
-        "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu", "stream": "shuffled",
-        "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128", "max_lr": "0.004",
+        "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu",
+        "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
+        "max_lr": "0.004",
         "min_lr": "0.0004", "warmup_steps": "10",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order")}
