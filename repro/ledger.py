@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from repro import measures, models
+from repro import downstream, measures, models
 from repro.errors import UserError
 from repro.plan import Plan
 from repro.runs import Run
@@ -50,8 +50,11 @@ Row = dict[str, Any]
 def write(plan: Plan, store: Store) -> None:
     """Add the finished versions of a plan's runs to the ledger that each run names."""
     rows: dict[tuple[Path, str], list[Row]] = {}
+    scores = _downstream(plan.tree, store)
     for index, r in enumerate(plan.tree.runs):
         folder = Path(r.settings.ledger.path)
+        if index in scores:
+            rows.setdefault((folder, "downstream"), []).extend(scores[index])
         for table, found in _tables(plan.tree, index, store).items():
             rows.setdefault((folder, table), []).extend(found)
     for (folder, table), found in rows.items():
@@ -163,6 +166,23 @@ def _curve(r: Run, version: int, start: int, losses: np.ndarray) -> Iterable[Row
         mean = float(losses[before : step + 1].mean(dtype=np.float64))
         yield {"step": step, "lr": float(rates[step]), "loss": round(mean, 6)}
         before = step + 1
+
+
+def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
+    """Each run's downstream scores, where it has any."""
+    if not store.results(downstream.KIND):
+        return {}
+    scores: dict[int, list[Row]] = {}
+    for item in downstream.items(tree):
+        result = store.get_result(downstream.KIND, item.result)
+        at = {
+            "run": run_id(tree, item.run),
+            "version": item.version,
+            "finetune_seed": "" if item.seed is None else item.seed,
+        }
+        for row in result["rows"] if result is not None else ():
+            scores.setdefault(item.run, []).append(at | {n: "" if v is None else v for n, v in row.items()})
+    return scores
 
 
 def _replace(path: Path, table: str, rows: list[Row]) -> None:

@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = make(compose(given, multirun=multirun), data_optional=True)
         check_models(plan)
         if figure:
-            from analysis.plan import draw
+            from analysis.planned import draw
 
             draw(plan.tree.runs, Path(figure))
         if output == "json":

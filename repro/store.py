@@ -142,6 +142,10 @@ class Store:
         self._set_aside(path, "its content does not match its checksum")
         return None
 
+    def results(self, kind: str) -> set[str]:
+        """Keys of all results of a kind."""
+        return {path.stem for path in (self.root / "results" / kind).glob("*.json") if path.name[0] != "."}
+
     # Claims
 
     @contextlib.contextmanager

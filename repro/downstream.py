@@ -1,0 +1,139 @@
+"""What fine-tuning and lm-eval have to do for a sweep, and where its results are kept.
+
+One item is one version under one fine-tuning seed, or as it was pre-trained. Its keys say what it is made from: the
+version's checkpoint, the recipe, the tasks' files and what evaluates them.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from repro.errors import UserError
+from repro.plan import Plan
+from repro.runs import Run
+from repro.settings import TaskSettings
+from repro.store import Claim, Store
+from repro.trajectory import Key, canonical
+from repro.tree import Tree
+
+KIND = "downstream"
+RECIPE = 1
+"""Raised by hand whenever fine-tuning or evaluation itself computes something else."""
+WAIT_SECONDS = 0.5
+"""Between two looks at what others have finished."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One model to make and to evaluate."""
+
+    run: int
+    """The run, by its place in the tree."""
+    version: int
+    base: Key
+    """The version's checkpoint."""
+    seed: int | None
+    """Fine-tuning's seed; None: as it was pre-trained."""
+    weights: Key
+    """Where the store keeps the model: `base`, or its fine-tuned weights."""
+    result: Key
+    """Where the store keeps its scores."""
+
+
+def items(tree: Tree) -> list[Item]:
+    """All items of a sweep: each chosen version, as it was pre-trained and under each fine-tuning seed."""
+    found = []
+    for index, ends in enumerate(tree.ends):
+        run = tree.runs[index]
+        settings = run.settings
+        for version in settings.finetune.versions or [len(ends)]:
+            for seed in (None, *settings.finetune.seeds) if version <= len(ends) else ():
+                base = ends[version - 1]
+                weights = base if seed is None else _hash(base, _recipe(run), seed)
+                found.append(Item(index, version, base, seed, weights, _hash(weights, _evaluation(run))))
+    return found
+
+
+def _recipe(run: Run) -> list[Any]:
+    """What of the settings decides the fine-tuned weights."""
+    recipe = {name: value for name, value in asdict(run.settings.finetune).items() if name not in ("seeds", "versions")}
+    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics]
+
+
+def _evaluation(run: Run) -> list[Any]:
+    """What of the settings decides a model's scores."""
+    e = run.settings.evaluation
+    return [RECIPE, e.task_batch, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
+
+
+def _files(tasks: TaskSettings) -> list[str]:
+    """The tasks' identity: their names, and their files with the checksums of the items."""
+    folder = Path(tasks.include_path)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".json", ".py", "")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return [tasks.group, *tasks.names, digest.hexdigest()]
+
+
+def _hash(*content: object) -> Key:
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def check_trained(plan: Plan, store: Store) -> None:
+    """Refuse versions that have not been trained, and a store that cannot be written.
+
+    Raises:
+        UserError
+    """
+    for item in items(plan.tree):
+        if item.base not in plan.stored:
+            raise UserError(
+                f"version {item.version} of run {plan.tree.runs[item.run].name} is not trained yet; "
+                f"give repro.train the same arguments first."
+            )
+    store.check_writable()
+
+
+def check_tasks(plan: Plan) -> None:
+    """Prepare the tasks once, before any worker needs them.
+
+    Raises:
+        UserError: there is no such task, or its items cannot be had.
+    """
+    from repro import tasks
+
+    seen = []
+    for run in plan.tree.runs:
+        wanted = (run.settings.tasks, run.settings.data.path)
+        if wanted not in seen:
+            seen.append(wanted)
+            tasks.load(run.settings.tasks, Path(run.settings.data.path))
+
+
+def drain(
+    todo: Sequence[Item],
+    key: Callable[[Item], Key],
+    done: Callable[[], Collection[Key]],
+    do: Callable[[Item, Claim], None],
+    store: Store,
+    stop: threading.Event,
+) -> None:
+    """Do every item that nobody else does, then wait for those that others do."""
+    while not stop.is_set():
+        finished = done()
+        left = [item for item in todo if key(item) not in finished]
+        if not left:
+            return
+        for item in left:
+            with store.claim(key(item)) as claim:
+                if claim is not None:
+                    if key(item) not in done():
+                        do(item, claim)
+                    break
+        else:
+            stop.wait(WAIT_SECONDS)

@@ -1,0 +1,77 @@
+"""Evaluate the versions of a study with lm-eval: python -m repro.evaluate study=downstream scale=quick
+
+Takes the arguments that repro.train and repro.finetune took. Each chosen version is scored as it was pre-trained and
+under each fine-tuning seed, on the tasks of `tasks`; what is in the store already is not done again. (Perplexity on the
+held-out slices is measured in training.)
+"""
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from repro import downstream, sweeps
+from repro.downstream import KIND, Item
+from repro.errors import UserError
+from repro.launch import Command, launch, work
+from repro.plan import Plan
+from repro.store import Claim, Store
+from repro.tree import Tree
+
+
+@hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
+def job(config: DictConfig) -> None:
+    """One Hydra job: evaluate whatever model can be taken until all are."""
+    work(config, _work)
+
+
+def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
+    def do(item: Item, claim: Claim) -> None:
+        from repro import harness
+        from repro.engine import configure
+        from repro.export import load_model
+
+        run = tree.runs[item.run]
+        s = run.settings
+        configure(run)
+        model, tokenizer = load_model(run, store.load_weights(item.weights))
+        rows = harness.evaluate(
+            model, tokenizer, s.tasks, Path(s.data.path), s.evaluation.task_batch, s.evaluation.task_limit
+        )
+        store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
+
+    downstream.drain(downstream.items(tree), lambda item: item.result, lambda: store.results(KIND), do, store, stop)
+
+
+def check(plan: Plan, store: Store) -> None:
+    """Refuse versions that are not trained or not fine-tuned."""
+    downstream.check_trained(plan, store)
+    stored = store.steps()
+    for item in downstream.items(plan.tree):
+        if item.weights not in stored:
+            raise UserError(
+                f"version {item.version} of run {plan.tree.runs[item.run].name} is not fine-tuned yet under "
+                f"finetune.seeds={item.seed}; give repro.finetune the same arguments first."
+            )
+    if left(plan, store):
+        downstream.check_tasks(plan)
+
+
+def left(plan: Plan, store: Store) -> int:
+    """Models still to evaluate."""
+    return len({item.result for item in downstream.items(plan.tree)} - store.results(KIND))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    launch(Command("evaluation", "models", job, check, left), sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    # Under its importable name, so that launchers which pickle the job find it in their workers.
+    from repro.evaluate import main as importable_main
+
+    importable_main()

@@ -1,0 +1,83 @@
+"""Fine-tune the versions of a study on the tasks' training splits: python -m repro.finetune study=downstream scale=quick
+
+Takes the arguments that repro.train took. Each chosen version (`finetune.versions`, the last one by default) is
+fine-tuned under each of `finetune.seeds`; what is in the store already is not done again.
+"""
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from repro import downstream, sweeps
+from repro.downstream import Item
+from repro.launch import Command, launch, work
+from repro.plan import Plan
+from repro.store import Claim, Store
+from repro.tree import Tree
+
+
+@hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
+def job(config: DictConfig) -> None:
+    """One Hydra job: fine-tune whatever version can be taken until all are."""
+    work(config, _work)
+
+
+def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
+    from repro import tasks
+
+    def do(item: Item, claim: Claim) -> None:
+        from repro import sft
+        from repro.engine import configure
+        from repro.export import load_model
+
+        run = tree.runs[item.run]
+        s = run.settings
+        assert item.seed is not None
+        configure(run)
+        examples = tasks.training_examples(s.tasks, Path(s.data.path), s.finetune.max_examples)
+        model, tokenizer = load_model(run, store.load_weights(item.base))
+        losses = sft.finetune(
+            model,
+            tokenizer,
+            examples,
+            s.finetune,
+            item.seed,
+            lambda step, total, loss: claim.live({"step": step}),
+            dtype=s.numerics.dtype,
+        )
+        weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
+        about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version, "losses": losses}
+        store.save(item.weights, len(losses), {"model": weights}, about)
+
+    todo = [item for item in downstream.items(tree) if item.seed is not None]
+    downstream.drain(todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
+
+
+def check(plan: Plan, store: Store) -> None:
+    """Refuse versions that are not trained, and tasks that cannot be had."""
+    downstream.check_trained(plan, store)
+    if left(plan, store):
+        downstream.check_tasks(plan)
+
+
+def left(plan: Plan, store: Store) -> int:
+    """Fine-tunings still to do."""
+    stored = store.steps()
+    return len({item.weights for item in downstream.items(plan.tree)} - stored.keys())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    command = Command("fine-tuning", "models", job, check, left)
+    launch(command, sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    # Under its importable name, so that launchers which pickle the job find it in their workers.
+    from repro.finetune import main as importable_main
+
+    importable_main()

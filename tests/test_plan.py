@@ -1,0 +1,133 @@
+"""The plan's command line: what it prints, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro import plan, train
+
+Overrides = Callable[..., list[str]]
+
+
+def planned(capsys: pytest.CaptureFixture[str], *overrides: str) -> dict[str, object]:
+    plan.main([*overrides, "output=json"])
+    result = json.loads(capsys.readouterr().out)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_json_is_one_object_with_the_trees_numbers(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    result = planned(capsys, *smoke("study=headline"))
+    assert (result["study"], result["scale"]) == ("headline", "smoke")
+    assert [(r["paradigm"], r["schedule"], r["seed"], r["steps"], r["relative_cost"]) for r in result["runs"]] == [
+        ("ptfs", "cosine", 0, 500, 1.0),
+        ("cpt", "cosine", 0, 200, 0.4),
+        ("path_switching", "cosine", 0, 290, 0.58),
+    ]
+    assert result["logical_steps"] == 3 * 500
+    # What the three trees share: version 1 of ptfs and cpt.
+    assert result["unique_steps"] == 500 + 200 + 290 - 50
+    assert result["stored_steps"] == 0
+    assert result["branch_points"] == 3 + 1
+    assert result["checkpoint_bytes"] > 12 * result["checkpoints"]
+
+
+def test_all_studies_merge_into_one_plan(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = planned(capsys, *smoke("study=all"))
+    main = planned(capsys, *smoke("study=main"))
+    assert everything["study"] == "all"
+    assert len(everything["runs"]) > len(main["runs"])
+    assert main["unique_steps"] < everything["unique_steps"] < everything["logical_steps"] / 2
+
+
+def test_planning_writes_nothing_but_the_prepared_stream(smoke: Overrides, tmp_path: Path) -> None:
+    plan.main(smoke("study=headline"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paper_scale_is_planned_without_data_or_a_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    result = planned(capsys, "study=headline", "scale=paper", f"store.path={tmp_path}")
+    assert [r["relative_cost"] for r in result["runs"]] == [1.0, 0.4, 0.58]
+    assert result["unique_steps"] == 188_000
+    assert 1e22 < result["flops"] < 1e24
+
+
+REFUSED = {
+    "an unknown study": (["study=nope"], "study/nope"),
+    "an unknown schedule": (["schedule=nope"], "schedule/nope"),
+    "an unknown paradigm": (["paradigm=nope"], "paradigm/nope"),
+    "an unknown corpus": (["corpus=nope"], "corpus/nope"),
+    "an unknown scale": (["scale=nope"], "scale/nope"),
+    "an unknown setting": (["stream.nope=1"], "stream.nope"),
+    "an unknown output": (["output=xml"], "output=xml"),
+    "alpha of 0": (["paradigm.alpha=0"], r"paradigm.alpha=0 must lie in (0, 1]"),
+    "alpha above 1": (["paradigm.alpha=1.2"], "paradigm.alpha=1.2"),
+    "alpha that is no number": (["paradigm.alpha=much"], "paradigm.alpha='much'"),
+    "alpha T not whole": (["paradigm.alpha=0.333"], "nearest values that work"),
+    "a corpus that is too short": (["stream.steps_per_version=10000000"], "missing"),
+    "a minimum above the maximum": (["schedule.min_lr=1"], "schedule.min_lr=1 is above schedule.max_lr=0.01"),
+    "a warm-up longer than version 1": (["schedule.warmup_steps=51"], "longer than version 1"),
+    "heads that do not divide the width": (["model.heads=3"], "model.heads=3 does not divide model.width=32"),
+    "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
+    "a sweep without multirun": (["seed=0,1"], "seed=0,1"),
+    "an override that does not parse": (["a=b=c"], "a=b=c"),
+    "a local corpus without a path": (["corpus=local"], "corpus.path"),
+    "a local corpus that is not there": (["corpus=local", "corpus.path=nowhere"], "nowhere"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("command", [plan.main, train.main], ids=["plan", "train"])
+def test_bad_input_is_refused_before_anything_is_written(
+    smoke: Overrides,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    case: str,
+    command: Callable[[list[str]], None],
+) -> None:
+    overrides, expected = REFUSED[case]
+    if command is train.main and case == "an unknown output":
+        pytest.skip("an option of plan's own")
+    with pytest.raises(SystemExit) as refusal:
+        command(smoke(*overrides))
+    assert refusal.value.code == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.err.startswith("error: ")
+    assert "Traceback" not in captured.err + captured.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_is_no_json_is_named(smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = tmp_path / "texts.jsonl"
+    corpus.write_text('{"text": "fine"}\n{"text": \n')
+    with pytest.raises(SystemExit) as refusal:
+        plan.main(smoke("corpus=local", f"corpus.path={corpus}"))
+    assert refusal.value.code == 2
+    assert "texts.jsonl" in (message := capsys.readouterr().err)
+    assert "2" in message
+
+
+def test_a_store_that_cannot_be_written_is_refused(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as refusal:
+        train.main(smoke(f"store.path={tmp_path / 'file' / 'store'}"))
+    assert refusal.value.code == 2
+    assert "store.path" in capsys.readouterr().err
+
+
+def test_the_command_itself_refuses_without_a_traceback(tmp_path: Path) -> None:
+    for module in ("repro.plan", "repro.train"):
+        result = subprocess.run(
+            [sys.executable, "-m", module, "study=nope"], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert result.returncode == 2
+        assert "Available options in 'study'" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert list(tmp_path.iterdir()) == []
