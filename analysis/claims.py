@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import stats
 from analysis.contrasts import (
     CPT,
+    GENERALITY,
     POOL,
     PTFS,
     SWITCH,
@@ -419,7 +420,9 @@ def _a1(view: View) -> Evidence:
     return parts, []
 
 
-def _generality(study: str, factor: str) -> Callable[[View], Evidence]:
+def _generality(study: str) -> Callable[[View], Evidence]:
+    factor, name = GENERALITY[study]
+
     def evaluate(view: View) -> Evidence:
         scores = view.scores(study)
         parts = []
@@ -430,10 +433,12 @@ def _generality(study: str, factor: str) -> Callable[[View], Evidence]:
                 loss = losses(cell, (PTFS, CPT, SWITCH), versions_after_first(view))
                 if loss:
                     values.append(value)
-                    label = value if len(set(scores["schedule"])) == 1 else f"{value}, {schedule_name(schedule)}"
+                    label = f"{name} {value}"
+                    if len(set(scores["schedule"])) > 1:
+                        label = f"{label}, {schedule_name(schedule)}"
                     parts += _matches(label, loss)
         if len(set(values)) == 1:
-            return parts, [f"only {factor}={values[0]} was run; {command(study, view.ledger.scale)}"]
+            return parts, [f"only {name} {values[0]} was run; {command(study, view.ledger.scale)}"]
         return parts, []
 
     return evaluate
@@ -530,14 +535,14 @@ CLAIMS = (
     ),
     *(
         Claim(
-            id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=_generality(study, factor),
-            estimator=f"as M1, for every value of {factor}", margin="as M1, for every value",
+            id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=_generality(study),
+            estimator=f"as M1, for every {GENERALITY[study][1]}", margin="as M1, for every value",
         )
-        for id, over, study, factor in (
-            ("G1", "for the LLaMA and Qwen architectures", "architecture", "architecture"),
-            ("G2", "across parameter counts", "model_size", "parameters"),
-            ("G3", "across data sizes", "data_scale", "steps_per_version"),
-            ("G4", "across maximum learning rates", "max_lr", "max_lr"),
+        for id, over, study in (
+            ("G1", "for the LLaMA and Qwen architectures", "architecture"),
+            ("G2", "across parameter counts", "model_size"),
+            ("G3", "across data sizes", "data_scale"),
+            ("G4", "across maximum learning rates", "max_lr"),
         )
     ),
 )  # fmt: skip

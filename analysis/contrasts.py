@@ -17,6 +17,15 @@ POOL = ("headline", "pilot", "main", "downstream")
 """Studies whose runs of one setting are the same runs: the store trains each once, whichever study asks first."""
 
 
+GENERALITY = {
+    "architecture": ("architecture", "architecture"),
+    "model_size": ("parameters", "size"),
+    "data_scale": ("steps_per_version", "T"),
+    "max_lr": ("max_lr", "maximum learning rate"),
+}
+"""What each generality study varies: its column, and its name in a table."""
+
+
 def versions_after_first(view: View) -> list[int]:
     """Version 1 of PTFS and CPT is one and the same run, so comparisons are over the later ones."""
     return list(range(2, view.last + 1))
@@ -60,7 +69,7 @@ def swept_values(rows: pd.DataFrame, factor: str) -> list[tuple[str, pd.DataFram
     for value, group in rows.groupby(factor, sort=True):
         name = text(value)
         if factor == "parameters":
-            name = f"{group['size'].iloc[0]} ({name} parameters)"
+            name = f"{group['size'].iloc[0]} ({int(name):,} parameters)"
         groups.append((name, group))
     return groups
 

@@ -42,10 +42,11 @@ Drawn: TypeAlias = tuple[stats.Values, stats.Values, stats.Values]
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure's file name, its study, its caption, and what draws it."""
+    """A figure's file name, its caption, and what draws it."""
 
     name: str
-    study: str
+    studies: tuple[str, ...]
+    """Those it may stand with; the first that was run takes it."""
     caption: str
     draw: "Callable[[View], Figure | None]"
     per_setting: bool = False
@@ -271,44 +272,45 @@ def downstream(view: View) -> "Figure | None":
 
 PLOTS = (
     Plot(
-        "learning_rates", "headline",
+        "learning_rates", ("headline", "main", "pilot"),
         "Learning rate of each paradigm against the step, from its initialization. Dots are released versions; path "
         "switching's main path is thick and never decays, its branches are thin.", learning_rates,
     ),
     Plot(
-        "training_loss", "headline",
+        "training_loss", ("headline", "main", "pilot"),
         "Training loss along the same paths (mean over bins of steps, one seed).", training_loss,
     ),
     Plot(
-        "cost_growth", "headline",
+        "cost_growth", ("headline", "main", "pilot"),
         "Steps needed to release the first k versions, counted on each paradigm's own tree (per cent: of PTFS's). A "
         "branch that begins at the maximum (Knee, multi-step) repeats steps of the main path, which are trained once.",
         cost_growth,
     ),
     Plot(
-        "ppl_by_version", "pilot",
+        "ppl_by_version", ("pilot", "main", "headline"),
         "PPL by version, and how far it lies above PTFS's (paired by seed; versions from 2 on, since version 1 is the "
         "same run for PTFS and CPT).", ppl_by_version, per_setting=True,
     ),
     Plot(
-        "first_stage", "first_stage",
+        "first_stage", ("first_stage",),
         "First stage: a cosine of several cycles, cut at T; then a full cosine over T. Left: learning rates. Right: "
         "PPL of the checkpoint (slice 1) and of the model updated from it (slices 1 and 2).", first_stage,
     ),
     Plot(
-        "second_stage", "second_stage",
+        "second_stage", ("second_stage",),
         "Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. Right: "
         "PPL of the updated model (slices 1 and 2).", second_stage,
     ),
-    Plot("pareto", "main", "PPL of the last version against the cost of all versions, means over seeds.", pareto),
+    Plot("pareto", ("main", "alpha", "headline"),
+         "PPL of the last version against the cost of all versions, means over seeds.", pareto),
     Plot(
-        "forgetting", "main",
+        "forgetting", ("main", "headline", "pilot"),
         "PPL of every version on every version's held-out slice (cosine if it was run; geometric mean over seeds).",
         forgetting, per_setting=True,
     ),
-    Plot("alpha", "alpha", "What a longer branch buys: PPL against cost.", alpha),
+    Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost.", alpha),
     Plot(
-        "downstream", "downstream",
+        "downstream", ("downstream",),
         "Scores after fine-tuning, averaged over seeds and schedules. Bars are one standard error of a single "
         "evaluation (all share the same items, so averaging does not shrink it); diamonds are averages over tasks.",
         downstream,

@@ -9,6 +9,7 @@ from analysis import stats
 from analysis.claims import Judged, command
 from analysis.contrasts import (
     CPT,
+    GENERALITY,
     POOL,
     PTFS,
     SWITCH,
@@ -23,7 +24,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import STUDIES, View, paradigm_name, schedule_name, text
-from analysis.tables import GENERALITY, listed, percent, recovery_cells
+from analysis.tables import listed, percent, recovery_cells
 
 ASSUMED = (
     "The minimum learning rate is 10 % of the maximum.",
@@ -59,18 +60,19 @@ def set_up(view: View) -> list[str]:
     ]
 
 
-def found(study: str, view: View, judged: Sequence[Judged]) -> list[str]:
-    """What a study says, in a sentence or a few; then the verdicts it carries."""
+def found(study: str, view: View) -> list[str]:
+    """What a study says, in a sentence or a few."""
     if study in GENERALITY:
-        sentences = _generality(view, study)
-    else:
-        write = {
-            "headline": _headline, "pilot": _pilot, "first_stage": _first_stage, "second_stage": _second_stage,
-            "main": _main, "alpha": _alpha, "downstream": _downstream,
-        }[study]  # fmt: skip
-        sentences = write(view)
-    verdicts = [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in judged if one.claim.study == study]
-    return [*sentences, *verdicts]
+        return _generality(view, study)
+    write = {
+        "headline": _headline, "pilot": _pilot, "first_stage": _first_stage, "second_stage": _second_stage,
+        "main": _main, "alpha": _alpha, "downstream": _downstream,
+    }[study]  # fmt: skip
+    return write(view)
+
+
+def verdicts(judged: Sequence[Judged]) -> list[str]:
+    return [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in judged]
 
 
 def missing(view: View) -> list[str]:
@@ -195,7 +197,7 @@ def _main(view: View) -> list[str]:
             cpt, switching, share, n = recovery_cells(loss)
             parts.append(
                 f"With {schedule_name(schedule)}, relative to PTFS, CPT's PPL is {cpt} and path switching's "
-                f"{switching}; {share} of the gap recovered (n = {n})."
+                f"{switching}; {_recovered(share)} (n = {n})."
             )
     return [*parts, *_last_version(view, "main")]
 
@@ -226,10 +228,10 @@ def _generality(view: View, study: str) -> list[str]:
             if loss:
                 cpt, switching, share, n = recovery_cells(loss)
                 parts.append(
-                    f"{label} {value}, {schedule_name(schedule)}: CPT {cpt} and path switching {switching} relative to "
-                    f"PTFS, {share} of the gap recovered (n = {n})"
+                    f"{label[0].upper()}{label[1:]} {value}, {schedule_name(schedule)}: CPT {cpt} and path switching "
+                    f"{switching} relative to PTFS; {_recovered(share)} (n = {n})."
                 )
-    return [f"{part}." for part in parts]
+    return parts
 
 
 def _downstream(view: View) -> list[str]:
@@ -241,6 +243,10 @@ def _downstream(view: View) -> list[str]:
         f"Average score after fine-tuning, versions from 2 on: {_and(parts)} points, where chance is {chance:.2f} "
         f"(n = {len(means)})."
     ]
+
+
+def _recovered(share: str) -> str:
+    return f"{share} of the gap recovered" if share[0].isdigit() or share[0] == "-" else share
 
 
 def _extremes(table: "pd.Series[float]") -> tuple[float, float]:

@@ -293,7 +293,7 @@ def _read(path: Path, name: str) -> pd.DataFrame:
         raise UserError(f"{path} lacks the column {', '.join(missing)}.")
     for column in _NUMBERS[name]:
         try:
-            numbers = pd.to_numeric(frame[column].replace("", "nan"))
+            numbers = pd.to_numeric(frame[column].mask(frame[column].isin(["", "nan"])))
         except ValueError as error:
             raise UserError(f"{path}, column {column}: {error}.") from None
         if column not in _MAY_BE_EMPTY and (frame[column] == "").any():

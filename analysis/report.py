@@ -87,11 +87,14 @@ def build(scale: str, root: Path) -> Path:
 
     sections = []
     with mpl.rc_context(style.RC):
-        for name, study in frames.STUDIES.items():
-            shown = [table for make in tables.BY_STUDY[name] for table in put(make(primary))]
-            drawn = [one for plot in figures.PLOTS if plot.study == name for one in draw(primary, plot)]
+        ran = [name for name in frames.STUDIES if len(primary.runs(name))]
+        for name in ran:
+            shown = [t for studies, make in tables.TABLES if _home(studies, ran) == name for t in put(make(primary))]
+            drawn = [d for plot in figures.PLOTS if _home(plot.studies, ran) == name for d in draw(primary, plot)]
+            mine = [one for one in judged if _home((one.claim.study, *ran), ran) == name and one.verdict != "not run"]
             if shown or drawn:
-                said = findings.found(name, primary, judged)
+                said = [*findings.found(name, primary), *findings.verdicts(mine)]
+                study = frames.STUDIES[name]
                 sections.append(Section(_title(name), study.question, said, drawn, shown, claims.command(name, scale)))
         for place, view in enumerate(others, start=2):
             if not len(view.runs(*contrasts.POOL)):
@@ -100,7 +103,7 @@ def build(scale: str, root: Path) -> Path:
             shown = [t for name in ("headline", "pilot", "main") for t in put(tables.by_version(view, name), suffix)]
             shown += put(tables.recovery(view), suffix)
             drawn = [one for plot in figures.PLOTS if plot.per_setting for one in draw(view, plot, suffix)]
-            said = [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in elsewhere if one.view is view]
+            said = findings.verdicts([one for one in elsewhere if one.view is view])
             title = f"Another setting: {view.label}"
             sections.append(Section(title, "The same comparison there.", said, drawn, shown, ""))
 
@@ -153,7 +156,7 @@ def summary(scale: str, root: Path) -> "RenderableType":
     lines: list[RenderableType] = []
     shown = next((t for name in ("headline", "main", "pilot") if (t := tables.by_version(view, name))), None)
     if shown:
-        grid = Grid(title=f"{_title(shown.study)} at scale {scale}: means over seeds", title_justify="left")
+        grid = Grid(title=f"{_title(shown.name)} at scale {scale}: means over seeds", title_justify="left")
         start = 0 if len({row[0] for row in shown.rows}) > 1 else 1
         for column in shown.head[start:]:
             grid.add_column(column, justify="left" if column in ("schedule", "paradigm") else "right", no_wrap=True)
@@ -215,6 +218,11 @@ def _counts(judged: "Sequence[Judged]") -> str:
     kinds = ("reproduced", "contradicted", "undecided", "not run")
     counts = {kind: sum(one.verdict == kind for one in judged) for kind in kinds}
     return f"{len(judged)} claims: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + "."
+
+
+def _home(studies: Sequence[str], ran: Sequence[str]) -> str | None:
+    """The first of `studies` that was run."""
+    return next((study for study in studies if study in ran), None)
 
 
 def _title(study: str) -> str:

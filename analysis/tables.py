@@ -15,6 +15,7 @@ from analysis import stats
 from analysis.claims import RECOVERED, Judged, Part
 from analysis.contrasts import (
     CPT,
+    GENERALITY,
     POOL,
     PTFS,
     SWITCH,
@@ -36,7 +37,6 @@ class Table:
     """A table twice over: `data` keeps every digit and unit-bearing column names, `head` and `rows` are for reading."""
 
     name: str
-    study: str
     caption: str
     data: pd.DataFrame
     head: list[str]
@@ -142,7 +142,7 @@ def by_version(view: View, study: str) -> Table | None:
             rows.append([schedule_name(schedule), paradigm_name(paradigm), *cells, cost, gap, str(_n(runs))])
     last = f"{versions_after_first(view)[0]} to {view.last}" if view.last > 1 else "1"
     return Table(
-        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        name=study, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
         caption="PPL of version k on held-out slices 1 to k. Cost: steps of the run's own tree over PTFS's, all "
         f"versions. PPL to PTFS: mean over versions {last}, paired by seed. {numerics_note(view, study)}",
@@ -174,7 +174,7 @@ def stages(view: View, study: str) -> Table | None:
         data.append(line)
     stage = "first" if first else "second"
     return Table(
-        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        name=study, data=pd.DataFrame(data), rows=rows,
         head=[f"cycle of the {stage} stage", "learning rate at its end / maximum",
               *(["PPL checkpoint"] if first else []), "PPL updated", "n"],
         caption=f"The {stage} stage is cut at T steps. Checkpoint on slice 1, updated model on slices 1 and 2. "
@@ -182,9 +182,9 @@ def stages(view: View, study: str) -> Table | None:
     )  # fmt: skip
 
 
-def alpha(view: View, study: str = "alpha") -> Table | None:
+def alpha(view: View) -> Table | None:
     """PPL and cost by alpha."""
-    scores = view.scores(study)
+    scores = view.scores("alpha")
     rows, data = [], []
     for schedule in dict.fromkeys(scores["schedule"]):
         mean = alpha_losses(view, schedule)
@@ -213,15 +213,16 @@ def alpha(view: View, study: str = "alpha") -> Table | None:
     if not rows:
         return None
     return Table(
-        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        name="alpha", data=pd.DataFrame(data), rows=rows,
         head=["schedule", "alpha", f"PPL v2 to v{view.last}", f"PPL v{view.last}", "cost", "n"],
         caption="Path switching: alpha is the branch's share of a version's steps. Cost: steps of the run's own tree "
-        f"over PTFS's. {numerics_note(view, study)}",
+        f"over PTFS's. {numerics_note(view, 'alpha')}",
     )  # fmt: skip
 
 
-def generality(view: View, study: str, factor: str, label: str) -> Table | None:
+def generality(view: View, study: str) -> Table | None:
     """The three paradigms by value of what a generality study sweeps."""
+    factor, label = GENERALITY[study]
     scores = view.scores(study)
     rows, data = [], []
     for value, group in swept_values(scores, factor):
@@ -245,14 +246,14 @@ def generality(view: View, study: str, factor: str, label: str) -> Table | None:
     if not rows:
         return None
     return Table(
-        name=study, study=study, data=pd.DataFrame(data), rows=rows,
+        name=study, data=pd.DataFrame(data), rows=rows,
         head=[label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
         caption=f"PPL to PTFS and gap recovered: mean over versions 2 to {view.last}, paired by seed. "
         f"{numerics_note(view, study)}",
     )  # fmt: skip
 
 
-def recovery(view: View, study: str = "main") -> Table | None:
+def recovery(view: View) -> Table | None:
     """Share of the gap between CPT and PTFS that path switching recovers, by schedule and version."""
     scores = view.scores(*POOL)
     rows, data = [], []
@@ -271,15 +272,15 @@ def recovery(view: View, study: str = "main") -> Table | None:
     if not rows:
         return None
     return Table(
-        name="recovery", study=study, data=pd.DataFrame(data), rows=rows,
+        name="recovery", data=pd.DataFrame(data), rows=rows,
         head=["schedule", "version", "CPT above PTFS", "path switching above PTFS", "gap recovered", "n"],
         caption=f"Paired by seed. The claim needs more than {100 * RECOVERED:g} % of the gap recovered; shares with "
-        "Fieller's interval, which is unbounded where the gap itself is not told apart from 0. "
+        "Fieller's interval, and only where the gap itself is told apart from 0. "
         f"{numerics_note(view, *POOL)}",
     )  # fmt: skip
 
 
-def cost(view: View, study: str = "headline") -> Table | None:
+def cost(view: View) -> Table | None:
     """Steps to release versions 1..k."""
     costs = tree_costs(view)
     if not costs:
@@ -298,14 +299,14 @@ def cost(view: View, study: str = "headline") -> Table | None:
                 | {"relative_cost": steps / scratch}
             )
     return Table(
-        name="cost", study=study, data=pd.DataFrame(data), rows=rows,
+        name="cost", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "schedule", "versions", "steps in T", "steps", "tokens", "of PTFS"],
         caption=f"What has to be trained to release versions 1 to k: T = {t:,} steps of {tokens:,} tokens. CPT and "
         "path switching: their own tree. PTFS: every version from scratch.",
     )  # fmt: skip
 
 
-def forgetting(view: View, study: str = "main") -> Table | None:
+def forgetting(view: View) -> Table | None:
     """PPL of every version on every slice."""
     rows, data = [], []
     slices = list(range(1, view.last + 1))
@@ -321,13 +322,13 @@ def forgetting(view: View, study: str = "main") -> Table | None:
     if not rows:
         return None
     return Table(
-        name="forgetting", study=study, data=pd.DataFrame(data), rows=rows,
+        name="forgetting", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "version", *(f"PPL slice {part}" for part in slices)],
         caption=f"Geometric mean over seeds, cosine if it was run. {numerics_note(view, *POOL)}",
     )  # fmt: skip
 
 
-def downstream(view: View, study: str = "downstream") -> Table | None:
+def downstream(view: View) -> Table | None:
     """Scores after fine-tuning, by task, beside chance and standard error."""
     scores = downstream_scores(view)
     scores = scores[scores["paradigm"].isin(THREE)]
@@ -357,7 +358,7 @@ def downstream(view: View, study: str = "downstream") -> Table | None:
     bits = (one["gold_bits_per_byte"].mean() for one in averages)
     rows.append(["gold answer, bits a byte", "", *(number(value) for value in bits), "", ""])
     return Table(
-        name=study, study=study, data=table, rows=rows,
+        name="downstream", data=table, rows=rows,
         head=["task", "metric", *map(paradigm_name, shown), "chance", "items"],
         caption=f"Version {last} after fine-tuning, per cent, averaged over {_n(scores)} seeds, "
         f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
@@ -374,7 +375,7 @@ def seeds(ledger: Ledger) -> Table:
         lines.append([str(study), str(len(group)), listed(group["seed"]), str(name)])
         data.append({"study": study, "runs": len(group), "seeds": listed(group["seed"]), "numerics": name})
     return Table(
-        name="seeds", study="", data=pd.DataFrame(data), rows=lines, head=["study", "runs", "seeds", "numerics"],
+        name="seeds", data=pd.DataFrame(data), rows=lines, head=["study", "runs", "seeds", "numerics"],
         caption="A run is one paradigm, schedule and seed over all versions. Runs that studies share are trained once.",
     )  # fmt: skip
 
@@ -384,7 +385,7 @@ def numerics(ledger: Ledger) -> Table:
     wide = ledger.numerics.drop_duplicates(["numerics", "setting"])
     rows = [[str(row["numerics"]), str(row["setting"]), str(row["value"])] for row in wide.to_dict("records")]
     return Table(
-        name="numerics", study="", data=wide, rows=rows, head=["numerics", "setting", "value"],
+        name="numerics", data=wide, rows=rows, head=["numerics", "setting", "value"],
         caption="Only runs of one numerics are paired; no bit is promised to be the same across them.",
     )  # fmt: skip
 
@@ -397,7 +398,7 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
         evidence = f"{part.what}: {quantity(part)}; needs {part.needs}" if part else ""
         rows.append([one.claim.id, one.claim.statement, one.claim.source, evidence, one.verdict, one.reason])
     return Table(
-        name=name, study="", data=verdicts(judged), rows=rows,
+        name=name, data=verdicts(judged), rows=rows,
         head=["", "claim", "from", "weakest evidence [95 % interval]", "verdict", "because"],
         caption="A claim is reproduced when every part of it lies beyond its margin, contradicted when one lies on the "
         "wrong side (Holm over the claim's parts), and undecided otherwise. The weakest part is shown.",
@@ -429,7 +430,7 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
                 | {"high": part.high, "unit": part.unit, "needs": part.needs, "n": len(part.seeds), "p": part.p}
             )
     return Table(
-        name="claim_parts", study="", data=pd.DataFrame(data), rows=rows,
+        name="claim_parts", data=pd.DataFrame(data), rows=rows,
         head=["claim", "quantity", "estimate [95 % interval]", "needs", "holds", "n"],
         caption="Positive speaks for the claim. Rows marked as shown do not decide.",
     )  # fmt: skip
@@ -459,28 +460,23 @@ def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-GENERALITY = {
-    "architecture": ("architecture", "architecture"),
-    "model_size": ("parameters", "size"),
-    "data_scale": ("steps_per_version", "T (steps a version)"),
-    "max_lr": ("max_lr", "maximum learning rate"),
-}
-"""What each generality study varies: its column, and its name in a table."""
-
-BY_STUDY: dict[str, list[Callable[[View], Table | None]]] = {
-    "headline": [lambda view: by_version(view, "headline"), cost],
-    "pilot": [lambda view: by_version(view, "pilot")],
-    "first_stage": [lambda view: stages(view, "first_stage")],
-    "second_stage": [lambda view: stages(view, "second_stage")],
-    "main": [lambda view: by_version(view, "main"), recovery, forgetting],
-    "alpha": [alpha],
-    **{
-        study: [lambda view, study=study, swept=swept: generality(view, study, *swept)]  # type: ignore[misc]
-        for study, swept in GENERALITY.items()
-    },
-    "downstream": [downstream],
-}
-"""Each study's tables, in the order of the report."""
+TABLES: tuple[tuple[tuple[str, ...], Callable[[View], Table | None]], ...] = (
+    (("headline",), lambda view: by_version(view, "headline")),
+    (("headline", "main", "pilot"), cost),
+    (("pilot",), lambda view: by_version(view, "pilot")),
+    (("first_stage",), lambda view: stages(view, "first_stage")),
+    (("second_stage",), lambda view: stages(view, "second_stage")),
+    (("main",), lambda view: by_version(view, "main")),
+    (("main", "headline"), recovery),
+    (("main", "headline", "pilot"), forgetting),
+    (("alpha",), alpha),
+    (("architecture",), lambda view: generality(view, "architecture")),
+    (("model_size",), lambda view: generality(view, "model_size")),
+    (("data_scale",), lambda view: generality(view, "data_scale")),
+    (("max_lr",), lambda view: generality(view, "max_lr")),
+    (("downstream",), downstream),
+)
+"""The studies each table may stand with, the first that was run taking it; and what makes it."""
 
 
 def _mean(values: "pd.Series[float]") -> str:
@@ -529,12 +525,14 @@ def _share(rows: pd.DataFrame, view: View) -> str:
 
 
 def recovery_cells(loss: dict[str, pd.DataFrame]) -> list[str]:
+    """CPT to PTFS, path switching to PTFS, the share of the gap recovered, and n; as printed."""
     mean = {paradigm: frame.mean(axis=1).to_numpy(dtype=np.float64) for paradigm, frame in loss.items()}
     share = stats.fieller(mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS])
+    gap = stats.mean_interval(mean[CPT] - mean[PTFS])
     shown = f"{number(100 * share.estimate)} %"
-    if np.isinf(share.low):
-        shown = f"{shown} [unbounded]"
-    elif not np.isnan(share.low):
+    if gap.estimate <= 0 or gap.low <= 0:
+        shown = "no gap established"
+    elif share.n > 1:
         shown = f"{shown} [{number(100 * share.low)}, {number(100 * share.high)}]"
     return [percent(mean[CPT] - mean[PTFS]), percent(mean[SWITCH] - mean[PTFS]), shown, str(share.n)]
 

@@ -93,13 +93,13 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
         trace[step] = total, norm.item()
 
         claim.live({"key": node.key, "step": step + 1})
-        if stop.is_set() or time.monotonic() >= save_next:
-            if step + 1 < node.step:
-                state.trace = trace[: step + 1]
-                store.save_interim(node.key, step + 1, _tensors(state), about)
+        stopping = stop.is_set()
+        if (stopping or time.monotonic() >= save_next) and step + 1 < node.step:
+            state.trace = trace[: step + 1]
+            store.save_interim(node.key, step + 1, _tensors(state), about)
             save_next = time.monotonic() + settings.store.save_seconds
-        if stop.is_set() and step + 1 < node.step:
-            raise Preempted
+            if stopping:
+                raise Preempted
     state.trace = trace
     store.save(node.key, node.step, _tensors(state), about)
     return state

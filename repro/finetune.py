@@ -1,4 +1,4 @@
-"""Fine-tune the versions of a study on the tasks' training splits: python -m repro.finetune study=downstream scale=quick
+"""Fine-tune a study's versions on the tasks' training splits: python -m repro.finetune study=downstream scale=quick
 
 Takes the arguments that repro.train took. Each chosen version (`finetune.versions`, the last one by default) is
 fine-tuned under each of `finetune.seeds`; what is in the store already is not done again.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from repro.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def config(model: ModelSettings, vocab_size: int, block_tokens: int) -> PretrainedConfig:

