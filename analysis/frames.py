@@ -127,9 +127,12 @@ class Ledger:
         """run, version, loss (nats a token), ppl, bits_per_byte: version k over slices 1..k."""
         seen = self.perplexity[self.perplexity["slice"] <= self.perplexity["version"]]
         sums = seen.groupby(["run", "version"], as_index=False).agg(
-            nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique")
-        )
+            nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique"),
+            numbers=("nll", "count"),
+        )  # fmt: skip
         sums = sums[sums["slices"] == sums["version"]]
+        # A sum passes over NaN, which is how a run that diverged shows.
+        sums["nll"] = sums["nll"].where(sums["numbers"] == sums["slices"])
         loss = sums["nll"] / sums["tokens"]
         return pd.DataFrame(
             {

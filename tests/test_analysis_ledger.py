@@ -120,7 +120,7 @@ def _add(
     tables["studies"].append({"study": study, "run": run})
     tables["runs"].append(row)
     tables["numerics"] += [{"numerics": numerics, "setting": "torch", "value": f"2.13 on {numerics}"}]
-    noise = np.random.default_rng(int(run, 16))
+    noise, scores = np.random.default_rng(int(run, 16)).spawn(2)
     shared = np.random.default_rng(seed).normal(0, 0.01)
     for version in range(1, last + 1):
         at = {"run": run, "version": version}
@@ -132,7 +132,9 @@ def _add(
         )
         loss = 3.6 - 0.1 * version + shared + _lag(row, version, world) + noise.normal(0, world.noise)
         for part in range(1, int(row["versions"]) + 1):
-            off = 0.03 * (version - part) if row["paradigm"] == "cpt" and part < version else 0.1 * (part > version)
+            off = 0.1 * (part > version)
+            if row["paradigm"] == "cpt" and part <= version:
+                off = 0.03 * ((version - part) - (version - 1) / 2)
             tables["perplexity"].append(at | {"slice": part, "nll": 1000 * (loss + off), "tokens": 1000, "bytes": 2500})
         tables["paths"] += [at | one for one in _paths(row, version, t)]
         begin = min(int(one["from_step"]) for one in _paths(row, version, t))
@@ -142,7 +144,7 @@ def _add(
         if study == "downstream":
             gain = world.downstream_gain if row["paradigm"] == "path_switching" else 0.0
             for task, chance in TASKS.items():
-                score = chance + world.above_chance + gain + noise.normal(0, 0.002)
+                score = chance + world.above_chance + gain + scores.normal(0, 0.002)
                 tables["downstream"].append(
                     at
                     | {"finetune_seed": 0, "task": task, "metric": "acc", "value": score, "stderr": 0.02}

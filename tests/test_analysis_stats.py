@@ -1,0 +1,91 @@
+"""Statistics over seeds, against definitions and against SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from analysis import stats
+
+VALUES = np.array([0.031, 0.052, 0.044, 0.018])
+
+
+def test_a_mean_has_students_interval_and_p():
+    interval = stats.mean_interval(VALUES)
+    reference = scipy_stats.ttest_1samp(VALUES, 0.0)
+    low, high = reference.confidence_interval(0.95)
+    assert interval.estimate == pytest.approx(VALUES.mean())
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert stats.p_value(VALUES) == pytest.approx(reference.pvalue)
+
+
+def test_intervals_of_three_seeds_cover_as_often_as_they_say():
+    draws = np.random.default_rng(0).normal(1.0, 2.0, (4000, 3))
+    covered = sum(i.low <= 1.0 <= i.high for i in map(stats.mean_interval, draws))
+    assert 0.94 < covered / len(draws) < 0.96
+
+
+def test_one_seed_has_an_estimate_and_no_interval():
+    interval = stats.mean_interval(VALUES[:1])
+    assert interval.estimate == VALUES[0]
+    assert np.isnan(interval.low)
+    assert np.isnan(interval.high)
+    assert np.isnan(stats.p_value(VALUES[:1]))
+
+
+def test_seeds_without_spread_are_certain():
+    assert stats.p_value(np.array([0.1, 0.1])) == 0.0
+    assert stats.p_value(np.array([0.0, 0.0])) == 1.0
+
+
+def test_fiellers_bounds_are_the_ratios_that_are_just_rejected():
+    gap = np.array([0.050, 0.061, 0.047, 0.055])
+    gained = np.array([0.041, 0.055, 0.043, 0.048])
+    share = stats.fieller(gained, gap)
+    assert share.low < share.estimate < share.high
+    for bound in (share.low, share.high):
+        assert stats.p_value(gained - bound * gap) == pytest.approx(0.05)
+    assert stats.p_value(gained - (share.low - 0.01) * gap) < 0.05
+    assert stats.p_value(gained - (share.low + 0.01) * gap) > 0.05
+
+
+def test_fiellers_interval_is_unbounded_when_there_may_be_no_gap():
+    share = stats.fieller(np.array([0.01, 0.02, 0.00]), np.array([0.03, -0.02, 0.01]))
+    assert (share.low, share.high) == (-np.inf, np.inf)
+
+
+def test_a_ratio_that_is_the_same_for_every_seed_is_exact():
+    gap = np.array([0.05, 0.06, 0.04])
+    share = stats.fieller(0.9 * gap, gap)
+    assert (share.low, share.estimate, share.high) == pytest.approx((0.9, 0.9, 0.9))
+
+
+def test_slopes_are_least_squares():
+    table = np.random.default_rng(1).normal(size=(5, 4))
+    x = [2.0, 3.0, 4.0, 5.0]
+    assert stats.slopes(table, x) == pytest.approx([np.polyfit(x, row, 1)[0] for row in table])
+
+
+def test_holm_orders_multiplies_and_stays_monotone():
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    adjusted = stats.holm([0.02, np.nan, 0.6])
+    assert adjusted[0] == pytest.approx(0.04)
+    assert np.isnan(adjusted[1])
+    assert adjusted[2] == pytest.approx(0.6)
+
+
+def test_the_deciding_number_of_seeds_is_the_smallest_that_decides():
+    values = np.array([0.9, -0.2, 0.5])
+    seeds = stats.deciding_seeds(values)
+    mean, spread = values.mean(), values.std(ddof=1)
+
+    def decides(n: int) -> bool:
+        return mean > stats.t_quantile(n) * spread / np.sqrt(n)
+
+    assert seeds is not None
+    assert decides(seeds)
+    assert not decides(seeds - 1)
+
+
+def test_no_number_of_seeds_is_named_where_none_would_decide():
+    assert stats.deciding_seeds(np.array([1.0, -1.0])) is None
+    assert stats.deciding_seeds(np.array([1.0])) is None
