@@ -20,9 +20,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from repro.errors import UserError
 from repro.settings import FinetuneSettings
 
-RECIPE = 1
-"""Raised by hand whenever the same inputs would give other weights: part of a fine-tuned model's identity."""
-
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.0
 CLIP_NORM = 1.0

