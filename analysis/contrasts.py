@@ -124,10 +124,10 @@ def tree_costs(view: View, *studies: str) -> list[TreeCost]:
     return costs
 
 
-def downstream_scores(view: View) -> pd.DataFrame:
-    """Fine-tuned scores: a run's row for each version, fine-tuning seed and task, one metric a task."""
-    rows = view.runs("downstream", "main").merge(view.ledger.downstream, on="run")
-    rows = rows[rows["finetune_seed"].notna()]
+def downstream_scores(view: View, *, finetuned: bool = True) -> pd.DataFrame:
+    """Scores after fine-tuning or before: a row for each run, version, fine-tuning seed and task, of one metric."""
+    rows = view.runs(*POOL).merge(view.ledger.downstream, on="run")
+    rows = rows[rows["paradigm"].isin(THREE) & (rows["finetune_seed"].notna() == finetuned)]
     preferred = {"acc": 0, "exact_match": 1}
     rows = rows.assign(_rank=[preferred.get(str(metric), 2) for metric in rows["metric"]])
     keys = ["run", "version", "finetune_seed", "task"]

@@ -238,7 +238,6 @@ def forgetting(view: View) -> "Figure | None":
 
 def downstream(view: View) -> "Figure | None":
     rows = downstream_scores(view)
-    rows = rows[rows["paradigm"].isin(THREE)]
     if rows.empty:
         return None
     rows = rows[rows["version"] == rows["version"].max()]
@@ -310,7 +309,7 @@ PLOTS = (
     ),
     Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost.", alpha),
     Plot(
-        "downstream", ("downstream",),
+        "downstream", ("downstream", "main", "headline"),
         "Scores after fine-tuning, averaged over seeds and schedules. Bars are one standard error of a single "
         "evaluation (all share the same items, so averaging does not shrink it); diamonds are averages over tasks.",
         downstream,

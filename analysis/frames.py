@@ -8,7 +8,7 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -183,6 +183,7 @@ class View:
     setting: dict[str, object]
     differs: dict[str, object]
     """Where the setting departs from the primary one; empty for the primary one."""
+    _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
@@ -195,7 +196,7 @@ class View:
 
     def runs(self, *studies: str) -> pd.DataFrame:
         """Rows of runs.csv that belong to any of `studies` in this setting; see the module's invariants."""
-        return self._split(studies)[0]
+        return self._split(*studies)[0]
 
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
@@ -208,9 +209,14 @@ class View:
 
     def left_out(self, *studies: str) -> pd.DataFrame:
         """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
-        return self._split(studies)[1]
+        return self._split(*studies)[1]
 
-    def _split(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        if studies not in self._splits:
+            self._splits[studies] = self._divide(studies)
+        return self._splits[studies]
+
+    def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         rows = self.ledger.studies[self.ledger.studies["study"].isin(studies)].merge(self.ledger.runs, on="run")
         fits = pd.Series(True, index=rows.index)
         for column in SETTING:

@@ -53,6 +53,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `name`.png and `name`.pdf."""
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     figure.savefig(png, metadata={"Software": None})
+    # The layout is settled: once is enough.
+    figure.set_layout_engine("none")
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return [png, pdf]
 

@@ -331,7 +331,6 @@ def forgetting(view: View) -> Table | None:
 def downstream(view: View) -> Table | None:
     """Scores after fine-tuning, by task, beside chance and standard error."""
     scores = downstream_scores(view)
-    scores = scores[scores["paradigm"].isin(THREE)]
     if scores.empty:
         return None
     last = int(scores["version"].max())
@@ -356,6 +355,12 @@ def downstream(view: View) -> Table | None:
     chance = 100 * table.drop_duplicates("task")["chance"].fillna(0).mean()
     rows.append(["average", "", *(f"{100 * one['score'].mean():.2f}" for one in averages), f"{chance:.1f}", ""])
     bits = (one["gold_bits_per_byte"].mean() for one in averages)
+    raw = downstream_scores(view, finetuned=False)
+    raw = raw[raw["version"] == last]
+    if len(raw):
+        means = raw.groupby("paradigm")["value"].mean()
+        before = (f"{100 * means[p]:.2f}" if p in means.index else "" for p in shown)
+        rows.append(["average before fine-tuning", "", *before, f"{chance:.1f}", ""])
     rows.append(["gold answer, bits a byte", "", *(number(value) for value in bits), "", ""])
     return Table(
         name="downstream", data=table, rows=rows,
@@ -363,7 +368,7 @@ def downstream(view: View) -> Table | None:
         caption=f"Version {last} after fine-tuning, per cent, averaged over {_n(scores)} seeds, "
         f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
         f"standard error of a single evaluation. lm-eval {listed(scores['lm_eval'])}. "
-        f"{numerics_note(view, 'downstream', 'main')}",
+        f"{numerics_note(view, *POOL)}",
     )  # fmt: skip
 
 
@@ -474,7 +479,7 @@ TABLES: tuple[tuple[tuple[str, ...], Callable[[View], Table | None]], ...] = (
     (("model_size",), lambda view: generality(view, "model_size")),
     (("data_scale",), lambda view: generality(view, "data_scale")),
     (("max_lr",), lambda view: generality(view, "max_lr")),
-    (("downstream",), downstream),
+    (("downstream", "main", "headline"), downstream),
 )
 """The studies each table may stand with, the first that was run taking it; and what makes it."""
 
