@@ -16,7 +16,7 @@ from types import FrameType
 
 from omegaconf import DictConfig
 
-from repro import console, ledger
+from repro import console, ledger, sweeps
 from repro import plan as plans
 from repro.errors import Preempted, UserError, refusals
 from repro.plan import Plan
@@ -60,8 +60,10 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
         frozen = plans.freeze(plan, store)
     with stopping() as stop:
         if command.left(plan, store):
-            # `study=all` is no study of Hydra's: its frozen plan holds every run, and one job works through it.
-            handed = [override for override in overrides if override != "study=all"]
+            # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
+            every = "study=" + ",".join(sweeps.studies())
+            handed = [every if override == "study=all" else override for override in overrides]
+            flags = ["-m"] if "study=all" in overrides else flags
             with console.progress(command.name, command.unit, lambda: command.left(plan, store)):
                 _hydra(command, [*flags, *handed, f"frozen_plan={frozen}"])
     left = command.left(plan, store)

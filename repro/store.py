@@ -66,6 +66,8 @@ class Store:
             names = [entry.name.split(".") for entry in os.scandir(self.root / "checkpoints")]
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise UserError(f"store.path={self.root} cannot be read: {error.strerror}; choose another one.") from error
         return {key: int(step) for key, step in names}
 
     def manifest(self, key: str) -> dict[str, Any]:

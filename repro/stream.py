@@ -71,6 +71,9 @@ class Stream:
     Training blocks of version v (1-based) have the ids (v - 1) * T * B ... v * T * B - 1.
     """
 
+    stand_in: Callable[[str, int], npt.NDArray[np.void]] | None = None
+    """None: there are real batches to take digests of."""
+
     def __init__(self, folder: Path, settings: StreamSettings) -> None:
         self._folder = folder
         self._maps: dict[str, npt.NDArray[Any]] = {}
@@ -161,7 +164,7 @@ class Stream:
 class VirtualStream:
     """A stream that is planned with but cannot be read: for a dry run at a scale whose data are not here.
 
-    Its digests are distinct stand-ins, made from the settings and each block's position instead of its tokens, so
+    Its batches have distinct stand-ins for digests, made from the settings and each batch's place in its order, so
     a plan made with it counts the same steps, but its keys are none that training would use.
     """
 
@@ -173,19 +176,19 @@ class VirtualStream:
         self.blocks_per_version = settings.steps_per_version * settings.batch_blocks
         self.block_tokens = settings.block_tokens
 
-    @cached_property
+    @property
     def block_digests(self) -> Digests:
-        """(versions * T * B, 16). As in a real stream, a block's digest does not depend on T and B."""
-        seeds = np.frombuffer(bytes.fromhex(self.fingerprint)[:16], dtype="<u8")
-        result = np.empty((self.versions, self.blocks_per_version, 2), dtype="<u8")
-        for version in range(self.versions):
-            for start in range(0, self.blocks_per_version, 2**20):
-                position = np.arange(start, min(start + 2**20, self.blocks_per_version), dtype=np.uint64)
-                counter = position + np.uint64(version << 40)
-                for half in range(2):
-                    mixed = _splitmix64(_splitmix64(counter ^ seeds[half]) + seeds[1 - half])
-                    result[version, start : start + len(position), half] = mixed
-        return result.view(np.uint8).reshape(-1, 16)
+        raise AssertionError("a virtual stream has no blocks")
+
+    def stand_in(self, order: str, batches: int) -> npt.NDArray[np.void]:
+        """Digests of an order's first batches: shape (batches,), dtype V16; equal where order and place are."""
+        start = hashlib.blake2b(f"{self.fingerprint} {order}".encode(), digest_size=16)
+        digests = []
+        for place in range(batches):
+            digest = start.copy()
+            digest.update(place.to_bytes(8, "little"))
+            digests.append(digest.digest())
+        return np.frombuffer(b"".join(digests), dtype="V16")
 
 
 def describe(corpus: CorpusSettings, settings: StreamSettings) -> VirtualStream:
@@ -503,14 +506,6 @@ def _digest(blocks: Tokens) -> Digests:
     rows = np.ascontiguousarray(blocks, dtype="<u4")
     joined = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows)
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, 16)
-
-
-def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """A bijection that scrambles 64 bits (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:

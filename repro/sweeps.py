@@ -34,10 +34,18 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
     from hydra.types import RunMode
 
     parser = OverridesParser.create()
-    given = parser.parse_overrides(list(overrides))
+    given = []
+    for override in overrides:
+        try:
+            given += parser.parse_overrides([override])
+        except OverrideParseException as error:
+            raise UserError(
+                f"{override}: {error.message}. Overrides look like group=option or setting=value."
+            ) from None
     # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
     master = _compose(_lines(each for each in given if not each.is_sweep_override()))
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:

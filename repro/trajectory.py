@@ -8,7 +8,7 @@ spellings: names, total lengths and source text never enter it.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -30,6 +30,11 @@ class Blocks(Protocol):
 
     versions: int
     blocks_per_version: int
+
+    @property
+    def stand_in(self) -> Callable[[str, int], NDArray[np.void]] | None:
+        """Where there are no data to plan with: distinct stand-ins for an order's first batches."""
+        ...
 
     @property
     def block_digests(self) -> NDArray[np.uint8]:
@@ -117,7 +122,7 @@ class Trajectory:
 
     def batch(self, stream: Blocks, step: int) -> NDArray[np.int64]:
         """Block ids of one step, shape (batch_blocks,)."""
-        return self.order.batches(stream, step, step + 1)[0]
+        return self.order.batches(stream, step, step + 1).reshape(-1)
 
     def records(self, stream: Blocks) -> NDArray[np.void]:
         """What each step does: shape (steps,), dtype `STEP`."""
@@ -171,6 +176,8 @@ def _all_batch_digests(order: Order, same: _Same, versions: int) -> NDArray[np.v
     """Content identity of the batches of the first `versions` versions: shape (steps,), dtype V16."""
     stream = same.stream
     steps = versions * stream.blocks_per_version // order.batch_blocks
+    if stream.stand_in is not None:
+        return stream.stand_in(f"{order.seed} {order.mixed}", steps)
     blocks = stream.block_digests
     digests = [
         hashlib.blake2b(blocks[ids].tobytes(), digest_size=16).digest() for ids in order.batches(stream, 0, steps)

@@ -18,6 +18,7 @@ class Blocks:
 
     versions = 3
     blocks_per_version = 40
+    stand_in = None
     block_digests = np.random.default_rng(0).integers(0, 256, (120, 16), dtype=np.uint8)
 
 
