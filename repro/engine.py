@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from repro import models
 from repro.errors import Preempted, UserError
+from repro.loss import cross_entropy
 from repro.runs import Run
 from repro.store import Claim, Damaged, Store, Tensors
 from repro.stream import Stream
@@ -158,7 +158,7 @@ def _loss_function(run: Run, model: PreTrainedModel) -> Callable[[torch.Tensor, 
     def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=numerics.dtype == "bfloat16"):
             logits = model(input_ids=inputs).logits
-        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
+        return cross_entropy(logits, targets)
 
     return torch.compile(loss) if numerics.compile else loss
 

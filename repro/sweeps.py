@@ -53,9 +53,9 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
     every = parser.parse_overrides([*swept, *overrides])
     count = 1
-    for override in {each.get_key_element(): each for each in every}.values():
-        if override.is_sweep_override():
-            count *= sum(1 for _ in override.sweep_string_iterator())
+    for last in {each.get_key_element(): each for each in every}.values():
+        if last.is_sweep_override():
+            count *= sum(1 for _ in last.sweep_string_iterator())
     if count > MOST_JOBS:
         raise UserError(f"the sweep has {count:,} runs; at most {MOST_JOBS:,} are taken at once.")
     jobs = BasicSweeper.split_arguments(every, max_batch_size=None)[0]
