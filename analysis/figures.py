@@ -213,7 +213,7 @@ def forgetting(view: View) -> "Figure | None":
     matrices = {p: matrix for p, matrix in matrices.items() if matrix is not None}
     if not matrices:
         return None
-    figure = style.new(max(4.0, 3.3 * len(matrices) + 0.6), 3.5)
+    figure = style.new(max(4.0, 2.5 * len(matrices) + 0.8), 3.0)
     axes = figure.subplots(1, len(matrices), squeeze=False)[0]
     low = min(float(np.log(matrix.to_numpy()).min()) for matrix in matrices.values() if matrix is not None)
     high = max(float(np.log(matrix.to_numpy()).max()) for matrix in matrices.values() if matrix is not None)
@@ -335,10 +335,11 @@ def _by_paradigm(view: View, column: str, label: str) -> "Figure | None":
         mine = curves[curves["run"] == run]
         paths = view.ledger.paths[view.ledger.paths["run"] == run]
         for branch, line in _lines(mine, paths, joined=paradigm == SWITCH):
+            thin = 0.6 if column == "loss" else 1.0
             strength = 0.35 + 0.65 * line["version"].iloc[0] / view.last if paradigm == PTFS else 1.0
             axes.plot(
                 line["step"] / t, line[column], color=style.tint(colour, strength),
-                linewidth=1.2 if branch else 2.4 if paradigm == SWITCH else 1.7, zorder=2.5 if branch else 2,
+                linewidth=thin * (1.2 if branch else 2.4 if paradigm == SWITCH else 1.7), zorder=2.5 if branch else 2,
             )  # fmt: skip
         for released, line in mine.groupby("version"):
             last = line.sort_values("step").iloc[-1]

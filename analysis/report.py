@@ -47,6 +47,7 @@ class Section:
     title: str
     question: str
     findings: list[str]
+    verdicts: list[str]
     figures: list[Drawn]
     tables: "list[Table]"
     command: str
@@ -91,11 +92,17 @@ def build(scale: str, root: Path) -> Path:
         for name in ran:
             shown = [t for studies, make in tables.TABLES if _home(studies, ran) == name for t in put(make(primary))]
             drawn = [d for plot in figures.PLOTS if _home(plot.studies, ran) == name for d in draw(primary, plot)]
-            mine = [one for one in judged if _home((one.claim.study, *ran), ran) == name and one.verdict != "not run"]
+            mine = [
+                one
+                for one in judged
+                if _home((one.claim.study, "main", *ran), ran) == name and one.verdict != "not run"
+            ]
             if shown or drawn:
-                said = [*findings.found(name, primary), *findings.verdicts(mine)]
+                said, verdicts = findings.found(name, primary), findings.verdicts(mine)
                 study = frames.STUDIES[name]
-                sections.append(Section(_title(name), study.question, said, drawn, shown, claims.command(name, scale)))
+                sections.append(
+                    Section(_title(name), study.question, said, verdicts, drawn, shown, claims.command(name, scale))
+                )
         for place, view in enumerate(others, start=2):
             if not len(view.runs(*contrasts.POOL)):
                 continue
@@ -103,9 +110,9 @@ def build(scale: str, root: Path) -> Path:
             shown = [t for name in ("headline", "pilot", "main") for t in put(tables.by_version(view, name), suffix)]
             shown += put(tables.recovery(view), suffix)
             drawn = [one for plot in figures.PLOTS if plot.per_setting for one in draw(view, plot, suffix)]
-            said = findings.verdicts([one for one in elsewhere if one.view is view])
+            verdicts = findings.verdicts([one for one in elsewhere if one.view is view])
             title = f"Another setting: {view.label}"
-            sections.append(Section(title, "The same comparison there.", said, drawn, shown, ""))
+            sections.append(Section(title, "The same comparison there.", [], verdicts, drawn, shown, ""))
 
     appendix = [table for one in (tables.seeds(ledger), tables.numerics(ledger)) for table in put(one)]
     parts = put(tables.claim_parts(judged))
@@ -168,12 +175,14 @@ def summary(scale: str, root: Path) -> "RenderableType":
     for column in ("", "claim", "weakest evidence [95 % interval]", "verdict"):
         verdicts.add_column(column)
     judged = claims.judge(view)
-    for one in judged:
+    for one in (one for one in judged if one.verdict != "not run"):
         part = one.weakest
         evidence = f"{part.what}: {tables.quantity(part)}" if part else ""
         style = {"reproduced": "green", "contradicted": "red"}.get(one.verdict, "dim")
         verdicts.add_row(one.claim.id, one.claim.statement, Text(evidence), Text(one.verdict, style=style))
-    lines += [verdicts, Text(_counts(judged)), Text(f"Report: {root / scale / 'report.html'}")]
+    idle = ", ".join(one.claim.id for one in judged if one.verdict == "not run")
+    counts = _counts(judged).replace("not run.", f"not run ({idle})." if idle else "not run.")
+    lines += [verdicts, Text(counts), Text(f"Report: {root / scale / 'report.html'}")]
     return Group(*lines)
 
 
