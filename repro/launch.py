@@ -4,6 +4,7 @@ Exit status: 0 finished; 1 something could not be done; 2 refused, nothing was s
 SIGINT, SIGUSR1, SIGUSR2): what was done is kept, and the same command goes on.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -113,23 +114,35 @@ def _hydra(command: Command, arguments: Sequence[str]) -> None:
         sys.argv = before
 
 
+_stop: threading.Event | None = None
+"""The event of this process while signals are handled: a job that runs in its launcher's process shares it."""
+
+
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 sets; a second signal ends the process at once."""
-    stop = threading.Event()
+    """An event that the first SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 sets, here and in worker processes.
+
+    A second signal ends the process at once; the store stays whole.
+    """
+    global _stop
+    if _stop is not None or threading.current_thread() is not threading.main_thread():
+        yield _stop or threading.Event()
+        return
+    _stop = stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                os.kill(worker.pid, number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:
+        _stop = None
         for number, handler in before.items():
             signal.signal(number, handler)

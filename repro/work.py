@@ -39,7 +39,7 @@ class Worker:
             Diverged: an edge of the run, after everything that does not depend on it was done.
             repro.errors.Preempted: asked to stop.
         """
-        while self._take_one() or not self._over():
+        while not self._stop.is_set() and (self._take_one() or not self._over()):
             pass
 
     def _take_one(self) -> bool:
@@ -76,7 +76,7 @@ class Worker:
         if len(measures.finished(self._tree, self._own, self._store)) == len(self._tree.ends[self._own]):
             return True
         self._stop.wait(WAIT_SECONDS)
-        return self._stop.is_set()
+        return False
 
     def _do(self, key: Key, claim: Claim) -> None:
         try:
