@@ -101,13 +101,13 @@ def evaluate(
         UserError: see `tasks.load`.
     """
     loaded = tasks.load(settings, data_path)
-    for task in loaded["tasks"].values():
-        if task.get_config("num_fewshot") is None:
-            task.set_config(key="num_fewshot", value=0)
-        task.set_fewshot_seed(SEED)
     training = model.training
     try:
         with tasks.quiet(), _own_random_state(model.device):
+            for task in loaded["tasks"].values():
+                if task.get_config("num_fewshot") is None:
+                    task.set_config(key="num_fewshot", value=0)
+                task.set_fewshot_seed(SEED)
             lm = WindowedLM(
                 pretrained=model,
                 tokenizer=tokenizer,
@@ -116,9 +116,9 @@ def evaluate(
                 mixed_precision_dtype="bfloat16" if dtype == "bfloat16" else None,
             )
             results = lm_eval.evaluator.evaluate(lm, loaded, limit=limit, bootstrap_iters=BOOTSTRAPS, log_samples=True)
+            return [_row(name, tasks.leaves(loaded, name), results) for name in settings.names]
     finally:
         model.train(training)
-    return [_row(name, tasks.leaves(loaded, name), results) for name in settings.names]
 
 
 def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Row:
@@ -160,12 +160,12 @@ def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Row:
 def _own_random_state(device: torch.device) -> Iterator[None]:
     """Seed every generator for the body, and put each back as it was."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - lm-eval draws from the global one
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            random.seed(SEED)
-            np.random.seed(SEED)  # noqa: NPY002
-            torch.manual_seed(SEED)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        random.seed(SEED)
+        np.random.seed(SEED)  # noqa: NPY002
+        torch.manual_seed(SEED)
+        try:
             yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

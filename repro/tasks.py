@@ -22,6 +22,7 @@ import io
 import itertools
 import json
 import logging
+import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -81,12 +82,12 @@ Splits = dict[str, list[Item]]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep lm-eval's running commentary and progress bars off the terminal while the body runs."""
+    """Keep lm-eval's commentary and progress bars off the terminal, and Python's random state as it was."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     loggers = [logging.getLogger(name) for name in ("lm_eval", "transformers")]
     levels = [logger.level for logger in loggers]
-    start = tqdm.__init__
+    start, state = tqdm.__init__, random.getstate()
 
     def start_disabled(self: Any, *args: Any, **kwargs: Any) -> None:
         start(self, *args, **{**kwargs, "disable": True})
@@ -101,6 +102,8 @@ def quiet() -> Iterator[None]:
         tqdm.__init__ = start
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        # Even asking a task for its name draws a number.
+        random.setstate(state)
 
 
 def folder(settings: TaskSettings) -> Path:
