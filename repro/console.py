@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from repro import measures
+from repro.runs import labels
 from repro.store import Store
 
 if TYPE_CHECKING:
@@ -66,15 +67,15 @@ def summary(plan: "Plan", store: Store) -> None:
 
     versions = max(r.versions for r in plan.tree.runs)
     table = Table(title=f"PPL by version, study {plan.study}, scale {plan.scale}")
-    table.add_column("run")
+    table.add_column("run", no_wrap=True)
     for version in range(1, versions + 1):
-        table.add_column(f"version {version}", justify="right")
-    table.add_column("relative cost", justify="right")
-    for index, r in enumerate(plan.tree.runs):
+        table.add_column(f"v{version}", justify="right")
+    table.add_column("cost over PTFS", justify="right")
+    for index, (r, label) in enumerate(zip(plan.tree.runs, labels(plan.tree.runs), strict=True)):
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):
             slices = [row for row in measures.find(r, key, store) or () if row["slice"] <= version]
             tokens = sum(row["tokens"] for row in slices)
             cells.append(f"{math.exp(sum(row['nll'] for row in slices) / tokens):.2f}" if tokens else "-")
-        table.add_row(r.name, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
+        table.add_row(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
     Console().print(table)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro import models, sweeps
 from repro.errors import UserError, refusals
-from repro.runs import Run, run
+from repro.runs import Run, labels, run
 from repro.settings import Settings, from_dict
 from repro.store import Store
 from repro.tree import Tree, merge
@@ -190,19 +190,14 @@ def table(plan: Plan) -> "RenderableType":
 
     summary = plan.summary()
     runs = Table(title=f"study {plan.study}, scale {plan.scale}")
-    runs.add_column("run")
-    for name in ("versions", "parameters", "steps", "relative cost"):
+    runs.add_column("run", no_wrap=True)
+    for name in ("parameters", "steps", "cost over PTFS"):
         runs.add_column(name, justify="right")
-    runs.add_column("learning rate of the last version")
-    for r, row in zip(plan.tree.runs, summary["runs"], strict=True):
-        runs.add_row(
-            r.name,
-            str(r.versions),
-            f"{models.parameters(r.settings.model, r.stream.vocab_size):,}",
-            f"{row['steps']:,}",
-            f"{row['relative_cost']:.2f}",
-            _sparkline(r),
-        )
+    runs.add_column("learning rate", no_wrap=True)
+    for r, label, row in zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True):
+        parameters = models.parameters(r.settings.model, r.stream.vocab_size)
+        cost = f"{row['relative_cost']:.2f}"
+        runs.add_row(label, f"{parameters:,}", f"{row['steps']:,}", cost, _sparkline(r))
     totals = Table.grid(padding=(0, 2))
     stored = summary["stored_steps"]
     unique = summary["unique_steps"]
@@ -219,7 +214,7 @@ def table(plan: Plan) -> "RenderableType":
     return Group(runs, totals)
 
 
-def _sparkline(r: Run, width: int = 40) -> str:
+def _sparkline(r: Run, width: int = 16) -> str:
     rates = r.trajectories[-1].learning_rates
     top = r.settings.schedule.max_lr
     picked = [rates[min(len(rates) - 1, (2 * i + 1) * len(rates) // (2 * width))] for i in range(width)]

@@ -1,5 +1,6 @@
 """A run: one paradigm, one schedule, one seed, over all versions. What one Hydra job asks for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -50,8 +51,12 @@ class Run:
     @property
     def name(self) -> str:
         """A label for people: what a study may sweep over, and the seed."""
+        return "-".join(self.name_parts)
+
+    @property
+    def name_parts(self) -> list[str]:
         s = self.settings
-        parts = [
+        return [
             s.schedule.kind,
             _paradigm_label(s.paradigm),
             s.model.architecture,
@@ -60,7 +65,6 @@ class Run:
             f"lr{s.schedule.max_lr:g}",
             f"s{s.seed}",
         ]
-        return "-".join(parts)
 
     @cached_property
     def scratch_steps(self) -> list[int]:
@@ -91,6 +95,13 @@ def run(settings: Settings, *, data_optional: bool = False) -> Run:
     """
     virtual = data_optional and settings.corpus.kind == "hf"
     return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, virtual))
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """Short names that tell the runs of one sweep apart: without what they all share, but for the paradigm."""
+    parts = [run.name_parts for run in runs]
+    kept = [place for place, values in enumerate(zip(*parts, strict=True)) if place == 1 or len(set(values)) > 1]
+    return [" ".join(each[place] for place in kept) for each in parts]
 
 
 @lru_cache(maxsize=64)
