@@ -59,8 +59,6 @@ def build(scale: str, root: Path) -> Path:
     Raises:
         UserError: no such scale, or a ledger that cannot be read.
     """
-    import matplotlib as mpl
-
     from analysis import claims, contrasts, figures, findings, frames, style, tables
 
     ledger = frames.load(root, scale)
@@ -87,7 +85,7 @@ def build(scale: str, root: Path) -> Path:
         return [named]
 
     sections = []
-    with mpl.rc_context(style.RC):
+    with style.context():
         ran = [name for name in frames.STUDIES if len(primary.runs(name))]
         for name in ran:
             shown = [t for studies, make in tables.TABLES if _home(studies, ran) == name for t in put(make(primary))]

@@ -4,6 +4,8 @@ Colours are Okabe and Ito's, told apart with any colour vision. Files carry no d
 from the same ledger gives the same pixels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,17 @@ RC: Any = {
 }
 
 
+@contextmanager
+def context() -> Iterator[None]:
+    """Matplotlib's own defaults with `RC` over them, whatever a user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
 def new(width: float, height: float) -> Figure:
-    """An empty figure in inches, apart from pyplot's global state. Draw and save it inside `mpl.rc_context(RC)`."""
+    """An empty figure in inches, apart from pyplot's global state. Draw and save it inside `context`."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

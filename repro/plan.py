@@ -191,13 +191,13 @@ def table(plan: Plan) -> "RenderableType":
     summary = plan.summary()
     runs = Table(title=f"study {plan.study}, scale {plan.scale}")
     runs.add_column("run", no_wrap=True)
-    for name in ("parameters", "steps", "cost over PTFS"):
+    for name in ("M params", "steps", "cost over PTFS"):
         runs.add_column(name, justify="right")
     runs.add_column("learning rate", no_wrap=True)
     for r, label, row in zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True):
         parameters = models.parameters(r.settings.model, r.stream.vocab_size)
         cost = f"{row['relative_cost']:.2f}"
-        runs.add_row(label, f"{parameters:,}", f"{row['steps']:,}", cost, _sparkline(r))
+        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, _sparkline(r))
     totals = Table.grid(padding=(0, 2))
     stored = summary["stored_steps"]
     unique = summary["unique_steps"]

@@ -45,16 +45,17 @@ def headline(tmp_path_factory) -> Path:
     return root / "synthetic"
 
 
-def test_redrawing_gives_the_same_bytes(whole):
+def test_redrawing_gives_the_same_bytes(whole, tmp_path):
     before = contents(whole)
     for path in whole.rglob("*.*"):
         if path.parent.name != "data":
             path.unlink()
     # Another process, with another hash seed, another working directory and another matplotlib configuration.
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\naxes.facecolor: red\nfont.size: 20\n")
     done = subprocess.run(
         [sys.executable, "-m", "analysis.report", "scale=synthetic", f"root={whole.parent}"],
         cwd=whole,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "MPLBACKEND": "svg"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "MATPLOTLIBRC": str(tmp_path)},
         capture_output=True,
         text=True,
     )
