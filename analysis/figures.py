@@ -195,6 +195,7 @@ def pareto(view: View) -> "Figure | None":
         axes.annotate(
             f"{style.ALPHA} {point['alpha']:g}", (100 * point["cost"], point["ppl"]), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
     axes.set_ylabel(f"PPL of version {view.last}, mean over seeds")
