@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 
 from analysis import style
@@ -19,7 +18,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     shown = [run for run in runs if run.settings.seed == first][:MOST_PANELS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    with mpl.rc_context(style.RC):
+    with style.context():
         figure = style.new(3.6 * columns, 1.9 * rows)
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for panel, run in zip(panels, shown, strict=False):

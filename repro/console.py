@@ -13,7 +13,7 @@ from repro.store import Store
 if TYPE_CHECKING:
     from repro.plan import Plan
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 """Between two looks at the store."""
 
 
@@ -40,6 +40,7 @@ def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
         TimeRemainingColumn(),
         TextColumn("left"),
         console=Console(stderr=True),
+        refresh_per_second=1,
     )
     total = left()
     task = bar.add_task(name, total=total)
