@@ -20,6 +20,7 @@ from repro.store import Claim, Store
 from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
+ROOT = Path(__file__).resolve().parent.parent
 KIND = "downstream"
 RECIPE = 1
 """Raised by hand whenever fine-tuning or evaluation itself computes something else."""
@@ -72,7 +73,8 @@ def _evaluation(run: Run) -> list[Any]:
 
 def _files(tasks: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    folder = Path(tasks.include_path)
+    places = (Path(tasks.include_path), ROOT / tasks.include_path)  # the second for a command given elsewhere
+    folder = next((place for place in places if place.is_dir()), places[0])
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".json", ".py", "")):
         if path.is_file():
