@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from repro import measures, perplexity
 from repro.engine import Diverged, load_state, train_edge
+from repro.errors import Preempted
 from repro.store import Claim, Damaged, Store
 from repro.trajectory import Key
 from repro.tree import Tree
@@ -39,8 +40,9 @@ class Worker:
             Diverged: an edge of the run, after everything that does not depend on it was done.
             repro.errors.Preempted: asked to stop.
         """
-        while not self._stop.is_set() and (self._take_one() or not self._over()):
-            pass
+        while self._take_one() or not self._over():
+            if self._stop.is_set():
+                raise Preempted
 
     def _take_one(self) -> bool:
         """Do the most urgent thing that can be done and that nobody else does."""
