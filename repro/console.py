@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 """Between two looks at the store."""
+LINE_SECONDS = 60.0
+"""Between two lines where there is no terminal to draw a bar in."""
 
 
 @contextmanager
@@ -47,8 +50,15 @@ def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
+        next_line = time.monotonic() + LINE_SECONDS
         while not over.wait(LOOK_SECONDS):
-            bar.update(task, completed=total - left())
+            done = total - left()
+            bar.update(task, completed=done)
+            if not bar.console.is_terminal and time.monotonic() >= next_line:
+                next_line += LINE_SECONDS
+                seconds = bar.tasks[0].time_remaining
+                remaining = "" if seconds is None else f", about {seconds / 60:.0f} min left"
+                bar.console.print(f"{name}: {done:,} of {total:,} {unit}{remaining}")
 
     with bar:
         watcher = threading.Thread(target=watch, daemon=True)
