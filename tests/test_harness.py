@@ -99,6 +99,15 @@ def test_a_second_evaluation_gives_the_same_rows_and_disturbs_nothing(
     assert all(torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
 
 
+def test_bfloat16_gives_nearly_the_same_bits_per_byte(
+    rows: list[harness.Row], installed: tuple[TaskSettings, Path]
+) -> None:
+    rough = harness.evaluate(items.model(), TOKENIZER, *installed, BATCH, LIMIT, dtype="bfloat16")
+    bits = [row["gold_bits_per_byte"] for row in rows]
+    assert [row["gold_bits_per_byte"] for row in rough] != bits
+    assert [row["gold_bits_per_byte"] for row in rough] == pytest.approx(bits, rel=0.02)
+
+
 def test_evaluation_prints_nothing(
     installed: tuple[TaskSettings, Path], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

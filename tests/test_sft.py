@@ -66,6 +66,15 @@ def test_a_split_batch_trains_like_a_whole_one() -> None:
         assert torch.allclose(a, b, atol=2e-4)
 
 
+def test_bfloat16_trains_float32_weights_to_nearly_the_same_losses() -> None:
+    model = items.model()
+    losses = sft.finetune(model, TOKENIZER, EXAMPLES, SETTINGS, seed=0, dtype="bfloat16")
+    expected = sft.finetune(items.model(), TOKENIZER, EXAMPLES, SETTINGS, seed=0)
+    assert losses != expected
+    assert losses == pytest.approx(expected, rel=0.02)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
 def test_answers_are_cut_into_tokens_as_lm_eval_cuts_them() -> None:
     lm = HFLM(pretrained=items.model(), tokenizer=TOKENIZER)
     pairs = [*EXAMPLES, ("No blank", "between"), ("摘要：树\n答案：", "是"), ("A", " apple pear maple")]  # noqa: RUF001

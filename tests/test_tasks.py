@@ -154,6 +154,12 @@ def test_a_lost_or_torn_file_is_written_again(
     assert path.read_bytes() == files["mmlu.test.jsonl"]
 
 
+def test_a_data_path_that_cannot_be_written_is_refused(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"data\.path=.*file: the tasks' items cannot be kept there"):
+        tasks.prepare(tmp_path / "file")
+
+
 def test_lm_eval_without_preparation_says_which_command_prepares(installed: Installed, tmp_path: Path) -> None:
     settings, data_path = installed
     manager = TaskManager(
