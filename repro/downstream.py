@@ -12,6 +12,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+from repro import tasks
 from repro.errors import UserError
 from repro.plan import Plan
 from repro.runs import Run
@@ -20,7 +21,6 @@ from repro.store import Claim, Store
 from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
-ROOT = Path(__file__).resolve().parent.parent
 KIND = "downstream"
 RECIPE = 1
 """Raised by hand whenever fine-tuning or evaluation itself computes something else."""
@@ -71,15 +71,14 @@ def _evaluation(run: Run) -> list[Any]:
     return [RECIPE, e.task_batch, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
 
 
-def _files(tasks: TaskSettings) -> list[str]:
+def _files(settings: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    places = (Path(tasks.include_path), ROOT / tasks.include_path)  # the second for a command given elsewhere
-    folder = next((place for place in places if place.is_dir()), places[0])
+    folder = tasks.folder(settings)
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".json", ".py", "")):
         if path.is_file():
             digest.update(path.read_bytes())
-    return [tasks.group, *tasks.names, digest.hexdigest()]
+    return [settings.group, *settings.names, digest.hexdigest()]
 
 
 def _hash(*content: object) -> Key:
@@ -107,8 +106,6 @@ def check_tasks(plan: Plan) -> None:
     Raises:
         UserError: there is no such task, or its items cannot be had.
     """
-    from repro import tasks
-
     seen = []
     for run in plan.tree.runs:
         wanted = (run.settings.tasks, run.settings.data.path)

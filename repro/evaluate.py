@@ -39,7 +39,13 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         configure(run)
         model, tokenizer = load_model(run, store.load_weights(item.weights))
         rows = harness.evaluate(
-            model, tokenizer, s.tasks, Path(s.data.path), s.evaluation.task_batch, s.evaluation.task_limit
+            model,
+            tokenizer,
+            s.tasks,
+            Path(s.data.path),
+            s.evaluation.task_batch,
+            s.evaluation.task_limit,
+            dtype=s.numerics.dtype,
         )
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
