@@ -211,6 +211,22 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackerSettings:
+    """Where finished versions are shown besides the ledger. Placement."""
+
+    kind: str = "none"
+    """`none`, `tensorboard`, `wandb` or `mlflow`."""
+    path: str = "tracker"
+    """Folder of what is written here."""
+    project: str = "lr-path-switching"
+    """wandb's project, mlflow's experiment."""
+    mode: str = "offline"
+    """wandb: `offline` or `online`."""
+    uri: str | None = None
+    """mlflow: a tracking server; None: SQLite in `path`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EstimateSettings:
     """What a plan assumes in order to estimate time. Placement."""
 
@@ -239,6 +255,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     data: DataSettings = field(default_factory=DataSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
     estimate: EstimateSettings = field(default_factory=EstimateSettings)
     sweep: dict[str, str] = field(default_factory=dict)
     """What a scale's studies sweep over: study files refer to these."""
@@ -253,6 +270,8 @@ SCHEDULES = ("cosine", "knee", "multi_step", "constant")
 PARADIGMS = ("ptfs", "cpt", "path_switching", "two_stage")
 PTFS_ORDERS = ("mixed", "arrival")
 DTYPES = ("float32", "bfloat16")
+TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
+TRACKER_MODES = ("offline", "online")
 
 
 def from_config(config: DictConfig) -> Settings:
@@ -335,6 +354,8 @@ def _check(s: Settings) -> None:
     _one_of("paradigm.kind", s.paradigm.kind, PARADIGMS)
     _one_of("paradigm.order", s.paradigm.order, PTFS_ORDERS)
     _one_of("numerics.dtype", s.numerics.dtype, DTYPES)
+    _one_of("tracker.kind", s.tracker.kind, TRACKERS)
+    _one_of("tracker.mode", s.tracker.mode, TRACKER_MODES)
 
     for name in ("width", "layers", "heads", "kv_heads", "ffn_width"):
         _within(f"model.{name}", getattr(s.model, name), 1, 10**6)
