@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from repro import measures
+from repro.errors import UserError
 from repro.runs import labels
 from repro.store import Store
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from repro.plan import Plan
 
 LOOK_SECONDS = 2.0
-"""Between two looks at the store."""
+"""Between two looks at the store, at least."""
+LOOK_SHARE = 0.05
+"""Of a processor's time, at most, that looking takes."""
 LINE_SECONDS = 60.0
 """Between two lines where there is no terminal to draw a bar in."""
 
@@ -51,8 +54,14 @@ def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
 
     def watch() -> None:
         next_line = time.monotonic() + LINE_SECONDS
-        while not over.wait(LOOK_SECONDS):
-            done = total - left()
+        wait = LOOK_SECONDS
+        while not over.wait(wait):
+            begin = time.monotonic()
+            try:
+                done = total - left()
+            except UserError:
+                continue  # the store cannot be read just now: whoever works with it says so
+            wait = max(LOOK_SECONDS, (time.monotonic() - begin) / LOOK_SHARE)
             bar.update(task, completed=done)
             if not bar.console.is_terminal and time.monotonic() >= next_line:
                 next_line += LINE_SECONDS

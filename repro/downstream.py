@@ -129,7 +129,7 @@ def drain(
         if not left:
             return
         for item in left:
-            with store.claim(key(item)) as claim:
+            with store.claim(key(item), item.base, item.weights) as claim:
                 if claim is not None:
                     if key(item) not in done():
                         do(item, claim)

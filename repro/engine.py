@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class State:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     trace: np.ndarray
     """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
+    sessions: list[int] = field(default_factory=list)
+    """Steps at which training of the edge began and went on again: a kept step is never trained a second time."""
 
 
 def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading.Event) -> State:
@@ -60,6 +62,7 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
     configure(run)
 
     state, start = _resume(run, node, store)
+    state.sessions.append(start)
     rates, resets = trajectory.learning_rates, trajectory.resets
     batches = trajectory.order.batches(stream, start, node.step)
     trace = np.concatenate([state.trace[:start], np.zeros((node.step - start, 2), np.float32)])
@@ -67,7 +70,7 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
     settings = run.settings
     micro = settings.numerics.micro_batch_blocks or settings.stream.batch_blocks
     save_next = time.monotonic() + settings.store.save_seconds
-    about = _about(run, node)
+    about = _about(run, node) | {"sessions": state.sessions}
 
     for step in range(start, node.step):
         if resets[step]:
@@ -118,7 +121,9 @@ def _resume(run: Run, node: Node, store: Store) -> tuple[State, int]:
     for step in reversed(store.interim_steps(node.key)):
         if node.parent_step < step < node.step:
             try:
-                return load_state(run, store.load_interim(node.key, step, "model", "optimizer", "trace")), step
+                state = load_state(run, store.load_interim(node.key, step, "model", "optimizer", "trace"))
+                state.sessions = store.interim_manifest(node.key, step).get("sessions", [])
+                return state, step
             except Damaged:
                 continue
     if node.parent is None:
@@ -193,6 +198,7 @@ def _about(run: Run, node: Node) -> dict[str, Any]:
     return {
         "identity_key": node.identity_key,
         "identity": run.identity,
+        "parent": node.parent,
         "numerics": run.numerics,
         "stream": run.stream.fingerprint,
         "name": run.name,

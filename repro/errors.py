@@ -16,9 +16,14 @@ class Preempted(Exception):
     """Work was asked to stop; what was done so far is kept and the next run goes on from there."""
 
 
+def printable(text: str) -> str:
+    """Text for a terminal, whoever wrote it: what would control the terminal is spelled out."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and exit status 2."""
+def refusals(status: int = USAGE_STATUS) -> Iterator[None]:
+    """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and an exit status."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -27,5 +32,5 @@ def refusals() -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""
-        print(f"error: {str(error).strip()}{detail}", file=sys.stderr)
-        raise SystemExit(USAGE_STATUS) from None
+        print(printable(f"error: {str(error).strip()}{detail}"), file=sys.stderr)
+        raise SystemExit(status) from None

@@ -1,7 +1,8 @@
 """How every sweep is launched: composed and checked as a whole, frozen, handed to Hydra, watched, summed up.
 
 Exit status: 0 finished; 1 something could not be done; 2 refused, nothing was started; 75 asked to stop (SIGTERM,
-SIGINT, SIGUSR1, SIGUSR2): what was done is kept, and the same command goes on.
+SIGINT, SIGUSR1, SIGUSR2): the steps under way were finished and kept, and the same command goes on. A second signal
+ends the launcher and its workers at once (128 + its number); the store stays whole, as it does under SIGKILL.
 """
 
 import multiprocessing
@@ -10,14 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from omegaconf import DictConfig
 
-from repro import console, ledger, sweeps
+from repro import console, ledger, sweeps, trackers
 from repro import plan as plans
 from repro.errors import Preempted, UserError, refusals
 from repro.plan import Plan
@@ -53,28 +53,40 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
     if set(flags) - {"-m", "--multirun"}:
         _hydra(command, arguments)  # --help, --cfg, --info: nothing to do
         return
-    with refusals():
-        settings = plans.compose(overrides, multirun=bool(flags))
-        plan = plans.make(settings)
-        store = open_store(settings[0])
-        command.check(plan, store)
-        frozen = plans.freeze(plan, store)
-    with stopping() as stop:
-        if command.left(plan, store):
-            # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
-            every = "study=" + ",".join(sweeps.studies())
-            handed = [every if override == "study=all" else override for override in overrides]
-            flags = ["-m"] if "study=all" in overrides else flags
-            with console.progress(command.name, command.unit, lambda: command.left(plan, store)):
-                _hydra(command, [*flags, *handed, f"frozen_plan={frozen}"])
-    left = command.left(plan, store)
-    with refusals():
-        ledger.write(plan, store)
-    console.summary(plan, store)
-    if stop.is_set():
-        raise SystemExit(PREEMPTED_STATUS)
-    if left:
-        print(f"{command.name}: {left:,} {command.unit} are not done; see the messages above", file=sys.stderr)
+    global _last
+    _last = None
+    with _leaving():
+        with refusals():
+            settings = plans.compose(overrides, multirun=bool(flags))
+            plan = plans.make(settings)
+            store = open_store(settings[0])
+            for line in plans.foreign(plan, store):
+                print(f"note: {line}", file=sys.stderr)
+            trackers.check(settings)
+            command.check(plan, store)
+            frozen = plans.freeze(plan, store)
+
+        def left() -> int:
+            return command.left(plan, store)
+
+        with stopping() as stop, refusals(status=1):
+            if left():
+                # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
+                every = "study=" + ",".join(sweeps.studies())
+                handed = [every if override == "study=all" else override for override in overrides]
+                flags = ["-m"] if "study=all" in overrides else flags
+                with console.progress(command.name, command.unit, left):
+                    _run(command, [*flags, *handed, f"frozen_plan={frozen}"], stop)
+        with refusals(status=1):
+            ledger.write(plan, store)
+            remaining = left()  # now, since what was found damaged on the way is left to be done
+        console.summary(plan, store)
+        shown = trackers.publish(plan.tree, store)
+    if remaining:
+        if stop.is_set():
+            raise SystemExit(PREEMPTED_STATUS)
+        print(f"{command.name}: {remaining:,} {command.unit} are not done; see the messages above", file=sys.stderr)
+    if remaining or not shown:
         raise SystemExit(1)
 
 
@@ -84,24 +96,57 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
     Args:
         do: works on a tree for one run of it (by its place) until that run is finished or the event is set.
     """
-    with refusals():
-        settings = from_config(config)
-        store = open_store(settings)
-        every = plans.thaw(settings.frozen_plan, store) if settings.frozen_plan else [settings]
-        tree = merge([run(each) for each in every], store.steps())
-        own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
-        with stopping() as stop:
-            try:
-                do(tree, own, store, stop)
-            except Preempted:
-                print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
-            except UserError as error:
-                # The sweep's other jobs go on; the command line reports what is left.
-                print(f"error: {error}", file=sys.stderr)
+    with stopping() as stop:
+        try:
+            settings = from_config(config)
+            every, tree, store = _opened(settings)
+            own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
+            do(tree, own, store, stop)
+        except Preempted:
+            print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
+        except UserError as error:
+            # The sweep's other jobs go on; the command line reports what is left.
+            print(f"error: {error}", file=sys.stderr)
 
 
 def open_store(settings: Settings) -> Store:
     return Store(Path(settings.store.path), settings.store.stale_seconds)
+
+
+_last: tuple[str, tuple[list[Settings], Tree, Store]] | None = None
+"""The plan that this process worked on last: many jobs of one sweep may run in it."""
+
+
+def _opened(settings: Settings) -> tuple[list[Settings], Tree, Store]:
+    global _last
+    store = open_store(settings)
+    if settings.frozen_plan is None:
+        return [settings], merge([run(settings)], store.steps()), store
+    if _last is None or _last[0] != settings.frozen_plan:
+        every, planned = plans.thaw(settings.frozen_plan, store)
+        _last = settings.frozen_plan, (every, merge([run(each) for each in every], planned), store)
+    return _last[1]
+
+
+def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> None:
+    """Have Hydra launch the jobs. What ends a job early leaves something to do, which the caller reports."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, for a message of our own
+    try:
+        _hydra(command, arguments)
+    except OSError as error:
+        print(f"error: {error}. What was kept before stays usable.", file=sys.stderr)
+    except Exception as error:
+        # joblib's word for a worker that was killed, by the system (no memory left) or by whoever asked to stop.
+        if type(error).__name__ != "TerminatedWorkerError":
+            raise
+        if not stop.is_set():
+            print("error: a worker was killed; is there too little memory for so many?", file=sys.stderr)
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _hydra(command: Command, arguments: Sequence[str]) -> None:
@@ -114,35 +159,91 @@ def _hydra(command: Command, arguments: Sequence[str]) -> None:
         sys.argv = before
 
 
-_stop: threading.Event | None = None
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that ask to stop."""
+
+
+class _Stop(threading.Event):
+    """Set by a signal, and in a worker whose launcher is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._launcher = os.getppid() if _is_worker() else None
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._launcher is not None and os.getppid() != self._launcher)
+
+
+_stop: _Stop | None = None
 """The event of this process while signals are handled: a job that runs in its launcher's process shares it."""
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 sets, here and in worker processes.
+def stopping() -> Iterator[_Stop]:
+    """An event that the first signal sets, here and in worker processes; a second one ends them all at once."""
+    global _stop
+    if threading.current_thread() is not threading.main_thread():
+        yield _stop or _Stop()
+    elif _stop is not None:
+        yield _stop
+    elif _is_worker():
+        yield _worker_stop()
+    else:
+        _stop = stop = _Stop()
 
-    A second signal ends the process at once; the store stays whole.
+        def handle(number: int) -> None:
+            second = stop.is_set()
+            stop.set()
+            for worker in multiprocessing.active_children():
+                if worker.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(worker.pid, signal.SIGKILL if second else number)
+            if second:
+                os._exit(128 + number)
+
+        try:
+            with _handling(handle):
+                yield stop
+        finally:
+            _stop = None
+
+
+def _worker_stop() -> _Stop:
+    """A worker's event, for good: once asked to stop, it takes no other job.
+
+    A signal to the whole group arrives twice, once more from the launcher, which alone counts them.
     """
     global _stop
-    if _stop is not None or threading.current_thread() is not threading.main_thread():
-        yield _stop or threading.Event()
+    _stop = stop = _Stop()
+    for number in NUMBERS:
+        signal.signal(number, lambda number, frame: stop.set())
+    return stop
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """While nothing is under way, a signal ends the process at once, with the status of one that can go on."""
+
+    def handle(number: int) -> None:
+        raise SystemExit(PREEMPTED_STATUS)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    _stop = stop = threading.Event()
+    with _handling(handle):
+        yield
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-        for worker in multiprocessing.active_children():
-            if worker.pid is not None:
-                os.kill(worker.pid, number)
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-    before = {number: signal.signal(number, handle) for number in numbers}
+@contextmanager
+def _handling(handle: Callable[[int], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda number, frame: handle(number)) for number in NUMBERS}
     try:
-        yield stop
+        yield
     finally:
-        _stop = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_worker() -> bool:
+    """Whether this process was started by a launcher of this machine to run its jobs."""
+    return multiprocessing.parent_process() is not None

@@ -1,26 +1,34 @@
 """Results as plain tables: what tables, figures and claims are made from, and nothing else.
 
 Each file has one row a fact, sorted, with floats as Python prints them (exact). Rows are replaced by run: writing a
-study again, or another study, or on another machine, adds to what is there.
+study again, or another study, or on another machine, adds to what is there. `SHA256SUMS` beside them is what
+`sha256sum --check` reads: a file that does not match it is never added to.
 """
 
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+import sys
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from repro import downstream, measures, models
+from repro import downstream, locks, measures, models
+from repro import plan as plans
+from repro.disk import clear_errors, write_atomically
+from repro.disk import read as read_file
 from repro.errors import UserError
 from repro.plan import Plan
 from repro.runs import Run
-from repro.store import Damaged, Store, write_atomically
-from repro.trajectory import canonical
+from repro.store import Damaged, Store
+from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
+SUMS = "SHA256SUMS"
 CURVE_POINTS = 200
 """Points of each training curve."""
 
@@ -48,17 +56,123 @@ Row = dict[str, Any]
 
 
 def write(plan: Plan, store: Store) -> None:
-    """Add the finished versions of a plan's runs to the ledger that each run names."""
-    rows: dict[tuple[Path, str], list[Row]] = {}
+    """Add the finished versions of a plan's runs to the ledger that each run names.
+
+    Where a table turns out damaged, it is set aside, and the store's other plans add their rows again as well.
+
+    Raises:
+        UserError: the disk refuses, or a table is none of ours.
+    """
+    for folder in sorted({Path(r.settings.ledger.path) for r in plan.tree.runs}):
+        with ExitStack() as stack:
+            with clear_errors(folder):
+                stack.enter_context(locks.held(folder / ".lock"))
+            sources = [plan]
+            for path, reason in list(damage(folder)):
+                set_aside(path, reason)
+                sources = [plan, *_others(plan, folder, store)]
+            rows: dict[str, list[Row]] = {}
+            for source in sources:
+                for table, found in _rows(source, folder, store).items():
+                    rows.setdefault(table, []).extend(found)
+            _replace(folder, rows)
+
+
+def damage(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Each of a ledger's files that is not what was written, with the reason. One without checksums is not judged."""
+    sums = _sums(folder)
+    if sums is None:
+        return
+    for name in sorted(sums.keys() - {f"{table}.csv" for table in COLUMNS}):
+        yield folder / SUMS, f"speaks of {name!r}"
+    for table in COLUMNS:
+        path = folder / f"{table}.csv"
+        if not path.exists():
+            if path.name in sums:
+                yield path, "is missing"
+        elif hashlib.sha256(read_file(path)).hexdigest() not in sums.get(path.name, ()):
+            yield path, "was altered since it was written"
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Move a damaged table out of the way.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    target = path.parent / "set_aside" / f"{path.name}-{uuid.uuid4().hex[:8]}"
+    place = ""
+    if path.exists():
+        with clear_errors(path):
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+        place = f"; set aside as {target}"
+    print(
+        f"ledger: {path} {reason}{place}. Rows of the store's plans are made again. (If the change was meant: put it "
+        f"back, and run `sha256sum *.csv > {SUMS}` there.)",
+        file=sys.stderr,
+    )
+
+
+def _sums(folder: Path) -> dict[str, set[str]] | None:
+    """The checksums a ledger's files may have: of what is there and, should a write be cut off, of what comes."""
+    path = folder / SUMS
+    if not path.exists():
+        return None
+    sums: dict[str, set[str]] = {}
+    for line in read_file(path).decode(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        sums.setdefault(name, set()).add(digest)
+    return sums
+
+
+def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
+    """The store's other plans that write to this ledger."""
+    for name in store.plans():
+        try:
+            every = [s for s in plans.thaw(name, store)[0] if Path(s.ledger.path) == folder]
+            if every:
+                yield plans.make(every)
+        except UserError as error:
+            print(f"ledger: rows of plan {name} are not made again: {error}", file=sys.stderr)
+
+
+def _rows(plan: Plan, folder: Path, store: Store) -> dict[str, list[Row]]:
+    """Rows of every table of the runs that write to this ledger."""
+    rows: dict[str, list[Row]] = {}
     scores = _downstream(plan.tree, store)
+    stored = store.steps()
     for index, r in enumerate(plan.tree.runs):
-        folder = Path(r.settings.ledger.path)
-        if index in scores:
-            rows.setdefault((folder, "downstream"), []).extend(scores[index])
-        for table, found in _tables(plan.tree, index, store).items():
-            rows.setdefault((folder, table), []).extend(found)
-    for (folder, table), found in rows.items():
-        _replace(folder / f"{table}.csv", table, found)
+        if Path(r.settings.ledger.path) != folder:
+            continue
+        for table, found in (_tables(plan.tree, index, stored, store) | {"downstream": scores.get(index, [])}).items():
+            if found:
+                rows.setdefault(table, []).extend(found)
+    return rows
+
+
+def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
+    """Put rows in place of what the tables say of the same runs.
+
+    The checksums are written before and after, so that whoever is cut off in between leaves a ledger that is sound.
+    """
+    texts = {table: _text(folder / f"{table}.csv", table, found) for table, found in rows.items()}
+    sums = _sums(folder)
+    now = {path.name: read_file(path) for path in (folder / f"{table}.csv" for table in COLUMNS) if path.exists()}
+    then = now | {f"{table}.csv": text for table, text in texts.items()}
+    final = _sums_text(then.items())
+    if then == now and sums is not None and read_file(folder / SUMS) == final:
+        return
+    write_atomically(folder / SUMS, _sums_text({*now.items(), *then.items()}))
+    for name, text in then.items():
+        if now.get(name) != text:
+            write_atomically(folder / name, text)
+    write_atomically(folder / SUMS, final)
+
+
+def _sums_text(files: Iterable[tuple[str, bytes]]) -> bytes:
+    lines = sorted((name, hashlib.sha256(text).hexdigest()) for name, text in files)
+    return "".join(f"{digest}  {name}\n" for name, digest in lines).encode()
 
 
 def run_id(tree: Tree, run: int) -> str:
@@ -66,10 +180,10 @@ def run_id(tree: Tree, run: int) -> str:
     return hashlib.sha256("".join(tree.ends[run]).encode()).hexdigest()[:12]
 
 
-def _tables(tree: Tree, index: int, store: Store) -> dict[str, list[Row]]:
+def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
     """One run's rows of every table, as far as its versions are finished."""
     r = tree.runs[index]
-    versions = measures.finished(tree, index, store)
+    versions = measures.finished(tree, index, stored, store)
     if not versions:
         return {}
     run = run_id(tree, index)
@@ -185,8 +299,8 @@ def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
     return scores
 
 
-def _replace(path: Path, table: str, rows: list[Row]) -> None:
-    """Put rows into a CSV file in place of what it says of the same runs (numerics, study and run)."""
+def _text(path: Path, table: str, rows: list[Row]) -> bytes:
+    """A CSV file with rows in place of what it says of the same runs (numerics, study and run)."""
     columns = COLUMNS[table]
     new = [[str(row[column]) for column in columns] for row in rows]
     depth = 2 if table == "studies" else 1
@@ -196,9 +310,7 @@ def _replace(path: Path, table: str, rows: list[Row]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([columns, *unique])
-    data = text.getvalue().encode()
-    if not path.exists() or path.read_bytes() != data:
-        write_atomically(path, data)
+    return text.getvalue().encode()
 
 
 def read(path: Path, table: str) -> list[list[str]]:
@@ -209,8 +321,10 @@ def read(path: Path, table: str) -> list[list[str]]:
     """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    try:
+        header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
+    except (UnicodeDecodeError, csv.Error):
+        header = []
     if header != COLUMNS[table]:
         raise UserError(
             f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."

@@ -1,6 +1,8 @@
 """What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from."""
 
 import hashlib
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from repro.runs import Run
@@ -29,8 +31,26 @@ def missing(tree: Tree, key: Key, store: Store) -> list[int]:
     return [run for run in tree.releases.get(key, ()) if find(tree.runs[run], key, store) is None]
 
 
-def finished(tree: Tree, run: int, store: Store) -> list[int]:
+def unmeasured(tree: Tree, stored: Collection[Key], store: Store) -> list[Key]:
+    """Versions that are stored, and not measured for each run that releases them."""
+    measured = _measured(tree, store)
+    left = []
+    for key in tree.releases.keys() - measured:
+        if key in stored:
+            if missing(tree, key, store):
+                left.append(key)
+            else:
+                measured.add(key)
+    return left
+
+
+@lru_cache(maxsize=2)
+def _measured(tree: Tree, store: Store) -> set[Key]:
+    """What this process has seen to be measured."""
+    return set()
+
+
+def finished(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:
     """Versions of a run that are trained and measured."""
-    stored = store.steps()
     ends = enumerate(tree.ends[run], start=1)
     return [version for version, key in ends if key in stored and not missing(tree, key, store)]

@@ -26,8 +26,8 @@ def describe(settings: Settings) -> dict[str, Any]:
     numerics = settings.numerics
     return {
         "engine": ENGINE,
-        "torch": version("torch"),
-        "transformers": version("transformers"),
+        "torch": _version("torch"),
+        "transformers": _version("transformers"),
         **_processor(numerics.device),
         "device": numerics.device,
         "dtype": numerics.dtype,
@@ -36,6 +36,9 @@ def describe(settings: Settings) -> dict[str, Any]:
         "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks,
         "world_size": 1,
     }
+
+
+_version = lru_cache(version)
 
 
 @lru_cache

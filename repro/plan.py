@@ -6,17 +6,21 @@ Options besides Hydra's overrides: `output=json` prints one JSON object, `figure
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro import models, sweeps
+from repro import models, numerics, sweeps
+from repro.disk import Flaw
 from repro.errors import UserError, refusals
 from repro.runs import Run, labels, run
 from repro.settings import Settings, from_dict
-from repro.store import Store
+from repro.store import Store, read_manifest
 from repro.tree import Tree, merge
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ class Plan:
     stored: dict[str, int]
     """Checkpoints the store holds, with their steps."""
 
-    @property
+    @cached_property
     def missing(self) -> set[str]:
         return self.tree.missing(self.stored)
 
@@ -124,24 +128,72 @@ def check_models(plan: Plan) -> None:
             raise UserError(f"model={r.settings.model.name}: transformers cannot build it: {error}") from None
 
 
+MOST_LOOKS = 2000
+"""Manifests, at most, that are read in search of checkpoints made under other numerics."""
+
+
+def foreign(plan: Plan, store: Store) -> list[str]:
+    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
+    wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing}
+    steps = {plan.tree.nodes[key].step for key in plan.missing}
+    others = ((key, step) for key, step in plan.stored.items() if step in steps and key not in plan.tree.nodes)
+    found: dict[str, int] = {}
+    for key, step in islice(others, MOST_LOOKS):
+        try:
+            manifest = read_manifest(store.checkpoint_folder(key, step), key)
+        except Flaw:
+            continue  # nothing of ours; whoever reads it will say so
+        if (ours := wanted.get(manifest.get("identity_key", ""))) is not None:
+            run = plan.tree.runs[plan.tree.nodes[ours].run]
+            difference = numerics.difference(run.numerics, manifest["numerics"])
+            found[difference] = found.get(difference, 0) + 1
+    return [
+        f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
+        f"and are not used: {difference}"
+        for difference, count in found.items()
+    ]
+
+
 def freeze(plan: Plan, store: Store) -> str:
-    """Write the checked sweep to the store for its workers to read; its id."""
-    content = {"settings": [asdict(r.settings) for r in plan.tree.runs]}
-    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    store.put_result("plan", name, content)
-    return name
+    """Write the checked sweep to the store for its workers to read; its id.
+
+    The plan file names every node of the tree: that is what collecting garbage keeps (repro.upkeep). Other machines
+    that share the store may freeze the same sweep under other numerics, hence under other keys: all of them stay.
+    """
+    tree = plan.tree
+    frozen = name(plan)
+    nodes = {
+        node.key: [node.step, tree.runs[node.run].name, node.version, node.key in tree.releases]
+        for node in tree.nodes.values()
+    }
+    with store.keeping():
+        before = store.get_plan(frozen)
+        nodes = (before["nodes"] if before is not None else {}) | nodes
+        content = {"study": plan.study, "scale": plan.scale, "settings": _settings(plan), "nodes": nodes}
+        if content != before:
+            store.put_plan(frozen, content)
+    return frozen
 
 
-def thaw(name: str, store: Store) -> list[Settings]:
-    """The settings of a frozen sweep.
+def name(plan: Plan) -> str:
+    """The id under which a sweep is frozen: a hash of its settings, the same on every machine."""
+    return hashlib.sha256(json.dumps(_settings(plan), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _settings(plan: Plan) -> list[dict[str, Any]]:
+    return [asdict(r.settings) for r in plan.tree.runs]
+
+
+def thaw(name: str, store: Store) -> tuple[list[Settings], dict[str, int]]:
+    """The settings of a frozen sweep, and the nodes its tree has, with their steps.
 
     Raises:
         UserError: the store holds no such plan, or a damaged one.
     """
-    content = store.get_result("plan", name)
+    content = store.get_plan(name) if re.fullmatch("[0-9a-f]{16}", name) else None
     if content is None:
         raise UserError(f"frozen_plan={name}: store.path={store.root} holds no such plan; start the sweep again.")
-    return [from_dict(each) for each in content["settings"]]
+    return [from_dict(each) for each in content["settings"]], {key: node[0] for key, node in content["nodes"].items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -159,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = [argument for argument in given if argument not in ("-m", "--multirun")]
         plan = make(compose(given, multirun=multirun), data_optional=True)
         check_models(plan)
+        for line in foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path))):
+            print(f"note: {line}", file=sys.stderr)
         if figure:
             from analysis.planned import draw
 

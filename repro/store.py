@@ -3,14 +3,16 @@
 Layout under the store's root:
     checkpoints/<key>.<step>/   a finished edge: manifest.json, model.safetensors, optimizer.safetensors, ...
     interim/<key>/<step>/       where an edge that ends in <key> can be resumed
-    results/<kind>/<key>.json
-    plans/<id>.json        frozen plans
-    claims/<key>.<n>.lock       held, by the operating system, while someone works on <key>
-    set_aside/             what was found damaged, by name
+    results/<kind>/<key>.json   measures and scores
+    plans/<id>.json             frozen plans
+    claims/<key>.<n>            locked, by the operating system, while someone works on <key>
+    scratch/                    what is being written or removed; a lock beside it tells whether its writer lives
+    set_aside/                  what was found damaged, by name
 
 A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
-the folder is renamed into place. Content is keyed by what produced it, so a second writer of a key can only write
-the same bits, and loses quietly. Nothing on disk is unpickled.
+the folder is renamed into place; it is renamed out of place before it is removed. Content is keyed by what produced
+it, so a second writer of a key can only write the same bits; that it did is checked. Nothing on disk is unpickled.
+`python -m repro.store` looks after a store (repro.upkeep).
 """
 
 import contextlib
@@ -18,16 +20,19 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from filelock import FileLock, Timeout
-
+from repro import locks
+from repro.disk import Flaw, clear_errors, read, read_document, sync, unreadable, write_document
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,10 +42,15 @@ Tensors: TypeAlias = "dict[str, torch.Tensor]"
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+MOST_TURNS = 100
+"""Suspended holders of one claim, at most, that others overtake."""
+
+CHECKPOINT_NAME = re.compile(r"([0-9a-f]+)\.([0-9]+)")
+"""Key and step."""
 
 
 class Damaged(Exception):
-    """A file of the store that is not what its manifest says. It has been set aside."""
+    """A file of the store that is not what its manifest says, or a checkpoint that is gone: to be made again."""
 
 
 class Store:
@@ -54,30 +64,32 @@ class Store:
         """
         self.root = root
         self.stale_seconds = stale_seconds
+        self._seen: dict[str, int] = {}
+        self._results: dict[tuple[str, str], dict[str, Any]] = {}
 
     # Checkpoints
 
     def has(self, key: str) -> bool:
-        return key in self.steps()
+        return self._find(key) is not None
 
     def steps(self) -> dict[str, int]:
         """Keys of all checkpoints with their steps, in one look at the folder."""
         try:
-            names = [entry.name.split(".") for entry in os.scandir(self.root / "checkpoints")]
+            names = [entry.name for entry in os.scandir(self.root / "checkpoints")]
         except FileNotFoundError:
-            return {}
+            names = []
         except OSError as error:
             raise UserError(f"store.path={self.root} cannot be read: {error.strerror}; choose another one.") from error
-        return {key: int(step) for key, step in names}
+        self._seen = {match[1]: int(match[2]) for match in map(CHECKPOINT_NAME.fullmatch, names) if match}
+        return dict(self._seen)
 
     def manifest(self, key: str) -> dict[str, Any]:
         """The checkpoint's manifest.
 
         Raises:
-            KeyError: there is no such checkpoint.
-            Damaged: it is no manifest of this key.
+            Damaged: it is no manifest of this key, or there is no such checkpoint.
         """
-        return self._manifest(self._checkpoint(key), key)
+        return self._read(self._checkpoint(key), key, ())[0]
 
     def save(self, key: str, step: int, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
         """Keep a checkpoint; its edge's interim ones go.
@@ -85,18 +97,21 @@ class Store:
         Args:
             tensors: for each file (without its suffix) its tensors.
             about: what the manifest says besides: identity, numerics, ...
+
+        Raises:
+            UserError: the disk refuses.
         """
-        self._write(self.root / "checkpoints" / f"{key}.{step}", key, tensors, about | {"step": step})
-        shutil.rmtree(self.root / "interim" / key, ignore_errors=True)
+        self._write(self.checkpoint_folder(key, step), key, tensors, about | {"step": step})
+        self._seen[key] = step
+        self.discard(self.root / "interim" / key)
 
     def load(self, key: str, *names: str) -> dict[str, Tensors]:
         """Files of a checkpoint, verified against its manifest.
 
         Raises:
-            KeyError: there is no such checkpoint.
-            Damaged: a file is missing or altered. The checkpoint has been set aside, so that it is trained again.
+            Damaged: a file is missing or altered, and the checkpoint has been set aside; or there is none.
         """
-        return self._read(self._checkpoint(key), key, names)
+        return self._load(self._checkpoint(key), key, names)
 
     def load_weights(self, key: str) -> Tensors:
         return self.load(key, "model")["model"]
@@ -107,93 +122,138 @@ class Store:
         self._write(folder / str(step), key, tensors, about | {"step": step})
         for other in self.interim_steps(key):
             if other < step:
-                shutil.rmtree(folder / str(other), ignore_errors=True)
+                self.discard(folder / str(other))
 
     def interim_steps(self, key: str) -> list[int]:
         """Steps at which the edge that ends in `key` can be resumed, ascending."""
+        folder = self.root / "interim" / key
         try:
-            names = [entry.name for entry in os.scandir(self.root / "interim" / key)]
+            names = [entry.name for entry in os.scandir(folder)]
         except FileNotFoundError:
             return []
-        return sorted(int(name) for name in names if name.isdigit())
+        except NotADirectoryError:
+            self.set_aside(folder, "is no folder")
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def interim_manifest(self, key: str, step: int) -> dict[str, Any]:
+        return self._read(self.root / "interim" / key / str(step), key, ())[0]
 
     def load_interim(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
-        return self._read(self.root / "interim" / key / str(step), key, names)
+        return self._load(self.root / "interim" / key / str(step), key, names)
 
-    # Results: small JSON documents
+    def checkpoint_folder(self, key: str, step: int) -> Path:
+        return self.root / "checkpoints" / f"{key}.{step}"
+
+    # Results and plans: small JSON documents
 
     def put_result(self, kind: str, key: str, content: dict[str, Any]) -> None:
-        body = json.dumps(content, sort_keys=True)
-        text = json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "content": content}, sort_keys=True)
-        write_atomically(self.root / "results" / kind / f"{key}.json", text.encode())
+        write_document(self.root / "results" / kind / f"{key}.json", content)
 
     def get_result(self, kind: str, key: str) -> dict[str, Any] | None:
-        """The result, or None where there is none; a damaged one is set aside and counts as none."""
-        path = self.root / "results" / kind / f"{key}.json"
-        try:
-            document = json.loads(path.read_bytes())
-            body = json.dumps(document["content"], sort_keys=True)
-            if hashlib.sha256(body.encode()).hexdigest() == document["sha256"]:
-                content = document["content"]
-                assert isinstance(content, dict)
-                return content
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            pass
-        self._set_aside(path, "its content does not match its checksum")
-        return None
+        """The result, not to be changed, or None where there is none; a damaged one is set aside and counts as none."""
+        if (kind, key) not in self._results:
+            content = self._document(self.root / "results" / kind / f"{key}.json")
+            if content is None:
+                return None
+            self._results[kind, key] = content
+        return self._results[kind, key]
 
     def results(self, kind: str) -> set[str]:
         """Keys of all results of a kind."""
-        return {path.stem for path in (self.root / "results" / kind).glob("*.json") if path.name[0] != "."}
+        return {path.stem for path in (self.root / "results" / kind).glob("[!.]*.json")}
+
+    def put_plan(self, name: str, content: dict[str, Any]) -> None:
+        write_document(self.root / "plans" / f"{name}.json", content)
+
+    def get_plan(self, name: str) -> dict[str, Any] | None:
+        """The plan, or None where there is none; a damaged one is set aside and counts as none."""
+        return self._document(self.root / "plans" / f"{name}.json")
+
+    def plans(self) -> list[str]:
+        """Names of all plans."""
+        return sorted(path.stem for path in (self.root / "plans").glob("[!.]*.json"))
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Hold off others that freeze plans, or that remove what no plan references."""
+        with contextlib.ExitStack() as stack:
+            with clear_errors(self.root):
+                stack.enter_context(locks.held(self.root / "plans.lock"))
+            yield
 
     # Claims
 
     @contextlib.contextmanager
-    def claim(self, key: str) -> Iterator["Claim | None"]:
+    def claim(self, key: str, *uses: str | None) -> Iterator["Claim | None"]:
         """Try to be the one that works on `key`; None when someone else is.
 
         The operating system holds the claim and drops it when its holder dies. A holder that is alive but gave no
         sign of life for `stale_seconds` (suspended, or cut off) keeps its lock, and the next one is taken instead:
         should the holder wake up, it commits the same bits under the same key.
+
+        Args:
+            uses: keys of what the work starts from: not to be removed meanwhile.
+
+        Raises:
+            UserError: the disk refuses.
         """
-        folder = self.root / "claims"
-        with _clear_errors(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
-        for turn in range(100):
-            lock = FileLock(folder / f"{key}.{turn}.lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout:
-                if self._stale(folder / f"{key}.{turn}.life"):
-                    continue
-                yield None
-                return
-            try:
-                claim = Claim(folder / f"{key}.{turn}.life")
-                claim.live({})
-                yield claim
+        with clear_errors(self.root):
+            (self.root / "claims").mkdir(parents=True, exist_ok=True)
+            claim = self._take(key, [use for use in uses if use is not None])
+        try:
+            yield claim
+        finally:
+            if claim is not None:
                 claim.close()
-            finally:
-                lock.release()
-            return
-        yield None
+
+    def _take(self, key: str, uses: list[str]) -> "Claim | None":
+        claim = None
+        for turn in range(MOST_TURNS):
+            path = self.root / "claims" / f"{key}.{turn}"
+            if claim is not None and not path.exists():
+                break
+            handle = locks.take(path)
+            if handle is None:
+                if self._stale(path):
+                    continue
+                if claim is not None:
+                    claim.close()  # someone overtook a holder that has died since
+                return None
+            if claim is None:
+                claim = Claim(path, handle, self.stale_seconds / 4, {"uses": uses} if uses else {})
+            else:
+                locks.let_go(path, handle)
+        return claim
 
     def claims(self) -> dict[str, dict[str, Any]]:
         """What is being worked on: by key, the last sign of life."""
         signs = {}
-        for path in (self.root / "claims").glob("*.life"):
-            with contextlib.suppress(OSError, ValueError):
-                if not self._stale(path):
-                    signs[path.name.split(".")[0]] = json.loads(path.read_bytes())
+        for path in (self.root / "claims").glob("*.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime <= self.stale_seconds:
+                    signs[path.name.split(".")[0]] = self.sign(path)
         return signs
 
-    def _stale(self, sign: Path) -> bool:
+    def sign(self, claim: Path) -> dict[str, Any]:
+        """The last sign of life on a claim."""
         try:
-            return time.time() - sign.stat().st_mtime > self.stale_seconds
-        except FileNotFoundError:
-            return False
+            content = json.loads(claim.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _stale(self, sign: Path) -> bool:
+        """Whether the holder of a lock shows no sign of life."""
+        for look in range(2):
+            try:
+                if time.time() - sign.stat().st_mtime <= self.stale_seconds:
+                    return False
+            except FileNotFoundError:
+                return False
+            if look == 0:
+                time.sleep(0.05)  # it may just have locked a dead one's file, and not signed yet
+        return True
 
     # Checks
 
@@ -203,9 +263,9 @@ class Store:
         Raises:
             UserError
         """
-        with _clear_errors(self.root):
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        with clear_errors(self.root, undo=lambda: probe.unlink(missing_ok=True)):
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
         free = shutil.disk_usage(self.root).free
@@ -215,128 +275,219 @@ class Store:
                 f"{free / 1e9:.2f} GB free; free some, or choose another store.path."
             )
 
+    def set_aside(self, path: Path, reason: str) -> None:
+        """Move a damaged file or folder out of the way, keeping it for a look.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        inside = "-".join(path.relative_to(self.root).parts)
+        target = self.root / "set_aside" / f"{inside}-{uuid.uuid4().hex[:8]}"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        except FileNotFoundError:
+            return  # someone else was first
+        except OSError as error:
+            raise UserError(f"{path} {reason}, and it cannot be set aside: {error.strerror or error}.") from error
+        print(f"store: {path} {reason}; set aside as {target}, to be made again", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            target.with_name(f"{target.name}.reason.txt").write_text(f"{path} {reason}\n")
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder: all of it at once, for whoever looks. What cannot be removed now is left for later."""
+        with contextlib.suppress(OSError), self._scratch() as scratch:
+            folder.rename(scratch)
+
     # Files
 
+    def _find(self, key: str) -> Path | None:
+        for look in range(2):
+            if key in self._seen:
+                folder = self.checkpoint_folder(key, self._seen[key])
+                if os.path.lexists(folder):
+                    return folder
+            if look == 0:
+                self.steps()
+        return None
+
     def _checkpoint(self, key: str) -> Path:
-        return self.root / "checkpoints" / f"{key}.{self.steps()[key]}"
+        folder = self._find(key)
+        if folder is None:
+            raise Damaged(f"{self.root} holds no checkpoint {key}")
+        return folder
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A name for a folder that is gone in the end, and is known as a dead one's should this process die."""
+        scratch = self.root / "scratch" / uuid.uuid4().hex
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        lock = scratch.with_suffix(".lock")
+        handle = locks.take(lock)
+        assert handle is not None  # nobody else knows the name
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            locks.let_go(lock, handle)
 
     def _write(self, target: Path, key: str, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        scratch = self.root / "scratch" / uuid.uuid4().hex
-        with _clear_errors(self.root, undo=lambda: shutil.rmtree(scratch, ignore_errors=True)):
-            scratch.mkdir(parents=True)
+        with clear_errors(self.root), self._scratch() as scratch:
+            scratch.mkdir()
             files = {}
             for name, content in tensors.items():
                 path = scratch / f"{name}.safetensors"
                 save_file(content, path)
-                _sync(path)
+                sync(path)
                 files[path.name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about
             manifest["manifest_sha256"] = _manifest_sha256(manifest)
-            (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
-            _sync(scratch / MANIFEST)
-            _sync(scratch)
+            (scratch / MANIFEST).write_text(_text(manifest))
+            sync(scratch / MANIFEST)
+            sync(scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                scratch.rename(target)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                shutil.rmtree(scratch)  # someone else was first, with the same bits
-            _sync(target.parent)
+            while not _renamed(scratch, target):
+                if self._same(target, key, files):
+                    break
+            sync(target.parent)
 
-    def _manifest(self, folder: Path, key: str) -> dict[str, Any]:
+    def _same(self, target: Path, key: str, files: dict[str, Any]) -> bool:
+        """Whether a sound checkpoint was there first; a damaged one is set aside."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_bytes())
-            if manifest["key"] == key and manifest["manifest_sha256"] == _manifest_sha256(manifest):
-                assert isinstance(manifest, dict)
-                return manifest
-            reason = "its manifest does not match its checksum"
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = f"its manifest cannot be read ({type(error).__name__})"
-        self._set_aside(folder, reason)
-        raise Damaged(f"{folder}: {reason}")
+            theirs = self._read(target, key, ())[0]["files"]
+        except Damaged:
+            return False
+        if theirs == files:
+            print(f"store: {target} was made by another worker as well, with the same bits", file=sys.stderr)
+        else:
+            print(
+                f"store: {target} was made twice, with different bits: this machine's numerics are not reproducible. "
+                f"The first one is kept.",
+                file=sys.stderr,
+            )
+        return True
 
-    def _read(self, folder: Path, key: str, names: tuple[str, ...]) -> dict[str, Tensors]:
+    def _load(self, folder: Path, key: str, names: tuple[str, ...]) -> dict[str, Tensors]:
         from safetensors.torch import load
 
-        files = self._manifest(folder, key)["files"]
-        result = {}
-        for name in names:
-            path = folder / f"{name}.safetensors"
-            try:
-                data = path.read_bytes()
-                reason = None if hashlib.sha256(data).hexdigest() == files[path.name]["sha256"] else "was altered"
-            except (OSError, KeyError) as error:
-                reason = f"cannot be read ({type(error).__name__})"
-            if reason is not None:
-                self._set_aside(folder, f"{path.name} {reason}")
-                raise Damaged(f"{path} {reason}")
-            result[name] = load(data)
-        return result
+        return {name: load(data) for name, data in self._read(folder, key, names)[1].items()}
 
-    def _set_aside(self, path: Path, reason: str) -> None:
-        """Move a damaged file or folder out of the way, keeping it for a look."""
-        target = self.root / "set_aside" / f"{path.name}-{uuid.uuid4().hex[:8]}"
-        with contextlib.suppress(FileNotFoundError), _clear_errors(self.root):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
-            target.with_name(f"{target.name}.reason.txt").write_text(f"{path}: {reason}\n")
-            print(f"store: {path}: {reason}; set aside as {target}, to be made again", file=sys.stderr)
+    def _read(self, folder: Path, key: str, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The manifest and the files, verified."""
+        try:
+            before = folder.stat()
+        except FileNotFoundError:
+            raise Damaged(f"{folder} is gone") from None
+        except OSError as error:
+            raise unreadable(folder, error) from error
+        try:
+            manifest = read_manifest(folder, key)
+            return manifest, {name: read_file(folder, manifest, f"{name}.safetensors") for name in names}
+        except Flaw as flaw:
+            # Someone may have made it again since, and moved that into place.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(before, folder.stat()):
+                    self.set_aside(folder, str(flaw))
+            raise Damaged(f"{folder}: {flaw}") from None
+
+    def _document(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return read_document(path)
+        except Flaw as flaw:
+            self.set_aside(path, str(flaw))
+            return None
 
 
 class Claim:
-    """The right to work on a key, and the duty to show signs of life."""
+    """The right to work on a key. Signs of life show that its holder is not suspended."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, handle: int, beat_seconds: float, sign: dict[str, Any]) -> None:
+        self._path, self._handle = path, handle
+        self._sign = sign | {"pid": os.getpid(), "host": socket.gethostname()}
         self._next = 0.0
+        self._over = threading.Event()
+        self.live({})
+        # Whatever the holder does (a long evaluation, say): a thread of its process signs.
+        self._heart = threading.Thread(target=self._beat, args=(min(beat_seconds, 60.0),), daemon=True)
+        self._heart.start()
 
     def live(self, sign: dict[str, Any]) -> None:
-        """Show a sign of life, at most once a second."""
+        """Say how far the work is, at most once a second."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1.0
+            content = json.dumps(sign | self._sign)
             with contextlib.suppress(OSError):
-                self._path.write_text(json.dumps(sign | {"pid": os.getpid()}))
+                # One write of one length: a reader never sees a part of it.
+                os.pwrite(self._handle, content.ljust(1000).encode(), 0)
+
+    def _beat(self, seconds: float) -> None:
+        while not self._over.wait(seconds):
+            with contextlib.suppress(OSError):
+                os.utime(self._handle)
 
     def close(self) -> None:
-        self._path.unlink(missing_ok=True)
+        self._over.set()
+        self._heart.join()
+        locks.let_go(self._path, self._handle)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or the one before."""
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with _clear_errors(path, undo=lambda: scratch.unlink(missing_ok=True)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(data)
-        _sync(scratch)
-        scratch.rename(path)
+def read_manifest(folder: Path, key: str) -> dict[str, Any]:
+    """A checkpoint's manifest.
 
-
-@contextlib.contextmanager
-def _clear_errors(place: Path, undo: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Turn what a disk can refuse into a message; what was there before stays."""
+    Raises:
+        Flaw: it is no manifest of this key.
+    """
     try:
-        yield
-    except FileNotFoundError:
-        raise
+        data = read(folder / MANIFEST)
+    except Flaw as flaw:
+        raise Flaw(f"has a manifest that {flaw}") from None
+    try:
+        manifest = json.loads(data)
+        if (
+            manifest["key"] == key
+            and manifest["manifest_sha256"] == _manifest_sha256(manifest)
+            and _text(manifest).encode() == data
+        ):
+            assert isinstance(manifest, dict)
+            return manifest
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise Flaw("has a manifest that does not match its checksum or its place")
+
+
+def read_file(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
+    """A file of a checkpoint.
+
+    Raises:
+        Flaw: it is not what the manifest says.
+    """
+    if name not in manifest["files"]:
+        raise Flaw(f"has no {name}")
+    try:
+        data = read(folder / name)
+    except Flaw as flaw:
+        raise Flaw(f"has a {name} that {flaw}") from None
+    if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
+        raise Flaw(f"has a {name} that was altered")
+    return data
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Move a folder into place, where there is none."""
+    try:
+        source.rename(target)
     except OSError as error:
-        undo()
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
-        raise UserError(
-            f"{place} cannot be written: {error.strerror or error}; {remedy}, or choose another store.path. "
-            f"What was kept before stays usable."
-        ) from error
-    except Exception as error:
-        # safetensors reports a full disk as an error of its own.
-        if type(error).__name__ != "SafetensorError":
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
-        undo()
-        raise UserError(
-            f"{place} cannot be written: {error}; free some space, or choose another store.path."
-        ) from error
+        return False
+    return True
+
+
+def _text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True)
 
 
 def _manifest_sha256(manifest: dict[str, Any]) -> str:
@@ -349,9 +500,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+if __name__ == "__main__":
+    from repro.upkeep import main
+
+    main()

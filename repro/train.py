@@ -39,7 +39,7 @@ def left(plan: Plan, store: Store) -> int:
     for key in plan.tree.missing(stored):
         node = plan.tree.nodes[key]
         steps += node.step - max(node.parent_step, claims.get(key, {}).get("step", 0))
-    return steps + sum(len(measures.missing(plan.tree, key, store)) for key in plan.tree.releases if key in stored)
+    return steps + len(measures.unmeasured(plan.tree, stored, store))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

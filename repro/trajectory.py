@@ -6,6 +6,7 @@ bits of its learning rate, the content of its batch, whether the optimizer is re
 spellings: names, total lengths and source text never enter it.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable
@@ -143,14 +144,29 @@ class Trajectory:
 
 def prefix_keys(seed: tuple[str, ...], records: NDArray[np.void], steps: Iterable[int]) -> dict[int, Key]:
     """Chained hashes of `records` at `steps`."""
-    chain = hashlib.sha256(json.dumps(seed).encode())
-    keys, done = {}, 0
-    for step in sorted(set(steps)):
-        assert 0 <= step <= len(records)
-        chain.update(records[done:step].tobytes())
-        keys[step] = chain.hexdigest()
-        done = step
-    return keys
+    chain, data = PrefixChain(seed), records.tobytes()
+    return {step: chain.key(data, step) for step in sorted(set(steps))}
+
+
+class PrefixChain:
+    """A chained hash on its way along the records of a trajectory; a copy can go another way."""
+
+    def __init__(self, seed: tuple[str, ...]) -> None:
+        self._hash = hashlib.sha256(json.dumps(seed).encode())
+        self._done = 0
+
+    def key(self, records: bytes, step: int) -> Key:
+        """The prefix key at `step`, no earlier than the one before."""
+        stop = step * STEP.itemsize
+        assert self._done <= stop <= len(records)
+        self._hash.update(memoryview(records)[self._done : stop])
+        self._done = stop
+        return self._hash.hexdigest()
+
+    def copy(self) -> "PrefixChain":
+        other = copy.copy(self)
+        other._hash = self._hash.copy()
+        return other
 
 
 def _batch_digests(order: Order, stream: Blocks, steps: int) -> NDArray[np.void]:

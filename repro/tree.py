@@ -5,16 +5,15 @@ node before it, or from a random initialization. The edges' steps are what has t
 of its own tree. Checkpoints that a store already holds are nodes too, so that training starts from the deepest of them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from repro.runs import Run
-from repro.trajectory import STEP, Key, Trajectory
+from repro.trajectory import STEP, Key, PrefixChain, Trajectory
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Node:
         return self.step - self.parent_step
 
 
-@dataclass
+@dataclass(eq=False)
 class Tree:
     """Merged trajectories. Nodes come parents first."""
 
@@ -113,16 +112,8 @@ class Tree:
         return self.run_steps(run, versions) / sum(self.runs[run].scratch_steps[:versions])
 
 
-@dataclass(frozen=True)
-class _Member:
-    run: int
-    version: int
-    trajectory: Trajectory
-    records: NDArray[np.void]
-
-
 def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:
-    """Merge the runs' trajectories into one tree.
+    """Merge the runs' trajectories into one tree, in time and memory about linear in their steps.
 
     Args:
         stored: keys and steps of the checkpoints there are: what training can start from.
@@ -135,62 +126,104 @@ def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:
         groups.setdefault((first.identity, first.numerics, id(run.stream)), []).extend(
             (index, version) for version in range(1, run.versions + 1)
         )
+    known = _Known(stored or {}, sorted(set((stored or {}).values())))
     for members in groups.values():
-        _merge_group(tree, members, stored or {})
+        _merge_group(tree, members, known)
     return tree
 
 
-def _merge_group(tree: Tree, members: list[tuple[int, int]], stored: Mapping[Key, int]) -> None:
+@dataclass(frozen=True)
+class _Known:
+    """Checkpoints there are."""
+
+    stored: Mapping[Key, int]
+    steps: list[int]
+    """Their distinct steps, ascending."""
+
+
+@dataclass
+class _Point:
+    """A step at which trajectories part or end."""
+
+    step: int
+    member: int
+    """A trajectory that leads here."""
+    parent: "_Point | None"
+
+
+def _merge_group(tree: Tree, members: list[tuple[int, int]], known: _Known) -> None:
     """Add the trajectories that share an initialization."""
     unique: dict[Trajectory, list[tuple[int, int]]] = {}
     for run, version in members:
         unique.setdefault(tree.runs[run].trajectories[version - 1], []).append((run, version))
-    group = [
-        _Member(run, version, trajectory, trajectory.records(tree.runs[run].stream))
-        for trajectory, ((run, version), *_) in unique.items()
-    ]
-    cuts: dict[int, set[int]] = {index: set() for index in range(len(group))}
-    for index, step in _nodes(group):
-        cuts[index].add(step)
-    for index, member in enumerate(group):
-        stream = tree.runs[member.run].stream
-        known = {step for step in stored.values() if 0 < step < len(member.records)}
-        at = member.trajectory.keys(stream, known)
-        steps = cuts[index] | {step for step in known if at[step] in stored}
-        keys = member.trajectory.keys(stream, steps)
-        identity_keys = member.trajectory.identity_keys(stream, steps)
-        before: tuple[Key | None, int] = (None, 0)
-        for step in sorted(steps):
-            key = keys[step]
-            if key not in tree.nodes:
-                tree.nodes[key] = Node(key, identity_keys[step], step, *before, member.run, member.version)
-            before = key, step
-        assert before[0] is not None
-        for run, version in unique[member.trajectory]:
-            tree.ends[run][version - 1] = before[0]
+    stream = tree.runs[members[0][0]].stream
+    records = [trajectory.records(stream).tobytes() for trajectory in unique]
+    chains: dict[int, tuple[PrefixChain, PrefixChain, Node | None]] = {}
+    first = next(iter(unique))
+    start = PrefixChain((first.identity, first.numerics)), PrefixChain((first.identity,)), None
+    for end, releases in zip(_ends(records), unique.values(), strict=True):
+        path = []
+        point: _Point | None = end
+        while point is not None and id(point) not in chains:
+            path.append(point)
+            point = point.parent
+        at = start if point is None else chains[id(point)]
+        for point in reversed(path):
+            at = _add(tree, point, at, records[point.member], releases[0], known)
+            chains[id(point)] = at
+        node = chains[id(end)][2]
+        assert node is not None
+        for run, version in releases:
+            tree.ends[run][version - 1] = node.key
 
 
-def _nodes(group: list[_Member]) -> Iterator[tuple[int, int]]:
-    """Each member with every step of it that is a node: where it parts from another one, or where one ends."""
-    # In sorted order, a member parts from any other one no deeper than from a neighbour on that side.
-    order = sorted(range(len(group)), key=lambda index: group[index].records.tobytes())
-    pairs = [(a, b, _common(group[a].records, group[b].records)) for a, b in pairwise(order)]
-    steps = {index: {len(group[index].records)} for index in order}
-    for a, b, common in pairs:
-        steps[a] |= {common} - {0}
-        steps[b] |= {common} - {0}
-    # A node of one member is a node of every other one that shares it: hand it on, down the order and up again.
-    for source, target, common in [*pairs, *((b, a, common) for a, b, common in reversed(pairs))]:
-        steps[target] |= {step for step in steps[source] if step <= common}
-    for index in order:
-        for step in steps[index]:
-            yield index, step
+def _add(
+    tree: Tree,
+    point: _Point,
+    at: "tuple[PrefixChain, PrefixChain, Node | None]",
+    records: bytes,
+    leads: tuple[int, int],
+    known: _Known,
+) -> "tuple[PrefixChain, PrefixChain, Node | None]":
+    """Add the node at a point, and the stored checkpoints on the way to it from the point before."""
+    keys, identity_keys, node = at[0].copy(), at[1].copy(), at[2]
+    before = node.step if node is not None else 0
+    for step in [*known.steps[bisect_right(known.steps, before) : bisect_left(known.steps, point.step)], point.step]:
+        key = keys.key(records, step)
+        if step == point.step or key in known.stored:
+            parent = None if node is None else node.key
+            node = Node(key, identity_keys.key(records, step), step, parent, before, *leads)
+            before = step
+            tree.nodes[key] = node
+    return keys, identity_keys, node
 
 
-def _common(a: NDArray[np.void], b: NDArray[np.void]) -> int:
-    """Length of the common prefix of two trajectories' records."""
-    length = min(len(a), len(b))
+def _ends(records: list[bytes]) -> list[_Point]:
+    """The end of each trajectory, linked to the points before it where it parts from others or where others end."""
+    ends: list[_Point | None] = [None] * len(records)
+    path: list[_Point] = []  # the points of the trajectory before, in sorted order
+    before = b""
+    # In sorted order, a trajectory parts from all those before it no deeper than from its neighbour.
+    for member in sorted(range(len(records)), key=records.__getitem__):
+        common = _common(before, records[member])
+        below = None
+        while path and path[-1].step > common:
+            below = path.pop()
+        if common and (not path or path[-1].step < common):
+            assert below is not None
+            path.append(_Point(common, member, path[-1] if path else None))
+            below.parent = path[-1]
+        if records[member] != before:  # else two that are written differently and do the same
+            before = records[member]
+            path.append(_Point(len(before) // STEP.itemsize, member, path[-1] if path else None))
+        ends[member] = path[-1]
+    return [end for end in ends if end is not None]
+
+
+def _common(a: bytes, b: bytes) -> int:
+    """Length in steps of the common prefix of two trajectories' records."""
+    length = min(len(a), len(b)) // STEP.itemsize
     words = STEP.itemsize // 8
-    equal = a[:length].view(np.uint64).reshape(length, words) == b[:length].view(np.uint64).reshape(length, words)
-    same = equal.all(axis=1)
+    one, two = (np.frombuffer(each, np.uint64, length * words).reshape(length, words) for each in (a, b))
+    same = (one == two).all(axis=1)
     return length if same.all() else int(np.argmin(same))

@@ -16,9 +16,9 @@ def slices(run: str, nll: float) -> list[dict[str, object]]:
 
 def test_rows_are_replaced_by_run_and_sorted_by_value(tmp_path: Path) -> None:
     path = tmp_path / "perplexity.csv"
-    ledger._replace(path, "perplexity", slices("bb", 1.5))
-    ledger._replace(path, "perplexity", slices("aa", 2.5))
-    ledger._replace(path, "perplexity", slices("bb", 0.1))
+    ledger._replace(tmp_path, {"perplexity": slices("bb", 1.5)})
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 2.5)})
+    ledger._replace(tmp_path, {"perplexity": slices("bb", 0.1)})
     assert [row[:2] + row[3:4] for row in ledger.read(path, "perplexity")] == [
         ["aa", "1", "2.5"],
         ["aa", "2", "2.5"],
@@ -31,9 +31,9 @@ def test_rows_are_replaced_by_run_and_sorted_by_value(tmp_path: Path) -> None:
 
 def test_writing_the_same_rows_again_leaves_the_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "perplexity.csv"
-    ledger._replace(path, "perplexity", slices("aa", 1 / 3))
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 1 / 3)})
     before = path.stat().st_mtime_ns, path.read_bytes()
-    ledger._replace(path, "perplexity", slices("aa", 1 / 3))
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 1 / 3)})
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
     assert float(ledger.read(path, "perplexity")[0][3]) == 1 / 3
 
@@ -41,7 +41,7 @@ def test_writing_the_same_rows_again_leaves_the_file_alone(tmp_path: Path) -> No
 def test_a_run_can_belong_to_several_studies(tmp_path: Path) -> None:
     path = tmp_path / "studies.csv"
     for study in ("main", "headline", "main"):
-        ledger._replace(path, "studies", [{"study": study, "run": "aa"}])
+        ledger._replace(tmp_path, {"studies": [{"study": study, "run": "aa"}]})
     assert ledger.read(path, "studies") == [["headline", "aa"], ["main", "aa"]]
 
 
@@ -49,5 +49,5 @@ def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "perplexity.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"perplexity\.csv"):
-        ledger._replace(path, "perplexity", slices("aa", 1.0))
+        ledger._replace(tmp_path, {"perplexity": slices("aa", 1.0)})
     assert path.read_text() == "a,b\n1,2\n"
