@@ -8,7 +8,7 @@ VENV := .venv
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce test lint report clean
+.PHONY: reproduce test test-slurm lint report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -18,6 +18,10 @@ reproduce: $(VENV)/installed
 
 test: $(VENV)/installed-test lint
 	$(RUN) pytest -n $(WORKERS)
+
+# Needs root and Debian: installs Slurm, starts one of its own, and stops it.
+test-slurm: $(VENV)/installed-slurm
+	tests/slurm/with_slurm.sh env $(RUN) pytest -m slurm
 
 lint: $(VENV)/installed-test
 	$(RUN) ruff check .
@@ -40,3 +44,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable ".[test,lint]"
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-slurm: $(VENV)/installed-test
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test,slurm]"
+	touch $@

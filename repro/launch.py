@@ -17,7 +17,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from repro import console, ledger, sweeps, trackers
+from repro import console, ledger, machines, sweeps, trackers
 from repro import plan as plans
 from repro.errors import Preempted, UserError, refusals
 from repro.plan import Plan
@@ -60,14 +60,15 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
             settings = plans.compose(overrides, multirun=bool(flags))
             plan = plans.make(settings)
             store = open_store(settings[0])
+            store.tidy()
             for line in plans.foreign(plan, store):
                 print(f"note: {line}", file=sys.stderr)
             trackers.check(settings)
-            command.check(plan, store)
+            command.check(machines.nearest(plan, command.left, store), store)
             frozen = plans.freeze(plan, store)
 
         def left() -> int:
-            return command.left(plan, store)
+            return command.left(machines.nearest(plan, command.left, store), store)
 
         with stopping() as stop, refusals(status=1):
             if left():
@@ -78,10 +79,11 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                 with console.progress(command.name, command.unit, left):
                     _run(command, [*flags, *handed, f"frozen_plan={frozen}"], stop)
         with refusals(status=1):
-            ledger.write(plan, store)
+            seen = machines.nearest(plan, command.left, store)
+            ledger.write(seen, store)
             remaining = left()  # now, since what was found damaged on the way is left to be done
-        console.summary(plan, store)
-        shown = trackers.publish(plan.tree, store)
+        console.summary(seen, store)
+        shown = trackers.publish(seen.tree, store)
     if remaining:
         if stop.is_set():
             raise SystemExit(PREEMPTED_STATUS)
@@ -96,7 +98,8 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
     Args:
         do: works on a tree for one run of it (by its place) until that run is finished or the event is set.
     """
-    with stopping() as stop:
+    preempted = False
+    with stopping(counting=False) as stop, stop.working():
         try:
             settings = from_config(config)
             every, tree, store = _opened(settings)
@@ -104,9 +107,12 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
             do(tree, own, store, stop)
         except Preempted:
             print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
+            preempted = True
         except UserError as error:
             # The sweep's other jobs go on; the command line reports what is left.
             print(f"error: {error}", file=sys.stderr)
+    if preempted:
+        _hand_on(stop)
 
 
 def open_store(settings: Settings) -> Store:
@@ -124,7 +130,9 @@ def _opened(settings: Settings) -> tuple[list[Settings], Tree, Store]:
         return [settings], merge([run(settings)], store.steps()), store
     if _last is None or _last[0] != settings.frozen_plan:
         every, planned = plans.thaw(settings.frozen_plan, store)
-        _last = settings.frozen_plan, (every, merge([run(each) for each in every], planned), store)
+        tree = merge([run(each) for each in every], planned)
+        machines.note(tree, planned, store)
+        _last = settings.frozen_plan, (every, tree, store)
     return _last[1]
 
 
@@ -134,13 +142,18 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, for a message of our own
     try:
         _hydra(command, arguments)
+    except KeyboardInterrupt:
+        print("asked to stop: jobs on other machines go on, and the same command watches them again", file=sys.stderr)
     except OSError as error:
         print(f"error: {error}. What was kept before stays usable.", file=sys.stderr)
     except Exception as error:
+        name = type(error).__name__
+        if name in ("UncompletedJobError", "FailedJobError"):  # submitit's word for a job that was cancelled, or broke
+            print(f"error: {error}\nOther jobs of the sweep go on; the same command goes on with all.", file=sys.stderr)
         # joblib's word for a worker that was killed, by the system (no memory left) or by whoever asked to stop.
-        if type(error).__name__ != "TerminatedWorkerError":
+        elif name != "TerminatedWorkerError":
             raise
-        if not stop.is_set():
+        elif not stop.is_set():
             print("error: a worker was killed; is there too little memory for so many?", file=sys.stderr)
     finally:
         if before is None:
@@ -166,9 +179,22 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 class _Stop(threading.Event):
     """Set by a signal, and in a worker whose launcher is gone."""
 
+    signal: int | None = None
+    """The first one, outside of workers."""
+    busy = False
+    """Whether a job is under way in this process."""
+
     def __init__(self) -> None:
         super().__init__()
         self._launcher = os.getppid() if _is_worker() else None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
 
     def is_set(self) -> bool:
         return super().is_set() or (self._launcher is not None and os.getppid() != self._launcher)
@@ -179,8 +205,15 @@ _stop: _Stop | None = None
 
 
 @contextmanager
-def stopping() -> Iterator[_Stop]:
-    """An event that the first signal sets, here and in worker processes; a second one ends them all at once."""
+def stopping(*, counting: bool = True) -> Iterator[_Stop]:
+    """An event that the first signal sets, here and in worker processes; a second one ends them all at once.
+
+    With no job in this process and no worker, whoever does the work is on other machines, where a signal has to be
+    sent to it: waiting for it ends with a KeyboardInterrupt.
+
+    Args:
+        counting: False in a job that a cluster runs, which gets each signal from Slurm and from srun.
+    """
     global _stop
     if threading.current_thread() is not threading.main_thread():
         yield _stop or _Stop()
@@ -192,20 +225,38 @@ def stopping() -> Iterator[_Stop]:
         _stop = stop = _Stop()
 
         def handle(number: int) -> None:
-            second = stop.is_set()
+            second = counting and stop.is_set()
             stop.set()
-            for worker in multiprocessing.active_children():
+            stop.signal = stop.signal or number
+            workers = multiprocessing.active_children()
+            for worker in workers:
                 if worker.pid is not None:
                     with suppress(ProcessLookupError):
                         os.kill(worker.pid, signal.SIGKILL if second else number)
             if second:
                 os._exit(128 + number)
+            if not workers and not stop.busy:
+                raise KeyboardInterrupt
 
         try:
             with _handling(handle):
                 yield stop
         finally:
             _stop = None
+
+
+def _hand_on(stop: _Stop) -> None:
+    """Now that all is kept, let a cluster's launcher do what it does at that signal: submitit has its job requeued.
+
+    The job then ends without a result, for Slurm may put it back in line at other signals, too: whoever waits for it
+    hears from Slurm what became of it.
+    """
+    if _stop is not None or stop.signal is None:
+        return
+    handler = signal.getsignal(stop.signal)
+    if callable(handler) and handler is not signal.default_int_handler:
+        handler(stop.signal, None)
+        raise SystemExit(PREEMPTED_STATUS)
 
 
 def _worker_stop() -> _Stop:

@@ -5,10 +5,11 @@ batch is split. All of it keys the store, and nothing is promised across it.
 """
 
 import platform
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from repro.errors import UserError
 from repro.settings import Settings
@@ -17,8 +18,15 @@ ENGINE = 1
 """Raised by hand whenever the training loop itself computes other bits."""
 
 
-def describe(settings: Settings) -> dict[str, Any]:
-    """The run's numerics on this machine: flat, of JSON's own types.
+Machine: TypeAlias = dict[str, dict[str, str]]
+"""What a machine's devices add to numerics, by device."""
+
+
+def describe(settings: Settings, machine: Machine | None = None) -> dict[str, Any]:
+    """The run's numerics: flat, of JSON's own types.
+
+    Args:
+        machine: where it runs; None: here.
 
     Raises:
         UserError: the device does not exist here.
@@ -28,7 +36,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "engine": ENGINE,
         "torch": _version("torch"),
         "transformers": _version("transformers"),
-        **_processor(numerics.device),
+        **(_processor(numerics.device) if machine is None else machine[numerics.device]),
         "device": numerics.device,
         "dtype": numerics.dtype,
         "threads": numerics.threads,
@@ -39,6 +47,11 @@ def describe(settings: Settings) -> dict[str, Any]:
 
 
 _version = lru_cache(version)
+
+
+def here(devices: Iterable[str]) -> Machine:
+    """This machine, as far as these devices go."""
+    return {device: _processor(device) for device in devices}
 
 
 @lru_cache

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import models, numerics, paradigms
+from repro.numerics import Machine
 from repro.settings import CorpusSettings, ParadigmSettings, Settings, StreamSettings
 from repro.stream import Stream, VirtualStream, describe, open_stream
 from repro.trajectory import Trajectory, canonical
@@ -18,10 +19,12 @@ class Run:
 
     settings: Settings
     stream: Stream | VirtualStream
+    machine: Machine | None = None
+    """Where it is trained, if not here."""
 
     @cached_property
     def numerics(self) -> dict[str, Any]:
-        return numerics.describe(self.settings)
+        return numerics.describe(self.settings, self.machine)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

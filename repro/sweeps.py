@@ -100,9 +100,14 @@ def _typed(overrides: tuple[str, ...]) -> "DictConfig":
 @lru_cache(maxsize=256)
 def _compose(overrides: tuple[str, ...]) -> "DictConfig":
     from hydra import compose, initialize_config_dir
+    from hydra.errors import MissingConfigException
 
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", overrides=list(overrides), return_hydra_config=True)
+    except MissingConfigException as error:
+        if "hydra/launcher/submitit_" in (error.missing_cfg_file or ""):
+            raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install '.[slurm]'.") from None
+        raise
     except ValueError as error:  # how Hydra refuses a group choice that is no string
         raise UserError(f"{' '.join(overrides)}: {error}") from None

@@ -1,0 +1,37 @@
+"""A sweep launched where its numerics cannot be had: on a cluster's login node, trained on its nodes."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro import numerics, train
+from repro.plan import compose, make
+from repro.store import Store
+
+ELSEWHERE = {"processor": "another"}
+
+
+def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_launched(
+    smoke: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("paradigm=cpt,ptfs", "stream.versions=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    there = make(compose(given, multirun=True)).tree
+    # This process is the login node. Its workers are processes of their own, with the machine's true numerics.
+    monkeypatch.setattr(numerics, "_processor", lambda device: ELSEWHERE)
+    here = make(compose(given, multirun=True)).tree
+    assert not set(here.nodes) & set(there.nodes)
+    train.main([*given, "-m"])
+    assert "not done" not in capsys.readouterr().err
+    store = Store(tmp_path / "store")
+    assert not there.missing(store.steps())
+    assert not set(here.nodes) & set(store.steps())
+    with (tmp_path / "ledger" / "versions.csv").open() as file:
+        assert {row["key"] for row in csv.DictReader(file)} == {key for ends in there.ends for key in ends}
+
+    def job() -> None:
+        raise AssertionError("Hydra was asked to launch jobs")
+
+    monkeypatch.setattr(train, "job", job)
+    train.main([*given, "-m"])
