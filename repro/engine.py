@@ -10,20 +10,27 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from repro import models
+from repro import models, parallel
 from repro.errors import Preempted, UserError
 from repro.loss import cross_entropy
+from repro.parallel import ALONE, Processes
 from repro.runs import Run
-from repro.store import Claim, Damaged, Store, Tensors
+from repro.store import Claim, Contents, Damaged, Store, Tensors
 from repro.stream import Stream
 from repro.trajectory import Key
 from repro.tree import Node, Tree
+
+Save: TypeAlias = Callable[[str, int, dict[str, Contents], dict[str, Any]], None]
+
+FILES = ("model", "optimizer", "trace")
+"""Of a checkpoint."""
 
 
 class Diverged(UserError):
@@ -35,23 +42,29 @@ class State:
     """A model under training."""
 
     model: PreTrainedModel
+    forward: Callable[..., Any]
+    """What to call for a forward pass: the model, or what is wrapped around it."""
     optimizer: torch.optim.AdamW
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     trace: np.ndarray
     """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
     sessions: list[int] = field(default_factory=list)
     """Steps at which training of the edge began and went on again: a kept step is never trained a second time."""
+    adopted: list[dict[str, Any]] = field(default_factory=list)
+    """Checkpoints of other numerics that were used, on request, on the way here (repro.adopt)."""
 
 
-def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading.Event) -> State:
+def train_edge(
+    tree: Tree, key: Key, store: Store, claim: Claim | None, stop: threading.Event, processes: Processes = ALONE
+) -> State:
     """Train the edge that ends in node `key` and keep its end in the store.
 
-    The caller holds the claim on `key`, and the node's parent is in the store.
+    The caller (of several processes: the leader) holds the claim on `key`, and the node's parent is in the store.
 
     Raises:
         Damaged: the parent's checkpoint turned out damaged; it has been set aside and must be trained again.
         Diverged: NaN or infinite loss.
-        Preempted: `stop` was set.
+        Preempted: `stop` was set, in whichever process.
     """
     node = tree.nodes[key]
     run = tree.runs[node.run]
@@ -61,29 +74,37 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
     device = torch.device(run.settings.numerics.device)
     configure(run)
 
-    state, start = _resume(run, node, store)
+    state, start = _resume(run, node, store, processes)
     state.sessions.append(start)
     rates, resets = trajectory.learning_rates, trajectory.resets
     batches = trajectory.order.batches(stream, start, node.step)
     trace = np.concatenate([state.trace[:start], np.zeros((node.step - start, 2), np.float32)])
     parameters = list(state.model.parameters())
     settings = run.settings
+    mine = processes.share(settings.stream.batch_blocks)
     micro = settings.numerics.micro_batch_blocks or settings.stream.batch_blocks
     save_next = time.monotonic() + settings.store.save_seconds
-    about = _about(run, node) | {"sessions": state.sessions}
+    about = _about(run, node, state)
+
+    def keep(save: Save, step: int) -> None:
+        with parallel.written(_tensors(state), store, processes) as contents:
+            processes.lead(lambda: save(node.key, step, contents, about))
 
     for step in range(start, node.step):
         if resets[step]:
             state.optimizer.state.clear()
         for group in state.optimizer.param_groups:
             group["lr"] = float(rates[step])
-        tokens = torch.from_numpy(stream.blocks(batches[step - start])).to(device)
+        tokens = torch.from_numpy(stream.blocks(batches[step - start][mine])).to(device)
         total = 0.0
-        for part in torch.split(tokens, micro):
-            # Normalised by the tokens of the whole batch, so that splitting it changes only roundings.
-            loss = state.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
-            loss.backward()  # type: ignore[no-untyped-call]
+        parts = torch.split(tokens, micro)
+        for index, part in enumerate(parts, start=1):
+            with parallel.accumulating(state.forward, last=index == len(parts)):
+                # Normalised by the tokens of the whole share, so that splitting it changes only roundings.
+                loss = state.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
+                loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+        total, asked, due = processes.mean(total, stop.is_set(), time.monotonic() >= save_next)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.optimizer.clip_norm)
         if not math.isfinite(total):
             raise Diverged(
@@ -95,16 +116,16 @@ def train_edge(tree: Tree, key: Key, store: Store, claim: Claim, stop: threading
         state.optimizer.zero_grad()
         trace[step] = total, norm.item()
 
-        claim.live({"key": node.key, "step": step + 1})
-        stopping = stop.is_set()
-        if (stopping or time.monotonic() >= save_next) and step + 1 < node.step:
+        if claim is not None:
+            claim.live({"key": node.key, "step": step + 1})
+        if (asked or due) and step + 1 < node.step:
             state.trace = trace[: step + 1]
-            store.save_interim(node.key, step + 1, _tensors(state), about)
+            keep(store.save_interim, step + 1)
             save_next = time.monotonic() + settings.store.save_seconds
-            if stopping:
+            if asked:
                 raise Preempted
     state.trace = trace
-    store.save(node.key, node.step, _tensors(state), about)
+    keep(store.save, node.step)
     return state
 
 
@@ -116,31 +137,49 @@ def configure(run: Run) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def _resume(run: Run, node: Node, store: Store) -> tuple[State, int]:
+def _resume(run: Run, node: Node, store: Store, processes: Processes) -> tuple[State, int]:
     """The deepest state on the edge that is kept, and its step."""
-    for step in reversed(store.interim_steps(node.key)):
+    for step in reversed(processes.lead(lambda: store.interim_steps(node.key))):
         if node.parent_step < step < node.step:
             try:
-                state = load_state(run, store.load_interim(node.key, step, "model", "optimizer", "trace"))
-                state.sessions = store.interim_manifest(node.key, step).get("sessions", [])
-                return state, step
+                return stored_state(run, store, node.key, processes, step), step
             except Damaged:
                 continue
     if node.parent is None:
         return fresh(run), 0
-    return load_state(run, store.load(node.parent, "model", "optimizer", "trace")), node.parent_step
+    state = stored_state(run, store, node.parent, processes)
+    state.sessions = []
+    return state, node.parent_step
+
+
+def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE, interim: int | None = None) -> State:
+    """The state that checkpoint `key` holds, or at step `interim` one where the edge to it can be resumed.
+
+    Raises:
+        Damaged: it is gone or altered, and has been set aside.
+    """
+    if processes.size > 1:
+        folder, manifest = processes.lead(lambda: store.verified(key, interim))
+        state = _read_state(run, folder, processes)
+    elif interim is None:
+        state, manifest = load_state(run, store.load(key, *FILES)), store.manifest(key)
+    else:
+        state = load_state(run, store.load_interim(key, interim, *FILES))
+        manifest = store.interim_manifest(key, interim)
+    state.sessions, state.adopted = manifest.get("sessions", []), manifest.get("adopted", [])
+    return state
 
 
 def fresh(run: Run) -> State:
     """The random initialization."""
     s = run.settings
     model = models.build(s.model, run.stream.vocab_size, s.stream.block_tokens, s.seed)
-    model.to(s.numerics.device)
-    model.train()
+    forward = parallel.place(model, s.numerics)
     return State(
         model,
+        forward,
         _optimizer(run, model),
-        _loss_function(run, model),
+        _loss_function(run, forward),
         np.zeros((0, 2), np.float32),
     )
 
@@ -155,17 +194,17 @@ def _optimizer(run: Run, model: PreTrainedModel) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=(s.beta1, s.beta2), eps=s.eps, fused=True)
 
 
-def _loss_function(run: Run, model: PreTrainedModel) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _loss_function(run: Run, forward: Callable[..., Any]) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Summed cross-entropy of (blocks, tokens) inputs and targets."""
     numerics = run.settings.numerics
-    device = torch.device(numerics.device).type
 
     def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=numerics.dtype == "bfloat16"):
-            logits = model(input_ids=inputs).logits
+        with parallel.autocast(numerics):
+            logits = forward(input_ids=inputs).logits
         return cross_entropy(logits, targets)
 
-    return torch.compile(loss) if numerics.compile else loss
+    # Among several processes, layers are compiled one by one (repro.parallel).
+    return torch.compile(loss) if numerics.compile and numerics.world_size == 1 else loss
 
 
 def _tensors(state: State) -> dict[str, Tensors]:
@@ -194,8 +233,24 @@ def load_state(run: Run, tensors: dict[str, Tensors]) -> State:
     return state
 
 
-def _about(run: Run, node: Node) -> dict[str, Any]:
-    return {
+def _read_state(run: Run, folder: Path, processes: Processes) -> State:
+    """As `load_state`, from the files of a checkpoint, by several processes: each reads what it is to hold."""
+    from safetensors.torch import load_file
+
+    from repro import shards
+
+    state = fresh(run)
+    for parameter in state.model.parameters():
+        moments = {part: torch.zeros_like(parameter.detach()) for part in ("exp_avg", "exp_avg_sq")}
+        state.optimizer.state[parameter] = {"step": torch.zeros((), device=parameter.device)} | moments
+    contents = _tensors(state)
+    shards.read_into(contents["model"] | contents["optimizer"], folder, processes.group)
+    state.trace = load_file(folder / "trace.safetensors")["trace"].numpy()
+    return state
+
+
+def _about(run: Run, node: Node, state: State) -> dict[str, Any]:
+    about = {
         "identity_key": node.identity_key,
         "identity": run.identity,
         "parent": node.parent,
@@ -204,4 +259,6 @@ def _about(run: Run, node: Node) -> dict[str, Any]:
         "name": run.name,
         "version": node.version,
         "vocab_size": run.stream.vocab_size,
+        "sessions": state.sessions,
     }
+    return about | ({"adopted": state.adopted} if state.adopted else {})

@@ -11,15 +11,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from repro import console, ledger, machines, sweeps, trackers
+from repro import console, ledger, machines, parallel, sweeps, trackers
 from repro import plan as plans
 from repro.errors import Preempted, UserError, refusals
+from repro.parallel import Processes
 from repro.plan import Plan
 from repro.runs import run
 from repro.settings import Settings, from_config
@@ -44,6 +45,8 @@ class Command:
     """Refuses what cannot work, before anything starts."""
     left: Callable[[Plan, Store], int]
     """Units still to do, by whichever worker."""
+    together: bool = False
+    """Whether several processes, started by torchrun, can do it together."""
 
 
 def launch(command: Command, arguments: Sequence[str]) -> None:
@@ -58,26 +61,34 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
     with _leaving():
         with refusals():
             settings = plans.compose(overrides, multirun=bool(flags))
+            processes = _joined(command, overrides)
             plan = plans.make(settings)
             store = open_store(settings[0])
-            store.tidy()
-            for line in plans.foreign(plan, store):
-                print(f"note: {line}", file=sys.stderr)
-            trackers.check(settings)
-            command.check(machines.nearest(plan, command.left, store), store)
-            frozen = plans.freeze(plan, store)
+
+            def check() -> str:
+                store.tidy()
+                for line in plans.foreign(plan, store):
+                    print(f"note: {line}", file=sys.stderr)
+                trackers.check(settings)
+                command.check(machines.nearest(plan, command.left, store), store)
+                return plans.freeze(plan, store)
+
+            frozen = processes.lead(check)
 
         def left() -> int:
             return command.left(machines.nearest(plan, command.left, store), store)
 
         with stopping() as stop, refusals(status=1):
-            if left():
+            if processes.lead(left):
                 # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
                 every = "study=" + ",".join(sweeps.studies())
                 handed = [every if override == "study=all" else override for override in overrides]
                 flags = ["-m"] if "study=all" in overrides else flags
-                with console.progress(command.name, command.unit, left):
+                bar = console.progress(command.name, command.unit, left)
+                with nullcontext() if processes.rank else bar:
                     _run(command, [*flags, *handed, f"frozen_plan={frozen}"], stop)
+        if processes.rank:
+            return  # the leader reports
         with refusals(status=1):
             seen = machines.nearest(plan, command.left, store)
             ledger.write(seen, store)
@@ -90,6 +101,21 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
         print(f"{command.name}: {remaining:,} {command.unit} are not done; see the messages above", file=sys.stderr)
     if remaining or not shown:
         raise SystemExit(1)
+
+
+def _joined(command: Command, overrides: Sequence[str]) -> Processes:
+    """The processes that carry out the command together, which are one where torchrun started no others.
+
+    Raises:
+        UserError: it started others, for something that takes one.
+    """
+    processes = parallel.join()
+    if processes.size > 1 and not command.together:
+        raise UserError(f"{command.name} takes one process, and torchrun started {processes.size}; start it without.")
+    launcher = next((each for each in overrides if each.startswith("hydra/launcher=")), "hydra/launcher=basic")
+    if processes.size > 1 and launcher != "hydra/launcher=basic":
+        raise UserError(f"{launcher} starts workers of one process each; leave it out under torchrun.")
+    return processes
 
 
 def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], None]) -> None:
@@ -106,11 +132,14 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
             own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
             do(tree, own, store, stop)
         except Preempted:
+            stop.set()  # of several processes, one may have been asked for all
             print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
             preempted = True
         except UserError as error:
             # The sweep's other jobs go on; the command line reports what is left.
             print(f"error: {error}", file=sys.stderr)
+            if parallel.join().size > 1:
+                raise SystemExit(1) from None  # the others may be waiting for this process
     if preempted:
         _hand_on(stop)
 

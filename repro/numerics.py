@@ -32,7 +32,11 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         UserError: the device does not exist here.
     """
     numerics = settings.numerics
-    return {
+    # What is off is left out, so that a new setting leaves the keys of runs without it as they were.
+    more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
+    if numerics.activation_checkpointing:
+        more["activation_checkpointing"] = True
+    return more | {
         "engine": ENGINE,
         "torch": _version("torch"),
         "transformers": _version("transformers"),
@@ -41,8 +45,8 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         "dtype": numerics.dtype,
         "threads": numerics.threads,
         "compile": numerics.compile,
-        "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks,
-        "world_size": 1,
+        "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks // numerics.world_size,
+        "world_size": numerics.world_size,
     }
 
 

@@ -5,6 +5,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from repro import measures
+from repro.parallel import ALONE, Processes
 from repro.runs import Run
 from repro.store import Store
 from repro.stream import Stream
@@ -12,8 +13,8 @@ from repro.trajectory import Key
 
 
 @torch.no_grad()
-def measure(run: Run, key: Key, model: PreTrainedModel, store: Store) -> None:
-    """Measure checkpoint `key`, held by `model`, and keep the result."""
+def measure(run: Run, key: Key, model: PreTrainedModel, store: Store, processes: Processes = ALONE) -> None:
+    """Measure checkpoint `key`, held by `model`, and keep the result. Several processes take the batches in turn."""
     stream = run.stream
     assert isinstance(stream, Stream)
     device = next(model.parameters()).device
@@ -22,13 +23,18 @@ def measure(run: Run, key: Key, model: PreTrainedModel, store: Store) -> None:
     slices = []
     for version in range(1, stream.versions + 1):
         heldout = stream.heldout(version)
+        parts = torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_blocks)
         nll, tokens = 0.0, 0
-        for part in torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_blocks):
-            part = part.to(device)
+        for first in range(0, len(parts), processes.size):
+            # All make as many forward passes, since those of a sharded model take all of them.
+            part = parts[min(first + processes.rank, len(parts) - 1)].to(device)
             logits = model(input_ids=part[:, :-1]).logits
             losses = functional.cross_entropy(logits.float().flatten(0, 1), part[:, 1:].flatten(), reduction="none")
-            nll += losses.double().sum().item()
-            tokens += losses.numel()
-        slices.append({"slice": version, "nll": nll, "tokens": tokens, "bytes": heldout.target_bytes})
+            if first + processes.rank < len(parts):
+                nll += losses.double().sum().item()
+                tokens += losses.numel()
+        nll, count = processes.sum(nll, tokens)
+        slices.append({"slice": version, "nll": nll, "tokens": int(count), "bytes": heldout.target_bytes})
     model.train(training)
-    store.put_result(measures.KIND, measures.result_key(run, key), {"key": key, "slices": slices})
+    result = {"key": key, "slices": slices}
+    processes.lead(lambda: store.put_result(measures.KIND, measures.result_key(run, key), result))

@@ -1,5 +1,6 @@
 """What a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
 
+Time comes from FLOPs (repro.models) at `estimate.flops_per_second` on each device, which the output states.
 Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate curves,
 `study=all` merges every study.
 """
@@ -8,7 +9,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
@@ -21,6 +22,7 @@ from repro.errors import UserError, refusals
 from repro.runs import Run, labels, run
 from repro.settings import Settings, from_dict
 from repro.store import Store, read_manifest
+from repro.trajectory import Key
 from repro.tree import Tree, merge
 
 if TYPE_CHECKING:
@@ -56,13 +58,40 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Of the missing steps on one worker, from FLOPs at `estimate.flops_per_second`."""
+        """Of the missing steps on one worker."""
         total = 0.0
-        for key in self.missing:
-            node = self.tree.nodes[key]
-            at = self.tree.runs[node.run]
-            total += node.steps * at.step_flops / at.settings.estimate.flops_per_second
-        return total
+        for node in map(self.tree.nodes.__getitem__, self.missing):
+            total += self._hours(node.run, node.steps) / self.tree.runs[node.run].settings.numerics.world_size
+        return 3600 * total
+
+    def _hours(self, run: int, steps: int) -> float:
+        """What steps of a run take, in hours of one device."""
+        at = self.tree.runs[run]
+        return steps * at.step_flops / at.settings.estimate.flops_per_second / 3600
+
+    def studies(self) -> list[dict[str, Any]]:
+        """What each study takes, and all of them: every trajectory alone, or the tree of its runs (`unique`)."""
+        tree = self.tree
+        members: dict[str, list[int]] = {}
+        for index, r in enumerate(tree.runs):
+            members.setdefault(r.settings.study or "none", []).append(index)
+        if len(members) > 1:
+            members["all"] = list(range(len(tree.runs)))
+        rows = []
+        for study, indices in members.items():
+            lengths = {index: sum(len(t) for t in tree.runs[index].trajectories) for index in indices}
+            nodes = {key: node for index in indices for key, node in tree.own(index).items()}.values()
+            rows.append(
+                {
+                    "study": study,
+                    "runs": len(indices),
+                    "logical_steps": sum(lengths.values()),
+                    "unique_steps": sum(node.steps for node in nodes),
+                    "logical_hours": sum(self._hours(index, steps) for index, steps in lengths.items()),
+                    "unique_hours": sum(self._hours(node.run, node.steps) for node in nodes),
+                }
+            )
+        return rows
 
     def _bytes(self, keys: Any) -> int:
         return sum(self.tree.runs[self.tree.nodes[key].run].checkpoint_bytes for key in keys)
@@ -71,6 +100,7 @@ class Plan:
         """The plan in JSON's own types."""
         tree = self.tree
         nodes = tree.nodes.values()
+        first = tree.runs[0].settings
         return {
             "study": self.study,
             "scale": self.scale,
@@ -94,6 +124,10 @@ class Plan:
             "tokens": sum(node.steps * tree.runs[node.run].step_tokens for node in nodes),
             "flops": sum(node.steps * tree.runs[node.run].step_flops for node in nodes),
             "estimated_seconds": self.seconds,
+            "estimated_hours": sum(self._hours(tree.nodes[key].run, tree.nodes[key].steps) for key in self.missing),
+            "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
+            | asdict(first.estimate),
+            "studies": self.studies(),
         }
 
 
@@ -132,24 +166,30 @@ MOST_LOOKS = 2000
 """Manifests, at most, that are read in search of checkpoints made under other numerics."""
 
 
-def foreign(plan: Plan, store: Store) -> list[str]:
-    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
+def counterparts(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Missing nodes, each with the manifest of a checkpoint that is the same computation under other numerics."""
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing}
     steps = {plan.tree.nodes[key].step for key in plan.missing}
     others = ((key, step) for key, step in plan.stored.items() if step in steps and key not in plan.tree.nodes)
-    found: dict[str, int] = {}
     for key, step in islice(others, MOST_LOOKS):
         try:
             manifest = read_manifest(store.checkpoint_folder(key, step), key)
         except Flaw:
             continue  # nothing of ours; whoever reads it will say so
         if (ours := wanted.get(manifest.get("identity_key", ""))) is not None:
-            run = plan.tree.runs[plan.tree.nodes[ours].run]
-            difference = numerics.difference(run.numerics, manifest["numerics"])
-            found[difference] = found.get(difference, 0) + 1
+            yield ours, manifest
+
+
+def foreign(plan: Plan, store: Store) -> list[str]:
+    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
+    found: dict[str, int] = {}
+    for ours, manifest in counterparts(plan, store):
+        run = plan.tree.runs[plan.tree.nodes[ours].run]
+        difference = numerics.difference(run.numerics, manifest["numerics"])
+        found[difference] = found.get(difference, 0) + 1
     return [
         f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
-        f"and are not used: {difference}"
+        f"and are not used: {difference}. (python -m repro.adopt would use them.)"
         for difference, count in found.items()
     ]
 
@@ -222,7 +262,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             from rich.console import Console
 
-            Console().print(table(plan))
+            console = Console()
+            if not console.is_terminal:
+                console = Console(width=max(console.width, 120))  # a file has room
+            console.print(table(plan))
 
 
 def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
@@ -252,20 +295,34 @@ def table(plan: Plan) -> "RenderableType":
         parameters = models.parameters(r.settings.model, r.stream.vocab_size)
         cost = f"{row['relative_cost']:.2f}"
         runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, _sparkline(r))
+    estimate = summary["estimate"]
+    unit = "GPU" if estimate["device"].startswith("cuda") else "worker"
+    costs = Table(title="with every trajectory trained alone, and with what a study's runs share trained once")
+    costs.add_column("study", no_wrap=True)
+    for name in ("runs", "steps alone", "shared", f"{unit}-hours alone", "shared"):
+        costs.add_column(name, justify="right")
+    for row in summary["studies"]:
+        steps = (f"{row[name]:,}" for name in ("runs", "logical_steps", "unique_steps"))
+        hours = (_figure(row[name]) for name in ("logical_hours", "unique_hours"))
+        costs.add_row(row["study"], *steps, *hours)
     totals = Table.grid(padding=(0, 2))
     stored = summary["stored_steps"]
     unique = summary["unique_steps"]
+    processes = estimate["processes"]
+    workers = "worker" if processes == 1 else f"worker of {processes} processes"
+    time = f"about {_duration(summary['estimated_seconds'])} on one {workers}"
     for name, value in (
         ("logical steps", f"{summary['logical_steps']:,}"),
         ("unique steps", f"{unique:,} ({unique / summary['logical_steps']:.0%}), {stored:,} of them stored"),
         ("branch points", f"{summary['branch_points']:,}"),
         ("tokens", f"{summary['tokens']:,}"),
         ("FLOPs", f"{summary['flops']:.2e}"),
-        ("checkpoints", f"{summary['checkpoints']:,}, {summary['checkpoint_bytes'] / 1e9:.2f} GB"),
-        ("to train", f"{unique - stored:,} steps, about {_duration(summary['estimated_seconds'])} on one worker"),
+        ("checkpoints", f"{summary['checkpoints']:,}, {_figure(summary['checkpoint_bytes'] / 1e9)} GB"),
+        ("to train", f"{unique - stored:,} steps, {_figure(summary['estimated_hours'])} {unit}-hours, {time}"),
+        ("assumed", f"{estimate['flops_per_second'] / 1e12:g} TFLOP/s a {unit}: {estimate['basis']}"),
     ):
         totals.add_row(name, value)
-    return Group(runs, totals)
+    return Group(runs, costs, totals)
 
 
 def _sparkline(r: Run, width: int = 16) -> str:
@@ -273,6 +330,11 @@ def _sparkline(r: Run, width: int = 16) -> str:
     top = r.settings.schedule.max_lr
     picked = [rates[min(len(rates) - 1, (2 * i + 1) * len(rates) // (2 * width))] for i in range(width)]
     return "".join("▁▂▃▄▅▆▇█"[min(7, int(rate / top * 8))] for rate in picked)
+
+
+def _figure(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

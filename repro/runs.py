@@ -9,7 +9,7 @@ from typing import Any
 from repro import models, numerics, paradigms
 from repro.numerics import Machine
 from repro.settings import CorpusSettings, ParadigmSettings, Settings, StreamSettings
-from repro.stream import Stream, VirtualStream, describe, open_stream
+from repro.stream import Stream, VirtualStream, describe, is_prepared, open_stream
 from repro.trajectory import Trajectory, canonical
 
 
@@ -94,10 +94,9 @@ def run(settings: Settings, *, data_optional: bool = False) -> Run:
     """The run that `settings` ask for.
 
     Args:
-        data_optional: plan with a stand-in where the corpus cannot be had here (a hub's, at paper scale).
+        data_optional: plan with a stand-in for a hub's corpus that is not prepared here (repro.prepare).
     """
-    virtual = data_optional and settings.corpus.kind == "hf"
-    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, virtual))
+    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional))
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -108,9 +107,11 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, virtual: bool) -> Stream | VirtualStream:
+def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> Stream | VirtualStream:
     """Opened once a process: runs of one sweep share it, and what is derived from it."""
-    return describe(corpus, stream) if virtual else open_stream(corpus, stream, Path(data_path))
+    if optional and corpus.kind == "hf" and not is_prepared(corpus, stream, Path(data_path)):
+        return describe(corpus, stream)
+    return open_stream(corpus, stream, Path(data_path))
 
 
 def _paradigm_label(paradigm: ParadigmSettings) -> str:

@@ -138,7 +138,13 @@ class NumericsSettings:
     """Intra-op threads on a CPU."""
     compile: bool = False
     micro_batch_blocks: int | None = None
-    """Blocks in one forward pass; None: the whole batch."""
+    """Blocks in one forward pass of one process; None: its whole share of the batch."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass rather than keep them."""
+    parallel: str = "none"
+    """How several processes train one run: `ddp` (each has the whole model) or `fsdp` (each has a shard of it)."""
+    world_size: int = 1
+    """How many do: as many as torchrun starts. Planning and evaluating a run takes one, and is told this number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +237,9 @@ class EstimateSettings:
     """What a plan assumes in order to estimate time. Placement."""
 
     flops_per_second: float = 1e11
-    """Of one worker, as sustained in training."""
+    """Of one device (a GPU, or one worker's threads), as sustained in training."""
+    basis: str = ""
+    """Where that comes from, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +278,7 @@ SCHEDULES = ("cosine", "knee", "multi_step", "constant")
 PARADIGMS = ("ptfs", "cpt", "path_switching", "two_stage")
 PTFS_ORDERS = ("mixed", "arrival")
 DTYPES = ("float32", "bfloat16")
+PARALLEL = ("none", "ddp", "fsdp")
 TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
 TRACKER_MODES = ("offline", "online")
 
@@ -354,6 +363,7 @@ def _check(s: Settings) -> None:
     _one_of("paradigm.kind", s.paradigm.kind, PARADIGMS)
     _one_of("paradigm.order", s.paradigm.order, PTFS_ORDERS)
     _one_of("numerics.dtype", s.numerics.dtype, DTYPES)
+    _one_of("numerics.parallel", s.numerics.parallel, PARALLEL)
     _one_of("tracker.kind", s.tracker.kind, TRACKERS)
     _one_of("tracker.mode", s.tracker.mode, TRACKER_MODES)
 
@@ -420,13 +430,25 @@ def _check(s: Settings) -> None:
     _positive("optimizer.clip_norm", s.optimizer.clip_norm)
 
     _within("numerics.threads", s.numerics.threads, 1, 4096)
+    blocks, processes = s.stream.batch_blocks, s.numerics.world_size
+    _within("numerics.world_size", processes, 1, 10**6)
+    if processes > 1 and s.numerics.parallel == "none":
+        raise UserError(
+            f"numerics.parallel=none trains in one process, but there are numerics.world_size={processes}; "
+            f"numerics.parallel=ddp or fsdp would work."
+        )
+    if blocks % processes:
+        raise UserError(
+            f"numerics.world_size={processes} does not divide stream.batch_blocks={blocks}; "
+            f"{_divisors(blocks)} processes would work."
+        )
     micro = s.numerics.micro_batch_blocks
     if micro is not None:
-        _within("numerics.micro_batch_blocks", micro, 1, s.stream.batch_blocks)
-        if s.stream.batch_blocks % micro:
+        _within("numerics.micro_batch_blocks", micro, 1, blocks)
+        if blocks // processes % micro:
             raise UserError(
-                f"numerics.micro_batch_blocks={micro} does not divide stream.batch_blocks={s.stream.batch_blocks}; "
-                f"{_divisors(s.stream.batch_blocks)} would work."
+                f"numerics.micro_batch_blocks={micro} does not divide stream.batch_blocks={blocks} over "
+                f"numerics.world_size={processes}; {_divisors(blocks // processes)} would work."
             )
 
     _within("evaluation.batch_blocks", s.evaluation.batch_blocks, 1, 10**6)

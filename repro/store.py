@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import torch
 
 Tensors: TypeAlias = "dict[str, torch.Tensor]"
+Contents: TypeAlias = "Tensors | list[Path]"
+"""Of one file: its tensors, or files that hold shards of them (repro.shards) and go into the store's own folder."""
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -91,11 +93,11 @@ class Store:
         """
         return self._read(self._checkpoint(key), key, ())[0]
 
-    def save(self, key: str, step: int, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
+    def save(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         """Keep a checkpoint; its edge's interim ones go.
 
         Args:
-            tensors: for each file (without its suffix) its tensors.
+            tensors: for each file (without its suffix) its tensors, or the shards of it that were written already.
             about: what the manifest says besides: identity, numerics, ...
 
         Raises:
@@ -116,7 +118,7 @@ class Store:
     def load_weights(self, key: str) -> Tensors:
         return self.load(key, "model")["model"]
 
-    def save_interim(self, key: str, step: int, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
+    def save_interim(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         """Keep where the edge that ends in `key` can be resumed; older such places of it go."""
         folder = self.root / "interim" / key
         self._write(folder / str(step), key, tensors, about | {"step": step})
@@ -141,6 +143,18 @@ class Store:
 
     def load_interim(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
         return self._load(self.root / "interim" / key / str(step), key, names)
+
+    def verified(self, key: str, interim: int | None = None) -> tuple[Path, dict[str, Any]]:
+        """A checkpoint's folder, or that of an interim one, and its manifest: for several processes to read from.
+
+        Raises:
+            Damaged: as `load`; every file was looked at.
+        """
+        folder = self._checkpoint(key) if interim is None else self.root / "interim" / key / str(interim)
+        manifest, _ = self._read(folder, key, ())
+        for name in manifest["files"]:
+            self._read(folder, key, (name,))
+        return folder, manifest
 
     def checkpoint_folder(self, key: str, step: int) -> Path:
         return self.root / "checkpoints" / f"{key}.{step}"
@@ -296,7 +310,7 @@ class Store:
 
     def discard(self, folder: Path) -> None:
         """Remove a folder: all of it at once, for whoever looks. What cannot be removed now is left for later."""
-        with contextlib.suppress(OSError), self._scratch() as scratch:
+        with contextlib.suppress(OSError), self.scratch() as scratch:
             folder.rename(scratch)
 
     # Files
@@ -318,7 +332,7 @@ class Store:
         return folder
 
     @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
+    def scratch(self) -> Iterator[Path]:
         """A name for a folder that is gone in the end, and is known as a dead one's should this process die."""
         scratch = self.root / "scratch" / uuid.uuid4().hex
         scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -331,17 +345,21 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
             locks.let_go(lock, handle)
 
-    def _write(self, target: Path, key: str, tensors: dict[str, Tensors], about: dict[str, Any]) -> None:
+    def _write(self, target: Path, key: str, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        with clear_errors(self.root), self._scratch() as scratch:
+        with clear_errors(self.root), self.scratch() as scratch:
             scratch.mkdir()
             files = {}
             for name, content in tensors.items():
-                path = scratch / f"{name}.safetensors"
-                save_file(content, path)
-                sync(path)
-                files[path.name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
+                paths = [scratch / f"{name}.safetensors"]
+                if isinstance(content, list):
+                    paths = [written.rename(scratch / written.name) for written in content]
+                else:
+                    save_file(content, paths[0])
+                for path in paths:
+                    sync(path)
+                    files[path.name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about
             manifest["manifest_sha256"] = _manifest_sha256(manifest)
             (scratch / MANIFEST).write_text(_text(manifest))
@@ -372,9 +390,20 @@ class Store:
     def _load(self, folder: Path, key: str, names: tuple[str, ...]) -> dict[str, Tensors]:
         from safetensors.torch import load
 
-        return {name: load(data) for name, data in self._read(folder, key, names)[1].items()}
+        files = self._read(folder, key, ())[0]["files"]
+        result = {}
+        for name in names:
+            shards_of = [file for file in files if re.fullmatch(rf"{name}\.\d+-of-\d+\.safetensors", file)]
+            data = self._read(folder, key, shards_of or [f"{name}.safetensors"])[1]
+            if shards_of:
+                from repro import shards
 
-    def _read(self, folder: Path, key: str, names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, bytes]]:
+                result[name] = shards.read(folder, shards_of)
+            else:
+                result[name] = load(*data.values())
+        return result
+
+    def _read(self, folder: Path, key: str, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The manifest and the files, verified."""
         try:
             before = folder.stat()
@@ -384,7 +413,7 @@ class Store:
             raise unreadable(folder, error) from error
         try:
             manifest = read_manifest(folder, key)
-            return manifest, {name: read_file(folder, manifest, f"{name}.safetensors") for name in names}
+            return manifest, {name: read_file(folder, manifest, name) for name in names}
         except Flaw as flaw:
             # Someone may have made it again since, and moved that into place.
             with contextlib.suppress(FileNotFoundError):

@@ -2,7 +2,7 @@
 
 Invariants:
 - Whole documents are either trained on or held out; exact duplicates count once.
-- The tokenizer has seen version 1's training text and nothing else.
+- The tokenizer has seen version 1's training text (of a large corpus, the first gibibyte) and nothing else.
 - Everything is a pure function of the corpus's text and the stream settings: order comes from hashes of the text, not
   from file names, the order of loading, or a random generator. T and B only decide how much of a stream is used.
 - A prepared stream exists when its manifest does. Small files are checked by SHA-256 when it is opened, and every
@@ -39,6 +39,9 @@ block's tokens. That is some four blocks of English: short enough to mix, long e
 
 CHECKED_AT_OPEN = 8 * 2**20
 """Files up to this many bytes have their SHA-256 checked whenever a stream is opened, larger ones their size."""
+
+TOKENIZER_BYTES = 2**30
+"""Text that the tokenizer is trained on, at most: enough for any vocabulary, and what memory holds easily."""
 
 LAYOUT = 1
 """Of a prepared stream's files; part of its cache key."""
@@ -182,7 +185,8 @@ class VirtualStream:
 
     def stand_in(self, order: str, batches: int) -> npt.NDArray[np.void]:
         """Digests of an order's first batches: shape (batches,), dtype V16; equal where order and place are."""
-        start = hashlib.blake2b(f"{self.fingerprint} {order}".encode(), digest_size=16)
+        # The shuffle is one of T B blocks: with another T or B, no batch would be the same.
+        start = hashlib.blake2b(f"{self.fingerprint} {self.blocks_per_version} {order}".encode(), digest_size=16)
         digests = []
         for place in range(batches):
             digest = start.copy()
@@ -202,8 +206,7 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     Raises:
         UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short.
     """
-    key = {"layout": LAYOUT, "corpus": corpora.identity(corpus), **_tokens_key(settings)}
-    folder = data_path / "streams" / hashlib.sha256(_canonical(key)).hexdigest()[:32]
+    folder = _folder(corpus, settings, data_path)
     if _damaged(folder) is not None:
         from filelock import FileLock
 
@@ -218,6 +221,16 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
                     _log.warning("%s is damaged; the stream is prepared again.", damaged)
                 _prepare(corpus, settings, data_path, folder)
     return Stream(folder, settings)
+
+
+def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> bool:
+    """Whether `open_stream` would find the stream and prepare nothing."""
+    return _damaged(_folder(corpus, settings, data_path)) is None
+
+
+def _folder(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> Path:
+    key = {"layout": LAYOUT, "corpus": corpora.identity(corpus), **_tokens_key(settings)}
+    return data_path / "streams" / hashlib.sha256(_canonical(key)).hexdigest()[:32]
 
 
 def _tokens_key(settings: StreamSettings) -> dict[str, object]:
@@ -316,7 +329,8 @@ def _build(
     built: Path, text: Bytes, slices: tuple[Slices, Slices], settings: StreamSettings, progress: "Progress"
 ) -> None:
     train, heldout = slices
-    tokenizer = _train_tokenizer(progress.track(train[0], description="Training the tokenizer"), text, settings)
+    seen = list(_first_bytes(train[0], TOKENIZER_BYTES))
+    tokenizer = _train_tokenizer(progress.track(seen, description="Training the tokenizer"), text, settings)
     tokenizer.save(str(built / "tokenizer.json"))
     dtype = "<u2" if tokenizer.get_vocab_size() <= 2**16 else "<u4"
     for kind, parts in (("heldout", heldout), ("train", train)):
@@ -448,6 +462,16 @@ def cut_text(text: str, longest: int) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
+
+
+def _first_bytes(pieces: list[_Piece], most: int) -> Iterator[_Piece]:
+    """The first piece, and those after it that fit."""
+    total = 0
+    for piece in pieces:
+        total += piece.size
+        if total > most and total > piece.size:
+            return
+        yield piece
 
 
 def _train_tokenizer(pieces: Iterable[_Piece], text: Bytes, settings: StreamSettings) -> "Tokenizer":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from repro import measures, sweeps
+from repro import measures, parallel, sweeps
 from repro import plan as plans
 from repro.launch import Command, launch, work
 from repro.plan import Plan
@@ -23,11 +23,12 @@ def job(config: DictConfig) -> None:
     """One Hydra job: train whatever edge of the plan can be taken until this run is finished."""
     from repro.work import Worker
 
-    work(config, lambda tree, own, store, stop: Worker(tree, own, store, stop).work())
+    work(config, lambda tree, own, store, stop: Worker(tree, own, store, stop, parallel.join()).work())
 
 
 def check(plan: Plan, store: Store) -> None:
-    """Refuse models that cannot be built and disks without room."""
+    """Refuse models that cannot be built, disks without room, and more or fewer processes than the numerics say."""
+    parallel.check([run.settings.numerics for run in plan.tree.runs], parallel.join())
     plans.check_models(plan)
     store.check_writable(plan.missing_bytes)
 
@@ -44,7 +45,8 @@ def left(plan: Plan, store: Store) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    launch(Command("training", "steps", job, check, left), sys.argv[1:] if arguments is None else arguments)
+    command = Command("training", "steps", job, check, left, together=True)
+    launch(command, sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

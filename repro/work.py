@@ -8,12 +8,14 @@ was faster, a checkpoint is gone) is noticed under the claim, where it counts.
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from repro import measures, perplexity
-from repro.engine import Diverged, load_state, train_edge
+from repro.engine import Diverged, stored_state, train_edge
 from repro.errors import Preempted
+from repro.parallel import ALONE, Processes
 from repro.store import Claim, Damaged, Store
 from repro.trajectory import Key
 from repro.tree import Tree
@@ -42,13 +44,18 @@ def _memory(tree: Tree, store: Store) -> _Memory:
 class Worker:
     """Works on one tree for one run of it."""
 
-    def __init__(self, tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
+    def __init__(self, tree: Tree, own: int, store: Store, stop: threading.Event, processes: Processes = ALONE) -> None:
         """
         Args:
             own: the run, by its place in the tree, that has to be finished before the worker is.
             stop: when set, the step under way is finished and kept, and `Preempted` raised.
+            processes: those that are this worker together; their leader takes the claims.
         """
         self._tree, self._store, self._stop, self._own = tree, store, stop, own
+        self._processes = processes
+        self._claims = ExitStack()
+        """The leader's claim on what is being done, if it is."""
+        self._claim: Claim | None = None
         self._memory = _memory(tree, store)
         self._stored: dict[Key, int] = {}
         self._open: dict[Key, None] = {}
@@ -62,15 +69,23 @@ class Worker:
             Diverged: an edge of the run, after everything that does not depend on it was done.
             Preempted: asked to stop.
         """
+        while (key := self._processes.lead(self._next)) is not None:
+            with self._claims:
+                self._do(key)
+
+    def _next(self) -> Key | None:
+        """Claim what is to be done next; None: nothing more."""
         while not self._stop.is_set():
-            if not self._take_one() and self._over():
-                return
+            if (key := self._take_one()) is not None:
+                return key
+            if self._over():
+                return None
         raise Preempted
 
-    def _take_one(self) -> bool:
-        """Do the most urgent thing that can be done and that nobody else does."""
-        if (time.monotonic() - self._looked) * LOOK_SHARE < self._look_seconds and self._take_open():
-            return True
+    def _take_one(self) -> Key | None:
+        """Claim the most urgent thing that can be done and that nobody else does."""
+        if (time.monotonic() - self._looked) * LOOK_SHARE < self._look_seconds and (key := self._take_open()):
+            return key
         self._look()
         return self._take_open()
 
@@ -82,16 +97,15 @@ class Worker:
         self._looked = time.monotonic()
         self._look_seconds = self._looked - begin
 
-    def _take_open(self) -> bool:
+    def _take_open(self) -> Key | None:
         for key in self._open:
             parent = self._tree.nodes[key].parent
             if key in self._memory.failed or not (key in self._stored or parent is None or parent in self._stored):
                 continue
-            with self._store.claim(key, parent) as claim:
-                if claim is not None:
-                    self._do(key, claim)
-                    return True
-        return False
+            self._claim = self._claims.enter_context(self._store.claim(key, parent))
+            if self._claim is not None:
+                return key
+        return None
 
     def _over(self) -> bool:
         """With nothing to take: whether the run is finished; waits a little for others when it is not."""
@@ -103,16 +117,19 @@ class Worker:
         self._look_seconds = 0.0  # look again
         return False
 
-    def _do(self, key: Key, claim: Claim) -> None:
+    def _do(self, key: Key) -> None:
+        lead = self._processes.lead
         try:
             step = self._tree.nodes[key].step
-            there = self._store.checkpoint_folder(key, step).exists()
-            state = None if there else train_edge(self._tree, key, self._store, claim, self._stop)
-            for run in measures.missing(self._tree, key, self._store):
-                state = state or load_state(self._tree.runs[run], self._store.load(key, "model", "optimizer", "trace"))
-                perplexity.measure(self._tree.runs[run], key, state.model, self._store)
+            state = None
+            if not lead(lambda: self._store.checkpoint_folder(key, step).exists()):
+                state = train_edge(self._tree, key, self._store, self._claim, self._stop, self._processes)
+            for run in lead(lambda: measures.missing(self._tree, key, self._store)):
+                at = self._tree.runs[run]
+                state = state or stored_state(at, self._store, key, self._processes)
+                perplexity.measure(at, key, state.model, self._store, self._processes)
             self._stored[key] = step
-            del self._open[key]
+            self._open.pop(key, None)
         except Damaged:
             # It was set aside: now it is missing, and one of the next rounds trains it again.
             self._look_seconds = 0.0

@@ -1,6 +1,7 @@
 """Shapes, parameter counts and FLOPs against the models themselves."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -43,3 +44,21 @@ def test_flops_agree_with_pytorchs_own_count() -> None:
     attention = 12 * settings.model.layers * settings.model.width * tokens
     ours = models.flops_per_token(settings.model, 1024, tokens)
     assert counter.get_total_flops() / tokens == pytest.approx(ours - attention, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_papers_model_itself_goes_forward_and_backward_once() -> None:
+    """1.2 B parameters in float32 and their gradients: 10 GB, so that the block is short."""
+    from repro.loss import cross_entropy
+
+    (settings,) = sweeps.compose(["scale=paper"])
+    vocabulary = settings.stream.vocab_size
+    model = models.build(settings.model, vocabulary, settings.stream.block_tokens, seed=0)
+    tokens = torch.arange(1, 18).unsqueeze(0) * 1000
+    loss = cross_entropy(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:]) / 16
+    loss.backward()
+    # Every token is about as likely as any other at an initialization.
+    assert loss.item() == pytest.approx(math.log(vocabulary), abs=0.5)
+    norms = [parameter.grad.norm() for parameter in model.parameters()]
+    assert all(torch.isfinite(norm) and norm > 0 for norm in norms)
+    assert sum(p.numel() for p in model.parameters()) == models.parameters(settings.model, vocabulary)

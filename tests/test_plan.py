@@ -42,6 +42,15 @@ def test_all_studies_merge_into_one_plan(smoke: Overrides, capsys: pytest.Captur
     assert everything["study"] == "all"
     assert len(everything["runs"]) > len(main["runs"])
     assert main["unique_steps"] < everything["unique_steps"] < everything["logical_steps"] / 2
+    *studies, together = everything["studies"]
+    assert (together["study"], together["runs"]) == ("all", len(everything["runs"]))
+    for name in ("logical_steps", "unique_steps"):
+        assert together[name] == everything[name]
+    # A study costs in the plan of all what it costs by itself.
+    (alone,) = main["studies"]
+    (there,) = (row for row in studies if row["study"] == "main")
+    assert there == pytest.approx(alone)
+    assert sum(row["unique_steps"] for row in studies) > together["unique_steps"]
 
 
 def test_planning_writes_nothing_but_the_prepared_stream(smoke: Overrides, tmp_path: Path) -> None:
@@ -54,6 +63,21 @@ def test_paper_scale_is_planned_without_data_or_a_gpu(capsys: pytest.CaptureFixt
     assert [r["relative_cost"] for r in result["runs"]] == [1.0, 0.4, 0.58]
     assert result["unique_steps"] == 188_000 - 1_000
     assert 1e21 < result["flops"] < 1e22
+    assert result["estimated_hours"] == pytest.approx(result["flops"] / 1.25e14 / 3600)
+    (study,) = result["studies"]
+    assert study["unique_hours"] == pytest.approx(result["estimated_hours"])
+    assert study["logical_hours"] == pytest.approx(study["unique_hours"] * 300 / 187)
+
+
+def test_gpu_hours_come_with_what_they_assume(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    eight = ["numerics.world_size=8", "estimate.flops_per_second=1e14", "estimate.basis='a guess'"]
+    overrides = ["paradigm=cpt", "scale=paper", f"store.path={tmp_path}", *eight]
+    plan.main(overrides)
+    text = capsys.readouterr().out
+    hours = planned(capsys, *overrides)["estimated_hours"]
+    assert isinstance(hours, float)
+    assert f"40,000 steps, {hours:,.0f} GPU-hours, about {hours / 8:,.0f} h on one worker of 8 processes" in text
+    assert "100 TFLOP/s a GPU: a guess" in text
 
 
 REFUSED = {

@@ -1,0 +1,94 @@
+"""Start from checkpoints of other numerics, on request: python -m repro.adopt differ=world_size study=main scale=paper
+
+Takes the arguments of repro.train, and in `differ` the numerics that may differ (`differ=world_size,parallel`), as a
+manifest lists them. For whatever of the plan is missing and the store holds as the same computation under other
+numerics, finished or under way, a copy is kept under the key that training will look for. A branch taken on four GPUs
+then goes on on two.
+
+Bits are promised under one numerics. The copy's manifest therefore says in `adopted` what it was made from, and so does
+that of every checkpoint that is trained from it; the store it lies in is no longer one of a single numerics.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro import plan as plans
+from repro.errors import UserError, refusals
+from repro.plan import Plan
+from repro.store import Damaged, Store
+from repro.trajectory import Key
+
+COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions")
+"""What a copy's manifest says as the original's does."""
+FILES = ("model", "optimizer", "trace")
+
+
+def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
+    """Copy what may be used; a line about each copy.
+
+    Raises:
+        UserError: there is nothing, or only what differs in more than `differ` names.
+    """
+    adopted, others = [], set()
+    done: set[tuple[Key, bool]] = set()
+    for key, manifest, interim in _candidates(plan, store):
+        run = plan.tree.runs[plan.tree.nodes[key].run]
+        theirs = manifest["numerics"]
+        differing = sorted(name for name in run.numerics | theirs if run.numerics.get(name) != theirs.get(name))
+        if not set(differing) <= set(differ):
+            others.add(",".join(differing))
+        elif (key, interim) not in done:
+            step = manifest["step"]
+            made_from = {"key": manifest["key"], "step": step, "numerics": theirs}
+            about = {name: manifest[name] for name in COPIED if name in manifest}
+            about |= {"parent": plan.tree.nodes[key].parent, "adopted": [*manifest.get("adopted", []), made_from]}
+            try:
+                if interim:
+                    store.save_interim(key, step, store.load_interim(manifest["key"], step, *FILES), about)
+                else:
+                    store.save(key, step, store.load(manifest["key"], *FILES), about)
+            except Damaged:
+                continue
+            done.add((key, interim))
+            adopted.append(f"{run.name}, step {step:,}: differs in {', '.join(differing)}")
+    if not adopted:
+        reason = f"what there is differs in {' or in '.join(sorted(others))}" if others else "there is nothing to adopt"
+        remedy = "; differ= has to name all of that" if others else ""
+        raise UserError(f"differ={','.join(differ)}, store.path={store.root}: {reason}{remedy}.")
+    return adopted
+
+
+def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any], bool]]:
+    """Missing nodes, with the manifest of what is the same computation, and whether that is still under way."""
+    for key, manifest in plans.counterparts(plan, store):
+        yield key, manifest, False
+    wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing if not store.has(key)}
+    for folder in sorted((store.root / "interim").glob("*")):
+        for step in reversed(store.interim_steps(folder.name) if folder.name not in plan.tree.nodes else []):
+            try:
+                manifest = store.interim_manifest(folder.name, step)
+            except Damaged:
+                continue
+            if (key := wanted.get(manifest["identity_key"], "")) and step > plan.tree.nodes[key].parent_step:
+                yield key, manifest, True
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if any(argument in ("-h", "--help") for argument in given):
+            print(__doc__)
+            return
+        differ, given = plans.take(given, "differ", "")
+        if not differ:
+            raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
+        plan = plans.make(plans.compose(given))
+        lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Tokenize a sweep's corpora ahead of its workers: python -m repro.prepare study=main scale=paper
+
+Takes the arguments of repro.train, asks the hub where `corpus=hf` says so, and writes each stream once under
+`data.path`: whole or not at all, and one process at a time. Workers that find it there only read, and need no hub. What
+is there already is checked. `output=json` prints one JSON object for each stream.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from repro import plan as plans
+from repro.errors import UserError, refusals
+from repro.settings import Settings
+from repro.stream import open_stream
+
+
+def prepare(settings: Settings) -> dict[str, Any]:
+    """Have a run's stream there, and say what is in it and what the run uses of each version.
+
+    Raises:
+        UserError: the corpus cannot be had, or is too short.
+    """
+    s = settings.stream
+    stream = open_stream(settings.corpus, s, Path(settings.data.path))
+    return {
+        "corpus": settings.corpus.dataset or settings.corpus.kind,
+        "order": s.order,
+        "fingerprint": stream.fingerprint,
+        "vocab_size": stream.vocab_size,
+        "block_tokens": s.block_tokens,
+        "train_tokens": stream.train_tokens,
+        "used_tokens": stream.blocks_per_version * s.block_tokens,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        output, given = plans.take(given, "output", "text")
+        if output not in ("text", "json"):
+            raise UserError(f"output={output} is unknown; text and json work.")
+        if any(argument in ("-h", "--help") for argument in given):
+            print(__doc__)
+            return
+        multirun = any(argument in ("-m", "--multirun") for argument in given)
+        sweep = plans.compose([argument for argument in given if argument[0] != "-"], multirun=multirun)
+        streams: dict[str, dict[str, Any]] = {}
+        for settings in sweep:
+            stream = prepare(settings)
+            before = streams.get(stream["fingerprint"], stream)
+            streams[stream["fingerprint"]] = max(before, stream, key=lambda each: each["used_tokens"])
+    for stream in streams.values():
+        print(json.dumps(stream) if output == "json" else _text(stream))
+
+
+def _text(stream: dict[str, Any]) -> str:
+    lines = [
+        f"{stream['corpus']}, {stream['order']}: fingerprint {stream['fingerprint']}",
+        f"  vocabulary {stream['vocab_size']:,}, blocks of {stream['block_tokens']:,} tokens",
+    ]
+    for version, tokens in enumerate(stream["train_tokens"], start=1):
+        lines.append(f"  version {version}: {tokens:,} tokens to train on, {stream['used_tokens']:,} of them used")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

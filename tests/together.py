@@ -1,0 +1,57 @@
+"""What tests/test_parallel.py has several processes do: torchrun tests/together.py STORES CASE,CASE... OVERRIDES...
+
+Trains each case into a store of its own, STORES/<case>.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from repro import parallel
+from repro.errors import Preempted
+from repro.plan import compose, make
+from repro.store import Store
+from repro.work import Worker
+
+CASES = {
+    "ddp": ["numerics.parallel=ddp"],
+    "fsdp": ["numerics.parallel=fsdp"],
+    "ddp_parts": ["numerics.parallel=ddp", "numerics.micro_batch_blocks=1"],
+    "fsdp_parts": ["numerics.parallel=fsdp", "numerics.micro_batch_blocks=1"],
+    "fsdp_bfloat16": ["numerics.parallel=fsdp", "numerics.dtype=bfloat16"],
+    "fsdp_again": ["numerics.parallel=fsdp", "numerics.activation_checkpointing=true"],
+    "fsdp_compiled": ["numerics.parallel=fsdp", "numerics.compile=true"],
+    "fsdp_stopped": ["numerics.parallel=fsdp"],
+}
+
+
+class StopAfter(threading.Event):
+    """An event that is set from the n-th look at it on."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def main() -> None:
+    stores, cases, overrides = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
+    processes = parallel.join()
+    for case in cases:
+        tree = make(compose([*overrides, *CASES[case], f"store.path={stores / case}"])).tree
+        store = Store(stores / case)
+        if case == "fsdp_stopped":
+            # One process is asked to stop, and all do.
+            try:
+                Worker(tree, 0, store, StopAfter(13) if processes.rank == 1 else threading.Event(), processes).work()
+                raise AssertionError("went on")
+            except Preempted:
+                pass
+        Worker(tree, 0, store, threading.Event(), processes).work()
+
+
+if __name__ == "__main__":
+    main()
