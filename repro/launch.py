@@ -172,7 +172,7 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
     try:
         _hydra(command, arguments)
     except KeyboardInterrupt:
-        print("asked to stop: jobs on other machines go on, and the same command watches them again", file=sys.stderr)
+        print("asked to stop: what was done is kept; jobs on other machines go on, if there are any", file=sys.stderr)
     except OSError as error:
         print(f"error: {error}. What was kept before stays usable.", file=sys.stderr)
     except Exception as error:

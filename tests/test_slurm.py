@@ -1,8 +1,10 @@
 """Sweeps as Slurm jobs. What needs a Slurm that runs is marked so: `make test-slurm` starts one."""
 
 import csv
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,9 +15,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
-from repro import sweeps
-from repro.errors import UserError
+from repro import launch, sweeps
+from repro.errors import Preempted, UserError
 from repro.plan import compose, make
 from repro.store import Store
 from repro.tree import Tree
@@ -29,20 +33,11 @@ PATIENCE = 600.0
 """Seconds: a node may be slow, and Slurm looks at time limits twice a minute."""
 
 slurm = pytest.mark.slurm
+HAS_PLUGIN = find_spec("hydra_plugins.hydra_submitit_launcher") is not None
+needs_plugin = pytest.mark.skipif(not HAS_PLUGIN, reason="needs pip install '.[slurm]'")
 
 
-def running() -> bool:
-    return shutil.which("sinfo") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
-
-
-@pytest.fixture(autouse=True)
-def _needs(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("slurm") and not running():
-        pytest.skip("no Slurm runs here: make test-slurm starts one")
-    if "without" not in request.node.name:
-        pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs pip install '.[slurm]'")
-
-
+@needs_plugin
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_shipped_launcher_composes_and_requeues(launcher: str) -> None:
     (settings,) = sweeps.compose([f"hydra/launcher={launcher}", "hydra.launcher.partition=any", "scale=smoke"])
@@ -55,12 +50,41 @@ def test_a_shipped_launcher_composes_and_requeues(launcher: str) -> None:
     assert f"python -m repro.train study=main scale={'paper' if 'gpu' in launcher else 'proxy'}" in header
 
 
-def test_without_the_plugin_its_launchers_are_refused_with_what_to_install() -> None:
-    if find_spec("hydra_plugins.hydra_submitit_launcher") is not None:
-        pytest.skip("the plugin is installed")
-    for launcher in LAUNCHERS:
-        with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install '\.\[slurm\]'"):
-            sweeps.compose([f"hydra/launcher={launcher}"])
+@pytest.mark.skipif(HAS_PLUGIN, reason="the plugin is installed")
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_without_the_plugin_a_launcher_is_refused_with_what_to_install(launcher: str) -> None:
+    with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install '\.\[slurm\]'"):
+        sweeps.compose([f"hydra/launcher={launcher}"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
+def test_a_job_that_was_asked_to_stop_keeps_its_work_before_its_launcher_hears_of_it(
+    smoke: Overrides, number: signal.Signals
+) -> None:
+    happened: list[str] = []
+
+    def do(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)  # as srun hands on what Slurm sends, too
+        assert stop.wait(5)
+        happened.append("kept")
+        raise Preempted
+
+    before = {n: signal.signal(n, lambda *_: happened.append("heard")) for n in (signal.SIGUSR2, signal.SIGTERM)}
+    try:
+        with initialize_config_dir(str(sweeps.CONF), version_base="1.3"):
+            config = hydra_compose("config", overrides=smoke())
+        with pytest.raises(SystemExit) as end:
+            launch.work(config, do)
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+    assert happened == ["kept", "heard"]
+    assert end.value.code == launch.PREEMPTED_STATUS
+
+
+def slurm_runs() -> bool:
+    return shutil.which("sinfo") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
 
 
 class Sweep:
@@ -104,6 +128,8 @@ class Sweep:
 
 @pytest.fixture
 def start(smoke: Overrides, tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
+    if not HAS_PLUGIN or not slurm_runs():
+        pytest.skip("no Slurm runs here, or its launcher is not installed: make test-slurm sees to both")
     started = []
 
     def start_(*overrides: str) -> Sweep:
