@@ -308,6 +308,34 @@ class Store:
         with contextlib.suppress(OSError):
             target.with_name(f"{target.name}.reason.txt").write_text(f"{path} {reason}\n")
 
+    def leftovers(self) -> Iterator[tuple[Path, str]]:
+        """What processes left that died: paths, with a reason."""
+        for path in _entries(self.root / "scratch"):
+            if not locks.is_held(path.with_suffix(".lock")):
+                yield path, "its writer is dead"
+        for path in _entries(self.root / "claims"):
+            if not locks.is_held(path):
+                yield path, "its holder is dead"
+        for folder in (self.root, self.root / "plans", *_entries(self.root / "results")):
+            for path in _entries(folder):
+                if path.name.startswith(".") and path.is_file() and self._stale(path):
+                    yield path, "its writer is dead"
+
+    def tidy(self) -> None:
+        """Remove what processes left that died; what cannot be removed now is left for later."""
+        with contextlib.suppress(OSError):
+            for path, _ in self.leftovers():
+                self.remove_leftover(path)
+
+    def remove_leftover(self, path: Path) -> None:
+        if path.parent == self.root / "claims":
+            locks.sweep(path)  # nobody may take it meanwhile
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+        else:
+            path.unlink(missing_ok=True)
+
     def discard(self, folder: Path) -> None:
         """Remove a folder: all of it at once, for whoever looks. What cannot be removed now is left for later."""
         with contextlib.suppress(OSError), self.scratch() as scratch:
@@ -502,6 +530,13 @@ def read_file(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
         raise Flaw(f"has a {name} that was altered")
     return data
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(Path(entry.path) for entry in os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _renamed(source: Path, target: Path) -> bool:

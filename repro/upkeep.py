@@ -17,7 +17,6 @@ checkpoint is removed.
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +104,10 @@ def survey(store: Store) -> Iterator[Item]:
             yield Item(folder, "interim", f"where to go on with {known.nodes.get(key, 'what is in use')}")
         else:
             yield Item(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key)
-    yield from _leftovers(store)
+    for path, why in store.leftovers():
+        yield Item(path, "leftover", why, goes=True)
+    for path in _entries(store.root / "set_aside"):
+        yield Item(path, "set aside", "to look at; set_aside=true removes it")
 
 
 def _unplanned(folder: Path, key: str, step: int, known: References) -> Item:
@@ -122,23 +124,6 @@ def _unplanned(folder: Path, key: str, step: int, known: References) -> Item:
     return Item(folder, "orphan", f"no plan needs it; it was made for {was}", goes=True, key=key, step=step)
 
 
-def _leftovers(store: Store) -> Iterator[Item]:
-    """What processes left that died, or were about to write when they did."""
-    for path in _entries(store.root / "scratch"):
-        if not locks.is_held(path.with_suffix(".lock")):
-            yield Item(path, "leftover", "its writer is dead", goes=True)
-    for path in _entries(store.root / "claims"):
-        if not locks.is_held(path):
-            yield Item(path, "leftover", "its holder is dead", goes=True)
-    now = time.time()
-    for folder in (store.root, store.root / "plans", *_entries(store.root / "results")):
-        for path in _entries(folder):
-            if path.name.startswith(".") and path.is_file() and now - path.stat().st_mtime > store.stale_seconds:
-                yield Item(path, "leftover", "its writer is dead", goes=True)
-    for path in _entries(store.root / "set_aside"):
-        yield Item(path, "set aside", "to look at; set_aside=true removes it")
-
-
 def collect(store: Store, *, delete: bool, set_aside: bool = False) -> list[Item]:
     """What can go; with `delete`, what has gone: all of that but what someone has begun to work on since.
 
@@ -150,13 +135,12 @@ def collect(store: Store, *, delete: bool, set_aside: bool = False) -> list[Item
     gone = []
     with store.keeping():
         if set_aside:
-            for item in list(_leftovers(store)):
-                if item.kind == "set aside":
-                    _remove(store, item.path)
-                    gone.append(item)
+            gone += [item for item in survey(store) if item.kind == "set aside"]
+            for item in gone:
+                _remove(item.path)
         for item in list(survey(store)):
-            if item.goes and item.key is None:
-                _remove(store, item.path)
+            if item.kind == "leftover" and item.key is None:
+                store.remove_leftover(item.path)
                 gone.append(item)
             elif item.goes and item.key is not None:
                 with store.claim(item.key) as claim:
@@ -332,7 +316,10 @@ def _verify(store: Store, *, repair: bool) -> int:
     left = [item for item in survey(store) if item.kind == "leftover"]
     if repair:
         for item in left:
-            _remove(store, item.path)
+            if item.key is None:
+                store.remove_leftover(item.path)
+            else:
+                store.discard(item.path)
     what = "set aside; the commands that made it make it again" if repair else "repair sets it aside"
     print(f"{count:,} damaged{f' ({what})' if count else ''}; {len(left):,} left by dead or finished processes"
           f"{' (removed)' if repair and left else ''}")  # fmt: skip
@@ -368,14 +355,9 @@ def _used(store: Store) -> set[str]:
     return {key for _, sign in _claims(store) for key in sign.get("uses", ())}
 
 
-def _remove(store: Store, path: Path) -> None:
-    if path.parent == store.root / "claims":
-        locks.sweep(path)
-    elif path.parent == store.root / "scratch":
+def _remove(path: Path) -> None:
+    if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-        locks.sweep(path.with_suffix(".lock"))
-    elif path.is_dir() and not path.is_symlink():
-        store.discard(path)
     else:
         path.unlink(missing_ok=True)
 

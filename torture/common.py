@@ -1,0 +1,57 @@
+"""What the scripts share: a sweep's command line, its data, and comparing two stores."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from repro import plan, upkeep
+from repro.store import Store
+from repro.tree import Tree
+
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "COLUMNS": "160"}
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+def options(arguments: Sequence[str], defaults: dict[str, str]) -> dict[str, str]:
+    """`name=value` arguments over defaults; also prints them, seed and all."""
+    chosen = defaults | dict(argument.split("=", 1) for argument in arguments)
+    if unknown := chosen.keys() - defaults.keys():
+        raise SystemExit(f"{', '.join(unknown)} is no option; there are {', '.join(defaults)}")
+    print(" ".join(f"{name}={value}" for name, value in chosen.items()), flush=True)
+    return chosen
+
+
+def overrides(place: Path, data: Path, study: str, *more: str) -> list[str]:
+    """A study at scale smoke, with a store and a ledger in `place`."""
+    return [
+        f"study={study}",
+        "scale=smoke",
+        f"store.path={place / 'store'}",
+        f"ledger.path={place / 'ledger'}",
+        f"data.path={data}",
+        *more,
+    ]
+
+
+def command(given: Iterable[str], module: str = "repro.train") -> list[str]:
+    return [sys.executable, "-m", module, *given]
+
+
+def tree(given: Sequence[str]) -> Tree:
+    return plan.make(plan.compose(given)).tree
+
+
+def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:
+    """How the final states (weights, moments, trace) and the ledgers in two places differ, to the bit."""
+    found = [f"{path}: {reason}" for place in (one, other) for path, reason in upkeep.damage(Store(place / "store"))]
+    stores = Store(one / "store"), Store(other / "store")
+    for key in keys:
+        first, second = (store.manifest(key)["files"] for store in stores)
+        found += [f"{key}: {name}" for name in sorted(first | second) if first.get(name) != second.get(name)]
+    tables = sorted({path.name for place in (one, other) for path in (place / "ledger").iterdir()})
+    for name in tables:
+        texts = [(place / "ledger" / name) for place in (one, other)]
+        if not all(path.is_file() for path in texts) or texts[0].read_bytes() != texts[1].read_bytes():
+            found.append(f"ledger: {name}")
+    return found
