@@ -111,7 +111,7 @@ def publish(tree: Tree, store: Store) -> bool:
                 store.put_result(KIND, view_id, {"tracker": asdict(settings), "lineage": view.lineage})
                 done += 1
     if done:
-        print(f"{done} versions published to {settings.kind}: {settings.uri or settings.path}")
+        print(f"versions published to {settings.kind}: {done} ({settings.uri or settings.path})")
     return True
 
 

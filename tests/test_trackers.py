@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import trackers
+from repro import trackers, train
 from repro.errors import UserError
 from repro.plan import compose, make
 from repro.settings import TrackerSettings
@@ -221,13 +221,41 @@ def test_a_tracker_that_fails_says_so_and_is_tried_again(
     assert shown == [None, 1, 2]
 
 
-def test_a_tracker_whose_library_is_missing_is_refused(
-    smoke: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+def test_a_tracker_whose_library_is_missing_is_refused_before_training(
+    smoke: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    trackers.check(compose(smoke()))
-    with pytest.raises(UserError, match=r"tracker=wandb needs the package wandb: pip install '\.\[wandb\]'"):
-        trackers.check(compose(smoke("tracker=wandb")))
+    with pytest.raises(SystemExit) as refusal:
+        train.main(smoke("tracker=wandb"))
+    assert refusal.value.code == 2
+    assert "tracker=wandb needs the package wandb: pip install '.[wandb]'" in capsys.readouterr().err
+
+
+def test_a_finished_study_can_be_shown_to_a_tracker_chosen_afterwards(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    monkeypatch.setattr(trackers, "find_spec", lambda name: name)
+    monkeypatch.setitem(trackers.PUBLISHERS, "tensorboard", lambda view, settings: shown.append(view.version))
+    _, store = opened(trained, tmp_path)
+    before = store.steps()
+    train.main([*trained[1], f"store.path={tmp_path / 'store'}", "tracker=tensorboard"])
+    assert store.steps() == before
+    assert shown == [1, 2]
+    assert f"versions published to tensorboard: 2 ({tmp_path / 'store' / 'tensorboard'})" in capsys.readouterr().out
+
+
+def test_a_command_whose_tracker_fails_keeps_its_results_and_ends_with_status_1(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trackers, "find_spec", lambda name: name)
+    monkeypatch.setitem(trackers.PUBLISHERS, "wandb", lambda view, settings: 1 / 0)
+    opened(trained, tmp_path)
+    ledger = tmp_path / "ledger"
+    with pytest.raises(SystemExit) as end:
+        train.main([*trained[1], f"store.path={tmp_path / 'store'}", f"ledger.path={ledger}", "tracker=wandb"])
+    assert end.value.code == 1
+    assert (ledger / "versions.csv").exists()
 
 
 def test_an_unknown_tracker_is_refused(smoke: Callable[..., list[str]]) -> None:
