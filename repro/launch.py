@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -201,21 +202,20 @@ def _hydra(command: Command, arguments: Sequence[str]) -> None:
         sys.argv = before
 
 
+LOOK_SECONDS = 0.5
+"""Between two looks of a worker at whether its launcher lives."""
+
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that ask to stop."""
 
 
 class _Stop(threading.Event):
-    """Set by a signal, and in a worker whose launcher is gone."""
+    """Set by a signal."""
 
     signal: int | None = None
     """The first one, outside of workers."""
     busy = False
     """Whether a job is under way in this process."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._launcher = os.getppid() if _is_worker() else None
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -224,9 +224,6 @@ class _Stop(threading.Event):
             yield
         finally:
             self.busy = False
-
-    def is_set(self) -> bool:
-        return super().is_set() or (self._launcher is not None and os.getppid() != self._launcher)
 
 
 _stop: _Stop | None = None
@@ -291,12 +288,23 @@ def _hand_on(stop: _Stop) -> None:
 def _worker_stop() -> _Stop:
     """A worker's event, for good: once asked to stop, it takes no other job.
 
-    A signal to the whole group arrives twice, once more from the launcher, which alone counts them.
+    A signal to the whole group arrives twice, once more from the launcher, which alone counts them. A worker whose
+    launcher was killed finishes its step and leaves: nobody would ever give it another job, or end it.
     """
     global _stop
     _stop = stop = _Stop()
     for number in NUMBERS:
         signal.signal(number, lambda number, frame: stop.set())
+
+    def watch(launcher: int) -> None:
+        while os.getppid() == launcher:
+            time.sleep(LOOK_SECONDS)
+        stop.set()
+        while stop.busy:
+            time.sleep(LOOK_SECONDS)
+        os._exit(PREEMPTED_STATUS)
+
+    threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
     return stop
 
 
