@@ -300,10 +300,10 @@ def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
 
 
 def _text(path: Path, table: str, rows: list[Row]) -> bytes:
-    """A CSV file with rows in place of what it says of the same runs (numerics, study and run)."""
+    """A CSV file with rows in place of what it says of the same runs (numerics; study and run; model)."""
     columns = COLUMNS[table]
     new = [[str(row[column]) for column in columns] for row in rows]
-    depth = 2 if table == "studies" else 1
+    depth = {"studies": 2, "downstream": 3}.get(table, 1)
     replaced = {tuple(row[:depth]) for row in new}
     kept = [row for row in read(path, table) if tuple(row[:depth]) not in replaced]
     unique = sorted({tuple(row) for row in [*kept, *new]}, key=lambda row: [_order(cell) for cell in row])

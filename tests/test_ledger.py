@@ -45,6 +45,17 @@ def test_a_run_can_belong_to_several_studies(tmp_path: Path) -> None:
     assert ledger.read(path, "studies") == [["headline", "aa"], ["main", "aa"]]
 
 
+def test_scores_of_one_version_leave_those_of_others_alone(tmp_path: Path) -> None:
+    def scores(version: int, seed: object, value: float) -> list[dict[str, object]]:
+        row = dict.fromkeys(ledger.COLUMNS["downstream"], "")
+        return [row | {"run": "aa", "version": version, "finetune_seed": seed, "value": value}]
+
+    for rows in (scores(1, "", 0.1), scores(4, "", 0.2), scores(4, 0, 0.3), scores(4, 0, 0.4)):
+        ledger._replace(tmp_path, {"downstream": rows})
+    kept = [(row[1], row[2], row[5]) for row in ledger.read(tmp_path / "downstream.csv", "downstream")]
+    assert kept == [("1", "", "0.1"), ("4", "0", "0.4"), ("4", "", "0.2")]
+
+
 def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "perplexity.csv"
     path.write_text("a,b\n1,2\n")
