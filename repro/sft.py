@@ -113,8 +113,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[tuple[str, str
 
     A long prompt loses its beginning. An answer is never cut: one that leaves no room keeps its prompt's last token.
     """
-    prompts = tokenizer([prompt for prompt, _ in examples])["input_ids"]
-    wholes = tokenizer([prompt + answer for prompt, answer in examples])["input_ids"]
+    prompts = tokenizer([prompt for prompt, _ in examples], verbose=False)["input_ids"]
+    wholes = tokenizer([prompt + answer for prompt, answer in examples], verbose=False)["input_ids"]
     encoded = []
     for prompt, whole in zip(prompts, wholes, strict=True):
         answer = whole[len(prompt) :]
