@@ -252,7 +252,7 @@ def test_a_branch_taken_by_four_processes_goes_on_in_two_and_layers_are_compiled
     store = Store(tmp_path / "store")
     four = planned(smoke, "fsdp", "numerics.world_size=4").tree
     (branch,) = (node for node in four.nodes.values() if node.step == 8)
-    source = Store(tmp_path / "four")
+    source = Store(tmp_path / "four" / "fsdp")
     shutil.copytree(source.checkpoint_folder(branch.key, 8), store.checkpoint_folder(branch.key, 8))
     overrides = [*smoke(*SHORT), *CASES["fsdp"]]
     adopt.main(["differ=micro_batch_blocks,world_size", TOGETHER, *overrides])
@@ -263,5 +263,5 @@ def test_a_branch_taken_by_four_processes_goes_on_in_two_and_layers_are_compiled
 
     run_cases(tmp_path / "compiled", data_path, 2, "fsdp_compiled")
     compiled = planned(smoke, "fsdp_compiled", TOGETHER).tree
-    ours = trace(Store(tmp_path / "compiled"), compiled.ends[0][0])
+    ours = trace(Store(tmp_path / "compiled" / "fsdp_compiled"), compiled.ends[0][0])
     assert torch.allclose(ours, trace(source, four.ends[0][0]), rtol=1e-4)
