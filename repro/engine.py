@@ -5,7 +5,9 @@ from a checkpoint. A checkpoint holds what they cannot give: weights, AdamW's mo
 (loss and gradient norm of every step since the initialization). Nothing in a step draws random numbers.
 """
 
+import ctypes
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +24,15 @@ from repro.errors import Preempted, UserError
 from repro.loss import cross_entropy
 from repro.parallel import ALONE, Processes
 from repro.runs import Run
+from repro.settings import NumericsSettings
 from repro.store import Claim, Contents, Damaged, Store, Tensors
 from repro.stream import Stream
 from repro.trajectory import Key
 from repro.tree import Node, Tree
 
 Save: TypeAlias = Callable[[str, int, dict[str, Contents], dict[str, Any]], None]
+
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 FILES = ("model", "optimizer", "trace")
 """Of a checkpoint."""
@@ -45,7 +50,7 @@ class State:
     forward: Callable[..., Any]
     """What to call for a forward pass: the model, or what is wrapped around it."""
     optimizer: torch.optim.AdamW
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    loss: Loss
     trace: np.ndarray
     """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
     sessions: list[int] = field(default_factory=list)
@@ -135,6 +140,17 @@ def configure(run: Run) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory for the next step: giving it back and faulting it in again costs a tenth of one."""
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+        if mallopt is not None:
+            trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+            mallopt(trim_threshold, 2**31 - 1)
+            mallopt(mmap_threshold, 32 * 2**20)  # the most there is
 
 
 def _resume(run: Run, node: Node, store: Store, processes: Processes) -> tuple[State, int]:
@@ -174,14 +190,43 @@ def fresh(run: Run) -> State:
     """The random initialization."""
     s = run.settings
     model = models.build(s.model, run.stream.vocab_size, s.stream.block_tokens, s.seed)
-    forward = parallel.place(model, s.numerics)
-    return State(
-        model,
-        forward,
-        _optimizer(run, model),
-        _loss_function(run, forward),
-        np.zeros((0, 2), np.float32),
-    )
+    # Among several processes, layers are compiled one by one (repro.parallel).
+    if s.numerics.compile and s.numerics.world_size == 1:
+        model, forward, loss = _compiled(model, s.numerics)
+    else:
+        forward = parallel.place(model, s.numerics)
+        loss = _loss_function(forward, s.numerics)
+    return State(model, forward, _optimizer(run, model), loss, np.zeros((0, 2), np.float32))
+
+
+COMPILED_KEPT = {"cpu": 4, "cuda": 1}
+"""Models that a process keeps compiled: a study's sizes take turns, but a GPU's memory is for one."""
+
+_compiled_models: dict[str, tuple[PreTrainedModel, Callable[..., Any], Loss]] = {}
+"""By shape and numerics: model, forward pass, loss."""
+
+
+def _compiled(model: PreTrainedModel, numerics: NumericsSettings) -> tuple[PreTrainedModel, Callable[..., Any], Loss]:
+    """A compiled loss, with the weights of `model` in it.
+
+    Compiling takes as long as hundreds of small steps. Edges that follow one another in a process mostly train the
+    same model, so what was compiled is used again: the state of an edge before is then overwritten.
+    """
+    key = f"{model.config.to_json_string()} {numerics}"
+    if key not in _compiled_models:
+        if len(_compiled_models) >= COMPILED_KEPT[torch.device(numerics.device).type]:
+            _compiled_models.clear()
+            torch.compiler.reset()  # past a number of models under one function, dynamo would no longer compile
+        forward = parallel.place(model, numerics)
+        # Static shapes: else the code, and with it the bits, would depend on what else was compiled before.
+        loss = torch.compile(_loss_function(forward, numerics), dynamic=False, fullgraph=True)
+        _compiled_models[key] = model, forward, loss
+    kept, forward, loss = _compiled_models[key]
+    if kept is not model:
+        kept.load_state_dict(model.state_dict())
+        kept.zero_grad()
+        kept.train()
+    return kept, forward, loss
 
 
 def _optimizer(run: Run, model: PreTrainedModel) -> torch.optim.AdamW:
@@ -194,17 +239,15 @@ def _optimizer(run: Run, model: PreTrainedModel) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=(s.beta1, s.beta2), eps=s.eps, fused=True)
 
 
-def _loss_function(run: Run, forward: Callable[..., Any]) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _loss_function(forward: Callable[..., Any], numerics: NumericsSettings) -> Loss:
     """Summed cross-entropy of (blocks, tokens) inputs and targets."""
-    numerics = run.settings.numerics
 
     def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with parallel.autocast(numerics):
             logits = forward(input_ids=inputs).logits
         return cross_entropy(logits, targets)
 
-    # Among several processes, layers are compiled one by one (repro.parallel).
-    return torch.compile(loss) if numerics.compile and numerics.world_size == 1 else loss
+    return loss
 
 
 def _tensors(state: State) -> dict[str, Tensors]:

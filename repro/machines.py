@@ -32,7 +32,7 @@ def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
         return
     first = tree.runs[0].settings
     seen = Plan(first.study or "none", first.scale, tree, dict(planned))
-    machine = numerics.here({r.settings.numerics.device for r in tree.runs})
+    machine = numerics.here(r.settings for r in tree.runs)
     digest = hashlib.sha256(canonical(machine).encode()).hexdigest()[:16]
     store.put_result(KIND, f"{plan.name(seen)}.{digest}", machine)
     plan.freeze(seen, store)  # so that its nodes are nobody's garbage

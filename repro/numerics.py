@@ -4,7 +4,9 @@ Bits depend on the library versions, the processor's instruction set, dtype, thr
 batch is split. All of it keys the store, and nothing is promised across it.
 """
 
+import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
@@ -19,7 +21,9 @@ ENGINE = 1
 
 
 Machine: TypeAlias = dict[str, dict[str, str]]
-"""What a machine's devices add to numerics, by device."""
+"""What a machine adds to numerics, by part: a device, or its C++ compiler."""
+
+COMPILER = "c++"
 
 
 def describe(settings: Settings, machine: Machine | None = None) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         "engine": ENGINE,
         "torch": _version("torch"),
         "transformers": _version("transformers"),
-        **(_processor(numerics.device) if machine is None else machine[numerics.device]),
+        **_where(settings, machine),
         "device": numerics.device,
         "dtype": numerics.dtype,
         "threads": numerics.threads,
@@ -53,9 +57,40 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
 _version = lru_cache(version)
 
 
-def here(devices: Iterable[str]) -> Machine:
-    """This machine, as far as these devices go."""
-    return {device: _processor(device) for device in devices}
+def here(every: Iterable[Settings]) -> Machine:
+    """This machine, as far as these settings go."""
+    return {part: _part(part) for settings in every for part in _parts(settings)}
+
+
+def _where(settings: Settings, machine: Machine | None) -> dict[str, str]:
+    return {
+        name: value
+        for part in _parts(settings)
+        for name, value in (_part(part) if machine is None else machine[part]).items()
+    }
+
+
+def _parts(settings: Settings) -> list[str]:
+    device = settings.numerics.device
+    return [device, COMPILER] if settings.numerics.compile and device == "cpu" else [device]
+
+
+def _part(part: str) -> dict[str, str]:
+    return {"compiler": _compiler()} if part == COMPILER else _processor(part)
+
+
+@lru_cache
+def _compiler() -> str:
+    """The C++ compiler that torch.compile would call for a CPU, with its version."""
+    command = os.environ.get("CXX", "g++")
+    try:
+        said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise UserError(
+            f"numerics.compile=true needs a C++ compiler on a CPU, and {command!r} does not run; install one "
+            "(Debian: g++), name another in the variable CXX, or set numerics.compile=false."
+        ) from None
+    return said.splitlines()[0]
 
 
 @lru_cache

@@ -30,6 +30,7 @@ PARADIGMS = {
     "multi_step": ["paradigm=path_switching", "schedule=multi_step"],
     "two_stage": ["paradigm=two_stage", "paradigm.first_cycle=2"],
     "qwen": ["paradigm=path_switching", "model=qwen"],
+    "compiled": ["paradigm=path_switching", "numerics.compile=true"],
 }
 FILES = ("model", "optimizer", "trace")
 
