@@ -8,13 +8,23 @@ VENV := .venv
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce test test-slurm lint report clean
+.PHONY: reproduce evidence test test-slurm lint report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
 	$(RUN) repro.finetune $(SWEEP)
 	$(RUN) repro.evaluate $(SWEEP)
 	$(RUN) analysis.report scale=$(SCALE)
+
+# All that is published under paper_figures/proxy: hours. Interrupted, it goes on; a study is one line of it.
+EVIDENCE := hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS) scale=proxy
+evidence: $(VENV)/installed
+	for study in main alpha first_stage second_stage architecture; do $(RUN) repro.train study=$$study $(EVIDENCE) || exit; done
+	for study in headline alpha; do $(RUN) repro.train study=$$study stream=chronological $(EVIDENCE) || exit; done
+	$(RUN) repro.finetune study=downstream "finetune.versions=[4]" $(EVIDENCE)
+	$(RUN) repro.evaluate study=downstream "finetune.versions=[4]" $(EVIDENCE)
+	for study in data_scale max_lr model_size; do $(RUN) repro.train study=$$study $(EVIDENCE) || exit; done
+	$(RUN) analysis.report scale=proxy
 
 test: $(VENV)/installed-test lint
 	$(RUN) pytest -n $(WORKERS)
