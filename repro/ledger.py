@@ -19,7 +19,7 @@ import numpy as np
 
 from repro import downstream, locks, measures, models
 from repro import plan as plans
-from repro.disk import clear_errors, write_atomically
+from repro.disk import Flaw, clear_errors, write_atomically
 from repro.disk import read as read_file
 from repro.errors import UserError
 from repro.plan import Plan
@@ -80,18 +80,24 @@ def write(plan: Plan, store: Store) -> None:
 
 def damage(folder: Path) -> Iterator[tuple[Path, str]]:
     """Each of a ledger's files that is not what was written, with the reason. One without checksums is not judged."""
-    sums = _sums(folder)
+    try:
+        sums = _sums(folder)
+    except Flaw as flaw:
+        yield folder / SUMS, str(flaw)
+        return
     if sums is None:
         return
-    for name in sorted(sums.keys() - {f"{table}.csv" for table in COLUMNS}):
-        yield folder / SUMS, f"speaks of {name!r}"
     for table in COLUMNS:
         path = folder / f"{table}.csv"
         if not path.exists():
             if path.name in sums:
                 yield path, "is missing"
-        elif hashlib.sha256(read_file(path)).hexdigest() not in sums.get(path.name, ()):
-            yield path, "was altered since it was written"
+            continue
+        try:
+            if hashlib.sha256(read_file(path)).hexdigest() not in sums.get(path.name, ()):
+                yield path, "was altered since it was written"
+        except Flaw as flaw:
+            yield path, str(flaw)
 
 
 def set_aside(path: Path, reason: str) -> None:
@@ -115,13 +121,24 @@ def set_aside(path: Path, reason: str) -> None:
 
 
 def _sums(folder: Path) -> dict[str, set[str]] | None:
-    """The checksums a ledger's files may have: of what is there and, should a write be cut off, of what comes."""
+    """The checksums a ledger's files may have: of what is there and, should a write be cut off, of what comes.
+
+    Raises:
+        Flaw: they are no list of checksums.
+    """
     path = folder / SUMS
     if not path.exists():
         return None
+    data = read_file(path)
+    try:
+        lines = [line.split("  ") for line in data.decode().splitlines()]
+        pairs = [(name, digest) for digest, name in lines if name.removesuffix(".csv") in COLUMNS]
+    except ValueError:
+        pairs = []
+    if not pairs or _sums_text(pairs) != data:
+        raise Flaw("is no list of checksums")
     sums: dict[str, set[str]] = {}
-    for line in read_file(path).decode(errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
+    for name, digest in pairs:
         sums.setdefault(name, set()).add(digest)
     return sums
 
@@ -160,19 +177,22 @@ def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
     sums = _sums(folder)
     now = {path.name: read_file(path) for path in (folder / f"{table}.csv" for table in COLUMNS) if path.exists()}
     then = now | {f"{table}.csv": text for table, text in texts.items()}
-    final = _sums_text(then.items())
+    final = _sums_text(_digests(then))
     if then == now and sums is not None and read_file(folder / SUMS) == final:
         return
-    write_atomically(folder / SUMS, _sums_text({*now.items(), *then.items()}))
+    write_atomically(folder / SUMS, _sums_text([*_digests(now), *_digests(then)]))
     for name, text in then.items():
         if now.get(name) != text:
             write_atomically(folder / name, text)
     write_atomically(folder / SUMS, final)
 
 
-def _sums_text(files: Iterable[tuple[str, bytes]]) -> bytes:
-    lines = sorted((name, hashlib.sha256(text).hexdigest()) for name, text in files)
-    return "".join(f"{digest}  {name}\n" for name, digest in lines).encode()
+def _digests(files: dict[str, bytes]) -> list[tuple[str, str]]:
+    return [(name, hashlib.sha256(text).hexdigest()) for name, text in files.items()]
+
+
+def _sums_text(digests: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(set(digests))).encode()
 
 
 def run_id(tree: Tree, run: int) -> str:
@@ -323,7 +343,7 @@ def read(path: Path, table: str) -> list[list[str]]:
         return []
     try:
         header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
-    except (UnicodeDecodeError, csv.Error):
+    except (UnicodeDecodeError, csv.Error, Flaw):
         header = []
     if header != COLUMNS[table]:
         raise UserError(

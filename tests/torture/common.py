@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro import plan, upkeep
+from repro import ledger, plan, upkeep
 from repro.store import Store
 from repro.tree import Tree
 
@@ -49,9 +49,8 @@ def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:
     for key in keys:
         first, second = (store.manifest(key)["files"] for store in stores)
         found += [f"{key}: {name}" for name in sorted(first | second) if first.get(name) != second.get(name)]
-    tables = sorted({path.name for place in (one, other) for path in (place / "ledger").iterdir()})
-    for name in tables:
+    for name in (*(f"{table}.csv" for table in ledger.COLUMNS), ledger.SUMS):
         texts = [(place / "ledger" / name) for place in (one, other)]
-        if not all(path.is_file() for path in texts) or texts[0].read_bytes() != texts[1].read_bytes():
+        if len({path.read_bytes() if path.is_file() else None for path in texts}) > 1:
             found.append(f"ledger: {name}")
     return found

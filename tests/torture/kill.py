@@ -1,4 +1,4 @@
-"""Kill a sweep at random moments, inside a save too, and run it again until it is done: python -m torture.kill
+"""Kill a sweep at random moments, inside a save too, and run it again until it is done: python -m tests.torture.kill
 
 Each round starts a study with two workers and kills it (SIGKILL): the whole group, or the launcher alone. After each
 round the store must be sound. In the end, weights, moments, trace and ledger must be those of an undisturbed run, bit
@@ -19,7 +19,8 @@ from pathlib import Path
 
 from repro import locks, upkeep
 from repro.store import Store
-from torture import common
+
+from . import common
 
 STUDIES = ("headline", "second_stage", "alpha", "pilot")
 MOMENTS = ("any time", "training", "inside a save")

@@ -1,0 +1,211 @@
+"""Any file of a store or a ledger, damaged in any way: found by name, set aside, made again, the same in the end."""
+
+import pickle
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torture.common import differences
+
+from repro import export, ledger, plan, train, upkeep
+from repro.errors import Preempted
+from repro.store import Store
+from repro.tree import Tree
+from repro.work import Worker
+
+Damage = Callable[[Path], None]
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[random.Random(len(data)).randrange(len(data))] ^= 0x04
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, Damage] = {
+    "flip": flip,
+    "truncate": lambda path: path.write_bytes(path.read_bytes()[:-1]) and None,
+    "empty": lambda path: path.write_bytes(b"") and None,
+    "remove": lambda path: path.unlink(),
+    "folder": lambda path: (path.unlink(), path.mkdir(), None)[-1],
+}
+
+
+class StopAfter(threading.Event):
+    """An event that is set from the n-th look at it on: a look a step."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+class Half:
+    """A sweep that was stopped half way, with all kinds of files, and the same one undisturbed."""
+
+    def __init__(self, base: Path, data: Path) -> None:
+        self.base, self.data = base, data
+        self.undisturbed = base / "undisturbed"
+        train.main(self.given(self.undisturbed))
+        self.tree: Tree = plan.make(plan.compose(self.given(self.undisturbed))).tree
+        self.ends = sorted({key for ends in self.tree.ends for key in ends})
+        place = base / "half"
+        store = Store(place / "store")
+        half = plan.make(plan.compose(self.given(place)))
+        frozen = plan.freeze(half, store)
+        tree = half.tree
+        with pytest.raises(Preempted):
+            Worker(tree, 0, store, StopAfter(230)).work()
+        ledger.write(half, store)
+        assert store.plans() == [frozen]
+        assert list(upkeep.damage(store)) == []
+
+    def given(self, place: Path) -> list[str]:
+        return [
+            *("study=headline", "scale=smoke", "stream.versions=2", f"data.path={self.data}"),
+            *(f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}"),
+        ]
+
+    def copy(self, place: Path) -> Path:
+        shutil.copytree(self.base / "half", place / "copy")
+        return place / "copy"
+
+    def finish(self, place: Path) -> list[str]:
+        """Run the sweep; how its end differs from the undisturbed one."""
+        train.main(self.given(place))
+        return differences(self.undisturbed, place, self.ends)
+
+
+def files(place: Path) -> list[Path]:
+    """All that were written to be kept."""
+    return sorted(
+        path.relative_to(place)
+        for folder in ("store/checkpoints", "store/interim", "store/results", "store/plans", "ledger")
+        for path in (place / folder).rglob("*")
+        if path.is_file()
+    )
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory, data_path: Path) -> Half:
+    return Half(tmp_path_factory.mktemp("damage"), data_path)
+
+
+def trained(given: list[str]) -> object:
+    """The exit status of a sweep."""
+    try:
+        train.main(given)
+    except SystemExit as status:
+        return status.code
+    return 0
+
+
+def found(place: Path) -> set[Path]:
+    store = Store(place / "store")
+    damaged = [*upkeep.damage(store), *ledger.damage(place / "ledger")]
+    return {path.relative_to(place) for path, _ in damaged}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_to_any_file_is_found_by_name(half: Half, tmp_path: Path, damage: str) -> None:
+    place = half.copy(tmp_path)
+    kinds = {path.parts[:2] for path in files(place)}
+    assert kinds >= {("store", name) for name in ("checkpoints", "interim", "results", "plans")}
+    for path in files(place):
+        if damage == "remove" and path.parts[1] in ("results", "plans", ledger.SUMS):
+            continue  # nothing says that it was ever there: it counts as not made yet
+        before = (place / path).read_bytes()
+        DAMAGES[damage](place / path)
+        culprits = {path, path.parent}
+        if path.name == ledger.SUMS:
+            culprits |= {each for each in files(place) if each.parts[0] == "ledger"}
+        assert found(place) & culprits, path
+        if (place / path).is_dir():
+            (place / path).rmdir()
+        (place / path).write_bytes(before)
+    assert found(place) == set()
+
+
+@pytest.mark.parametrize(
+    ("damage", "repair"), [("flip", False), ("truncate", True), ("empty", False), ("remove", True)]
+)
+def test_what_was_damaged_is_made_again_and_ends_the_same(
+    half: Half, tmp_path: Path, damage: str, repair: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file of each kind at once."""
+    place = half.copy(tmp_path)
+    chance = random.Random(damage)
+    kinds: dict[tuple[str, ...], list[Path]] = {}
+    for path in files(place):
+        kinds.setdefault((*path.parts[:2], path.name if "results" not in path.parts else ""), []).append(path)
+    del kinds["ledger", ledger.SUMS, ledger.SUMS]  # with it and a table damaged at once, nobody knows what was right
+    for paths in kinds.values():
+        DAMAGES[damage](place / chance.choice(paths))
+    at = f"store.path={place / 'store'}"
+    if not repair:
+        assert trained(half.given(place)) in (0, 1)  # 1: a parent was damaged, say, and the message says what is left
+        assert "set aside" in capsys.readouterr().err
+    if found(place):
+        with pytest.raises(SystemExit) as status:
+            upkeep.main(["verify", at])
+        assert status.value.code == 1
+        assert "damaged: " in capsys.readouterr().out
+    upkeep.main(["repair", at])
+    assert list(upkeep.damage(Store(place / "store"))) == []
+    assert half.finish(place) == []
+    assert found(place) == set()
+    upkeep.main(["verify", at])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_to_each_single_file_ends_the_same(half: Half, tmp_path: Path, damage: str) -> None:
+    for number, path in enumerate(files(half.base / "half")):
+        (tmp_path / str(number)).mkdir()
+        place = half.copy(tmp_path / str(number))
+        DAMAGES[damage](place / path)
+        upkeep.main(["repair", f"store.path={place / 'store'}"])
+        assert half.finish(place) == [], path
+        shutil.rmtree(tmp_path / str(number))
+
+
+def test_pickles_planted_anywhere_are_never_executed(half: Half, tmp_path: Path) -> None:
+    place = half.copy(tmp_path)
+    witness = tmp_path / "executed"
+
+    class Malice:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (witness,)
+
+    planted = pickle.dumps(Malice())
+    folders = [path for path in (place / "store", *(place / "store").rglob("*"), place / "ledger") if path.is_dir()]
+    for folder in folders:
+        for name in (
+            "model.bin",
+            "pytorch_model.bin",
+            "optimizer.pt",
+            "x.pkl",
+            "x.npy",
+            "x.json",
+            "x.csv",
+            "x.safetensors",
+        ):
+            (folder / name).write_bytes(planted)
+    for path in files(place)[::3]:
+        if path.name != ledger.SUMS:  # without checksums, a table of other columns is somebody's: refused
+            (place / path).write_bytes(planted)
+    at = f"store.path={place / 'store'}"
+    plan.main(half.given(place))
+    for verb in ("ls", "du", "gc", "repair"):
+        upkeep.main([verb, at])
+    assert half.finish(place) == []
+    export.main([*half.given(place), f"output={tmp_path / 'models'}"])
+    assert not witness.exists()
+    pickle.loads(planted)
+    assert witness.exists(), "the bait works"
