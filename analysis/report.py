@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         build(settings["scale"], root)
         from rich.console import Console
 
-        Console().print(summary(settings["scale"], root))
+        Console(markup=False, emoji=False).print(summary(settings["scale"], root))
 
 
 def _elsewhere(judged: "Sequence[Judged]", others: "Sequence[View]") -> "list[Judged]":

@@ -98,4 +98,4 @@ def summary(plan: "Plan", store: Store) -> None:
             tokens = sum(row["tokens"] for row in slices)
             cells.append(f"{math.exp(sum(row['nll'] for row in slices) / tokens):.2f}" if tokens else "-")
         table.add_row(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
 
+LONGEST = 4000
+"""Characters of a message: who gives a value of a million does not want it back."""
+
 
 class UserError(ValueError):
     """Input that cannot work. Its message is all a user sees: no traceback, exit status 2."""
@@ -32,5 +35,6 @@ def refusals(status: int = USAGE_STATUS) -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""
-        print(printable(f"error: {str(error).strip()}{detail}"), file=sys.stderr)
+        message = printable(f"error: {str(error).strip()}{detail}")
+        print(message if len(message) <= LONGEST else f"{message[:LONGEST]} ...", file=sys.stderr)
         raise SystemExit(status) from None

@@ -6,6 +6,7 @@
 Writes `output`/<run>-v<version>/ for each trained version of each run, or for one `version`.
 """
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,14 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
     return model.eval().to(s.numerics.device), tokenizer
 
 
+def folder_name(name: str) -> str:
+    """A run's name as that of a folder: what could lead elsewhere, or nowhere, is replaced, and its hash added."""
+    plain = "".join(each if each.isalnum() or each in "._-" else "_" for each in name).lstrip(".")
+    if plain == name and len(name.encode()) <= 200:
+        return name
+    return f"{plain.encode()[:180].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
@@ -65,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for run, ends in zip(plan.tree.runs, plan.tree.ends, strict=True):
             for number, key in enumerate(ends, start=1):
                 if key in plan.stored and version in ("", str(number)):
-                    folder = Path(output) / f"{run.name}-v{number}"
+                    folder = Path(output) / folder_name(f"{run.name}-v{number}")
                     model, tokenizer = load_model(run, store.load_weights(key))
                     model.save_pretrained(folder)
                     tokenizer.save_pretrained(folder)

@@ -262,9 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             from rich.console import Console
 
-            console = Console()
+            console = Console(markup=False, emoji=False)
             if not console.is_terminal:
-                console = Console(width=max(console.width, 120))  # a file has room
+                console = Console(width=max(console.width, 120), markup=False, emoji=False)  # a file has room
             console.print(table(plan))
 
 

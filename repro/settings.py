@@ -367,6 +367,9 @@ def _check(s: Settings) -> None:
     _one_of("tracker.kind", s.tracker.kind, TRACKERS)
     _one_of("tracker.mode", s.tracker.mode, TRACKER_MODES)
 
+    for name, label in (("model.name", s.model.name), ("study", s.study or ""), ("scale", s.scale)):
+        if not label.isprintable() or len(label) > 100:
+            raise UserError(f"{name}={label!r} is no name; up to 100 printable characters work.")
     for name in ("width", "layers", "heads", "kv_heads", "ffn_width"):
         _within(f"model.{name}", getattr(s.model, name), 1, 10**6)
     if s.model.width % s.model.heads:
@@ -426,7 +429,7 @@ def _check(s: Settings) -> None:
         if not 0 <= getattr(s.optimizer, name) < 1:
             raise UserError(f"optimizer.{name}={getattr(s.optimizer, name)} must lie in [0, 1).")
     _positive("optimizer.eps", s.optimizer.eps)
-    _within("optimizer.weight_decay", s.optimizer.weight_decay, 0.0, float("inf"))
+    _within("optimizer.weight_decay", s.optimizer.weight_decay, 0.0, 1e6)
     _positive("optimizer.clip_norm", s.optimizer.clip_norm)
 
     _within("numerics.threads", s.numerics.threads, 1, 4096)

@@ -5,8 +5,10 @@ whole sweep is composed first, with Hydra's own parser and sweeper.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +43,8 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     given = []
     for override in overrides:
         try:
-            given += parser.parse_overrides([override])
+            with _complaints([override]):
+                given += parser.parse_overrides([override])
         except OverrideParseException as error:
             raise UserError(
                 f"{override}: {error.message}. Overrides look like group=option or setting=value."
@@ -50,16 +53,17 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     master = _compose(_lines(each for each in given if not each.is_sweep_override()))
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
         return [_settings(given)]
-    swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
-    every = parser.parse_overrides([*swept, *overrides])
-    count = 1
-    for last in {each.get_key_element(): each for each in every}.values():
-        if last.is_sweep_override():
-            count *= sum(1 for _ in last.sweep_string_iterator())
-    if count > MOST_JOBS:
-        raise UserError(f"the sweep has {count:,} runs; at most {MOST_JOBS:,} are taken at once.")
-    jobs = BasicSweeper.split_arguments(every, max_batch_size=None)[0]
-    return [_settings(parser.parse_overrides(job)) for job in jobs]
+    with _complaints(overrides):
+        swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
+        every = parser.parse_overrides([*swept, *overrides])
+        count = 1
+        for last in {each.get_key_element(): each for each in every}.values():
+            if last.is_sweep_override():
+                count *= sum(1 for _ in islice(last.sweep_string_iterator(), MOST_JOBS + 1))
+        if count > MOST_JOBS:
+            raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
+        jobs = [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
+    return [_settings(job) for job in jobs]
 
 
 def studies() -> list[str]:
@@ -73,11 +77,26 @@ def _settings(overrides: "Sequence[Override]") -> Settings:
 
     if any(each.is_sweep_override() for each in overrides):
         _compose(_lines(overrides))  # raises Hydra's own complaint
-    config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
-    for each in overrides:
-        if _is_value(each):
-            OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+    with _complaints(_lines(overrides)):
+        config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
+        for each in overrides:
+            if _is_value(each):
+                OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
     return checked(config)
+
+
+@contextmanager
+def _complaints(overrides: "Sequence[str]") -> Iterator[None]:
+    """Hydra and OmegaConf choke on odd values with errors of every kind; each of them means what was given."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException):
+        raise
+    except Exception as error:
+        raise UserError(f"{' '.join(overrides)}: {str(error) or type(error).__name__}") from None
 
 
 def _is_value(override: "Override") -> bool:
@@ -103,11 +122,9 @@ def _compose(overrides: tuple[str, ...]) -> "DictConfig":
     from hydra.errors import MissingConfigException
 
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with _complaints(overrides), initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", overrides=list(overrides), return_hydra_config=True)
     except MissingConfigException as error:
         if "hydra/launcher/submitit_" in (error.missing_cfg_file or ""):
             raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install '.[slurm]'.") from None
         raise
-    except ValueError as error:  # how Hydra refuses a group choice that is no string
-        raise UserError(f"{' '.join(overrides)}: {error}") from None
