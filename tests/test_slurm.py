@@ -113,9 +113,12 @@ class Sweep:
 
     def jobs(self, *states: str) -> list[str]:
         """Ids of the jobs in Slurm's queue."""
-        wanted = [f"--states={','.join(states)}"] if states else []
-        listed = subprocess.run(["squeue", "--noheader", "--array", "--format=%i", *wanted], capture_output=True)
-        return listed.stdout.decode().split()
+        return self.queued("%i", *([f"--states={','.join(states)}"] if states else [])).split()
+
+    def queued(self, form: str, *more: str) -> str:
+        """What Slurm's queue shows."""
+        listed = subprocess.run(["squeue", "--noheader", "--array", f"--format={form}", *more], capture_output=True)
+        return listed.stdout.decode().strip()
 
     def step(self) -> int:
         """The step that some job is at."""
@@ -180,38 +183,36 @@ def test_a_sweep_is_an_array_of_jobs_two_at_a_time(start: Callable[..., Sweep], 
     assert {re.sub(r"^\d+", "N", name) for name in folders} == {"N_0", "N_1", "N_2"}
 
 
-LONG = ["paradigm=cpt", "stream.versions=2", "stream.steps_per_version=8000", "-m"]
-"""About a minute."""
+LONG = ["paradigm=cpt", "stream.versions=2", "stream.steps_per_version=7000", "-m"]
+"""About a minute where nothing else runs."""
 
 
 @slurm
 def test_a_job_at_its_time_limit_is_saved_and_requeued_and_ends_as_if_undisturbed(
     start: Callable[..., Sweep], smoke: Overrides, tmp_path: Path
 ) -> None:
-    sweep = start(*LONG, *CPU, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20")
-    saved: list[int] = []
-    resumed: list[int] = []
-
-    def over() -> bool:
-        interim = [s for key in {p.name for p in (sweep.store.root / "interim").glob("*")} for s in steps(key)]
-        if interim and (not saved or max(interim) > saved[-1]):
-            saved.append(max(interim))
-        if saved and not sweep.jobs("PENDING") and sweep.step():
-            resumed.append(sweep.step())
-        return sweep.process.poll() is not None
-
-    def steps(key: str) -> list[int]:
-        return sweep.store.interim_steps(key)
-
-    sweep.wait(over)
-    assert sweep.process.returncode == 0, sweep.said()
-    log = sweep.said()
-    assert "Requeued job" in log
-    assert "what was done is kept" in log
-    assert saved, "nothing was saved on the way"
-    assert min(resumed) >= saved[0]
+    sweep = start(*LONG, *CPU, "hydra.launcher.timeout_min=10", "hydra.launcher.signal_delay_s=60")
+    sweep.wait(lambda: sweep.step() > 100)
+    # However long the job took to start: its limit is now as near as to have it signalled at Slurm's next look.
+    (job,) = sweep.jobs("RUNNING")
+    minutes, seconds = sweep.queued("%M").split(":")
+    limit(job, int(minutes) + (int(seconds) + 99) // 60)
+    sweep.wait(lambda: sweep.jobs("PENDING"))
+    limit(job, 60)
+    (key,) = (path.name for path in (sweep.store.root / "interim").iterdir())
+    (saved,) = sweep.store.interim_steps(key)
+    assert saved > 100
+    sweep.wait(lambda: sweep.step())
+    assert sweep.step() >= saved
+    assert sweep.finish() == 0, sweep.said()
+    assert "this job is timed-out" in sweep.said()
+    assert "Requeued job" in sweep.said()
     tree, alone = undisturbed(smoke(*LONG[:-1]), tmp_path / "alone")
     assert_same(tree, alone, sweep.store)
+
+
+def limit(job: str, minutes: int) -> None:
+    subprocess.run(["scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}"], check=True)
 
 
 @slurm
