@@ -42,3 +42,10 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    named = re.findall(r"\[(\w+)\]\(\.\./(tests/\w+\.py)\)", (ROOT / "docs/promises.md").read_text())
+    assert len(named) > 25
+    missing = [name for name, path in named if not re.search(rf"(def|class) {name}\b", (ROOT / path).read_text())]
+    assert not missing
