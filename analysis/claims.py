@@ -82,6 +82,11 @@ class Part:
         return np.nan if self.exact else stats.p_value(self.contrast)
 
     @property
+    def effect(self) -> float:
+        """Effect size: distance from the margin in standard deviations over seeds; NaN for one seed or none."""
+        return stats.effect(self.contrast) if len(self.seeds) > 1 else np.nan
+
+    @property
     def strength(self) -> float:
         """How far from failing, to find a claim's weakest part: in standard errors, or bare for one seed."""
         spread = np.std(self.contrast, ddof=1) / np.sqrt(len(self.contrast)) if len(self.contrast) > 1 else 1.0

@@ -112,7 +112,9 @@ def build(scale: str, root: Path) -> Path:
             title = f"Another setting: {view.label}"
             sections.append(Section(title, "The same comparison there.", [], verdicts, drawn, shown, ""))
 
-    appendix = [table for one in (tables.seeds(ledger), tables.numerics(ledger)) for table in put(one)]
+    appendix = [
+        table for one in (tables.spent(ledger), tables.seeds(ledger), tables.numerics(ledger)) for table in put(one)
+    ]
     parts = put(tables.claim_parts(judged))
     put(tables.scorecard(judged))
     claims_csv = folder / "claims.csv"

@@ -113,5 +113,12 @@ def deciding_seeds(values: Values, level: float = LEVEL) -> int | None:
     return None
 
 
+def effect(values: Values) -> float:
+    """Paired effect size: mean over standard deviation (Cohen's d_z); infinite where nothing varies."""
+    spread = float(np.std(values, ddof=1))
+    mean = float(np.mean(values))
+    return mean / spread if spread else np.inf if mean > 0 else -np.inf if mean < 0 else 0.0
+
+
 def _standard_error(values: Values) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))

@@ -385,6 +385,32 @@ def seeds(ledger: Ledger) -> Table:
     )  # fmt: skip
 
 
+CORE_FLOPS = 4.0e10
+"""Operations a second of one core, as conf/numerics/cpu.yaml assumes for plans."""
+
+
+def spent(ledger: Ledger) -> Table:
+    """What every study costs: steps, FLOPs, core-hours."""
+    rows = ledger.studies.merge(ledger.runs, on="run")
+    lines, data = [], []
+    for study, group in rows.groupby("study", sort=True):
+        alone, own = int(group["logical_steps"].sum()), int(group["unique_steps"].sum())
+        tokens = int((group["unique_steps"] * group["tokens_per_step"]).sum())
+        flops = float(group["flops"].sum())
+        hours = flops / CORE_FLOPS / 3600
+        cells = [f"{alone:,}", f"{own:,}", f"{tokens / 1e6:.1f} M", f"{flops:.2e}", f"{hours:.2f}"]
+        lines.append([str(study), str(len(group)), *cells])
+        data.append({"study": study, "runs": len(group), "steps_alone": alone, "steps": own, "tokens": tokens})
+        data[-1] |= {"flops": flops, "core_hours": hours}
+    return Table(
+        name="spent", data=pd.DataFrame(data), rows=lines,
+        head=["study", "runs", "steps, versions alone", "steps", "tokens", "FLOPs", "core-hours"],
+        caption="Steps: of each run's own tree, as every paradigm would be charged for it; what runs and studies have "
+        "in common is trained once (repro.plan shows how much). Core-hours: FLOPs of these steps at "
+        f"{CORE_FLOPS / 1e12:g} TFLOP/s a core, assumed.",
+    )  # fmt: skip
+
+
 def numerics(ledger: Ledger) -> Table:
     """What may change bits without changing what is computed."""
     wide = ledger.numerics.drop_duplicates(["numerics", "setting"])
@@ -423,7 +449,8 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
                 if part.role == "shown"
                 else f"{part.needs} (premise)"
             )
-            rows.append([one.claim.id, part.what, quantity(part), needs, "yes" if part.holds else "no", n])
+            effect = "" if np.isnan(part.effect) else f"{part.effect:+.1f}"
+            rows.append([one.claim.id, part.what, quantity(part), needs, effect, "yes" if part.holds else "no", n])
             data.append(
                 {
                     "claim": one.claim.id,
@@ -432,12 +459,14 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
                     "estimate": part.estimate,
                     "low": part.low,
                 }
-                | {"high": part.high, "unit": part.unit, "needs": part.needs, "n": len(part.seeds), "p": part.p}
+                | {"high": part.high, "unit": part.unit, "needs": part.needs, "effect": part.effect}
+                | {"n": len(part.seeds), "p": part.p}
             )
     return Table(
         name="claim_parts", data=pd.DataFrame(data), rows=rows,
-        head=["claim", "quantity", "estimate [95 % interval]", "needs", "holds", "n"],
-        caption="Positive speaks for the claim. Rows marked as shown do not decide.",
+        head=["claim", "quantity", "estimate [95 % interval]", "needs", "effect", "holds", "n"],
+        caption="Positive speaks for the claim. Effect: distance from the margin in standard deviations over seeds. "
+        "Rows marked as shown do not decide.",
     )  # fmt: skip
 
 

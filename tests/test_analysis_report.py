@@ -69,7 +69,7 @@ def test_every_figure_and_table_is_there_in_every_form(whole):
     drawn = {path.name for path in (whole / "figures").iterdir()}
     assert {f"{plot.name}.{kind}" for plot in figures.PLOTS for kind in ("png", "pdf")} <= drawn
     made = {path.name for path in (whole / "tables").iterdir()}
-    names = {*STUDIES, "recovery", "cost", "forgetting", "scorecard", "claim_parts", "seeds", "numerics"}
+    names = {*STUDIES, "recovery", "cost", "forgetting", "scorecard", "claim_parts", "spent", "seeds", "numerics"}
     assert {f"{name}.{kind}" for name in names for kind in ("csv", "md", "tex")} <= made
     assert {"ppl_by_version_setting2.png", "headline_setting2.csv"} <= drawn | made
 

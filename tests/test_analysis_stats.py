@@ -89,3 +89,10 @@ def test_the_deciding_number_of_seeds_is_the_smallest_that_decides():
 def test_no_number_of_seeds_is_named_where_none_would_decide():
     assert stats.deciding_seeds(np.array([1.0, -1.0])) is None
     assert stats.deciding_seeds(np.array([1.0])) is None
+
+
+def test_an_effect_is_a_mean_in_standard_deviations():
+    assert stats.effect(np.array([1.0, 2.0, 3.0])) == 2.0
+    assert stats.effect(np.array([1.0, 1.0])) == np.inf
+    assert stats.effect(np.array([-1.0, -1.0])) == -np.inf
+    assert stats.effect(np.array([0.0, 0.0])) == 0.0
