@@ -171,7 +171,7 @@ def _verdict(claim: Claim, view: View) -> Judged:
     elif against:
         verdict, reason = "contradicted", f"against it: {'; '.join(against)}"
     elif open_parts:
-        verdict, reason = "undecided", _seeds_text(open_parts)
+        verdict, reason = "undecided", _seeds_text(open_parts, len(deciding))
     elif missing:
         verdict, reason = "undecided", f"holds in what was run ({_coverage(deciding)})"
     else:
@@ -191,13 +191,22 @@ def _coverage(parts: list[Part]) -> str:
     return f"{low} seeds" if low == high else f"{low} to {high} seeds"
 
 
-def _seeds_text(parts: list[Part]) -> str:
+def _seeds_text(parts: list[Part], deciding: int = 1) -> str:
+    """How many seeds would decide: for the claim all of its parts must hold, against it one of `deciding` must fail."""
     if any(len(part.seeds) == 1 for part in parts):
         return "1 seed; at least 2 needed for an interval"
-    wanted = [stats.deciding_seeds(part.contrast) for part in parts]
-    most = max((n for n in wanted if n is not None), default=0)
-    would = f"more than {stats.MOST_SEEDS}" if None in wanted else f"about {most}"
-    return f"{_coverage(parts)}; {would} would decide, if mean and spread stayed"
+    failing = [part for part in parts if np.mean(part.contrast) < 0]
+    if failing:
+        level = 1 - (1 - stats.LEVEL) / deciding  # Holm's first step
+        counts = [stats.deciding_seeds(part.contrast, level) for part in failing]
+        wanted = min((n for n in counts if n is not None), default=None)
+        which = "would contradict it"
+    else:
+        counts = [stats.deciding_seeds(part.contrast) for part in parts]
+        wanted = None if None in counts else max(n for n in counts if n is not None)
+        which = "would decide"
+    would = f"more than {stats.MOST_SEEDS}" if wanted is None else f"about {wanted}"
+    return f"{_coverage(parts)}; {would} {which}, if mean and spread stayed"
 
 
 # Parts
