@@ -8,7 +8,7 @@ VENV := .venv
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slurm lint report clean
+.PHONY: reproduce evidence test test-slurm torture bench lint report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -32,6 +32,20 @@ test: $(VENV)/installed-test lint
 # Needs root and Debian: installs Slurm, starts one of its own, and stops it.
 test-slurm: $(VENV)/installed-slurm
 	tests/slurm/with_slurm.sh env $(RUN) pytest -m slurm
+
+# Faults at length and at random: a bounded number of rounds, seeds printed, tables at the end.
+ROUNDS ?= 200
+SEED ?= 0
+torture: $(VENV)/installed-test
+	$(RUN) tests.torture.kill rounds=$(ROUNDS) seed=$(SEED)
+	CONFIGURATIONS=1000 CONFIGURATIONS_SEED=$(SEED) $(RUN) pytest -n $(WORKERS) -m "" -s tests/test_configurations.py
+	$(RUN) pytest -n $(WORKERS) -m torture
+
+# Ratios against peers and limits, into docs/benchmarks: on a machine that does nothing else.
+bench: $(VENV)/installed-test
+	$(RUN) tests.bench.training
+	$(RUN) tests.bench.sweeps
+	$(RUN) tests.bench.plans
 
 lint: $(VENV)/installed-test
 	$(RUN) ruff check .

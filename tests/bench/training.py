@@ -1,14 +1,14 @@
-"""Training steps of the engine against peers on the same cores: python tests/bench/training.py [repeats=5]
+"""Training steps of the engine against peers on the same cores: python -m tests.bench.training [repeats=3]
 
 Peers, on the same model, batches, dtype and threads: transformers' Trainer, and a bare eager loop over the model's own
-loss. The limit: the float32 matrix-product peak of the same threads. All of them take turns in one process, and what is
-reported are ratios of processor time, medians over repeats with the range, so that other load on the machine matters
-little. Writes docs/benchmarks/training.csv with the machine described.
+loss. The limit: the float32 matrix-product peak of the same threads. Each in a process of its own, one after the other;
+medians with the range over repeats. For a machine that does nothing else. Writes docs/benchmarks/training.csv.
 """
 
 import csv
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,13 +30,20 @@ from repro.sweeps import compose
 from repro.tree import Node, Tree
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "training.csv"
-SETUPS = {"quick": ["size=w64_l2"], "5 M parameters": ["size=w256_l6"]}
-"""Quick and proxy train the same model on batches of the same shape."""
-STEPS = {"quick": 60, "5 M parameters": 8}
+SETUPS = {
+    "quick": ["size=w64_l2"],
+    "proxy": ["size=w64_l2", "numerics.compile=true"],
+    "5 M parameters": ["size=w256_l6", "numerics.compile=true"],
+}
+"""Quick and proxy train the same model on batches of the same shape; proxy compiles."""
+STEPS = {"quick": 60, "proxy": 60, "5 M parameters": 8}
 
 
 def ours(r: Run, steps: int) -> float:
-    """Seconds of a step: an edge of `steps` steps less an edge of one, so that start and saving are left out."""
+    """Seconds of a step: an edge of `steps` steps less an edge of one, so that start and saving are left out.
+
+    Compiling is left out too: edges that follow one another in a process share it.
+    """
 
     def edge(length: int) -> float:
         key = f"{length:064x}"
@@ -47,10 +54,11 @@ def ours(r: Run, steps: int) -> float:
             store = Store(Path(folder))
             with store.claim(key) as claim:
                 assert claim is not None
-                start = time.process_time()
+                start = time.perf_counter()
                 train_edge(tree, key, store, claim, threading.Event())
-                return time.process_time() - start
+                return time.perf_counter() - start
 
+    edge(1)
     return (edge(steps + 1) - edge(1)) / steps
 
 
@@ -61,13 +69,13 @@ def bare(r: Run, steps: int) -> float:
     start = 0.0
     for step in range(steps + 1):
         if step == 1:
-            start = time.process_time()
+            start = time.perf_counter()
         ids = torch.from_numpy(blocks[step])
         model(input_ids=ids, labels=ids).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return (time.process_time() - start) / steps
+    return (time.perf_counter() - start) / steps
 
 
 def trainer(r: Run, steps: int) -> float:
@@ -100,21 +108,28 @@ def trainer(r: Run, steps: int) -> float:
                 dataloader_pin_memory=False,
             )
             peer = Trainer(model=_model(r), args=arguments, train_dataset=Blocks(_blocks(r, length)))
-            start = time.process_time()
+            start = time.perf_counter()
             peer.train()
-            return time.process_time() - start
+            return time.perf_counter() - start
 
     return (train(steps + 1) - train(1)) / steps
 
 
 def peak() -> float:
-    """float32 operations a second of processor time in a large matrix product, over all threads."""
+    """float32 operations a second in a large matrix product."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     a @ b
-    start = time.process_time()
+    start = time.perf_counter()
     for _ in range(8):
         a @ b
-    return 8 * 2 * 1024**3 / (time.process_time() - start)
+    return 8 * 2 * 1024**3 / (time.perf_counter() - start)
+
+
+def machine() -> str:
+    """The machine, in words."""
+    (settings,) = compose(["scale=quick"])
+    about = numerics.describe(settings)
+    return f"{about['processor']}, {os.cpu_count()} cores, torch {about['torch']}"
 
 
 def _model(r: Run) -> PreTrainedModel:
@@ -129,40 +144,59 @@ def _blocks(r: Run, steps: int) -> np.ndarray:
     return np.stack([r.stream.blocks(ids)[:, :-1] for ids in batches])
 
 
+CONTENDERS: dict[str, Callable[[Run, int], float]] = {
+    "ours": ours,
+    "bare loop": bare,
+    "Trainer": trainer,
+    "peak": lambda r, steps: peak(),
+}
+
+
+def measured(contender: str, setup: str, threads: int, repeats: int) -> list[float]:
+    """Repeats by a contender in a process of its own, so that none profits from how another set up its process."""
+    words = [f"contender={contender}", f"setup={setup}", f"threads={threads}", f"repeats={repeats}"]
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.bench.training", *words], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return [float(value) for value in said.splitlines()[-1].split()]
+
+
+def prepared(setup: str, threads: int) -> Run:
+    (settings,) = compose(["scale=quick", "paradigm=ptfs", f"numerics.threads={threads}", *SETUPS[setup]])
+    torch.set_num_threads(threads)
+    return run(settings)
+
+
 def main() -> None:
     """Measure, print and write the table."""
-    repeats = int(dict(word.split("=") for word in sys.argv[1:]).get("repeats", "5"))
+    chosen = dict(word.split("=") for word in sys.argv[1:])
+    repeats = int(chosen.get("repeats", "3"))
+    if "contender" in chosen:
+        setup = chosen["setup"]
+        r, measure = prepared(setup, int(chosen["threads"])), CONTENDERS[chosen["contender"]]
+        print(*(measure(r, STEPS[setup]) for _ in range(repeats)))
+        return
     rows = []
-    for name, overrides in SETUPS.items():
+    for setup in SETUPS:
         for threads in (1, 2):
-            (settings,) = compose(["scale=quick", "paradigm=ptfs", f"numerics.threads={threads}", *overrides])
-            r = run(settings)
-            torch.set_num_threads(threads)
-            measured: dict[str, list[float]] = {"ours": [], "bare loop": [], "Trainer": [], "peak": []}
-            contenders: dict[str, Callable[[Run, int], float]] = {"ours": ours, "bare loop": bare, "Trainer": trainer}
-            for _ in range(repeats):
-                for contender, measure in contenders.items():
-                    measured[contender].append(measure(r, STEPS[name]))
-                measured["peak"].append(peak())
-            own = measured["ours"]
+            flops = prepared(setup, threads).step_flops
+            found = {contender: measured(contender, setup, threads, repeats) for contender in CONTENDERS}
             ratios = {
-                "speed over bare loop": [b / a for a, b in zip(own, measured["bare loop"], strict=True)],
-                "speed over Trainer": [b / a for a, b in zip(own, measured["Trainer"], strict=True)],
-                "share of matrix-product peak": [
-                    r.step_flops / a / b for a, b in zip(own, measured["peak"], strict=True)
-                ],
+                f"speed over {peer}": [b / a for a, b in zip(found["ours"], found[peer], strict=True)]
+                for peer in ("bare loop", "Trainer")
             }
+            ratios["share of matrix-product peak"] = [
+                flops / a / b for a, b in zip(found["ours"], found["peak"], strict=True)
+            ]
             for ratio, values in ratios.items():
                 low, middle, high = min(values), statistics.median(values), max(values)
-                rows.append([name, threads, ratio, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", repeats])
-                print(f"{name}, {threads} thread(s): {ratio} {middle:.2f} [{low:.2f}, {high:.2f}]")
-    machine = numerics.describe(settings)
+                rows.append([setup, threads, ratio, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", repeats, machine()])
+                print(f"{setup}, {threads} thread(s): {ratio} {middle:.2f} [{low:.2f}, {high:.2f}]", flush=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     with OUTPUT.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["setup", "threads", "ratio", "median", "lowest", "highest", "repeats", "machine"])
-        where = f"{machine['processor']}, {os.cpu_count()} cores, torch {machine['torch']}"
-        writer.writerows([*row, where] for row in rows)
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
