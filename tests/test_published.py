@@ -1,0 +1,62 @@
+"""What is published under paper_figures follows from the committed tables, and README says what they say."""
+
+import json
+import re
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import report
+
+ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = ROOT / "paper_figures"
+SCALES = sorted(path.name for path in PUBLISHED.iterdir() if (path / "manifest.json").exists())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> None:
+    """Tables and text to the byte, figures to the pixel."""
+    shutil.copytree(PUBLISHED / scale / "data", tmp_path / scale / "data")
+    report.main([f"scale={scale}", f"root={tmp_path}"])
+    manifest = json.loads((PUBLISHED / scale / "manifest.json").read_text())
+    again = {path.relative_to(tmp_path / scale) for path in (tmp_path / scale).rglob("*") if path.is_file()}
+    there = {path.relative_to(PUBLISHED / scale) for path in (PUBLISHED / scale).rglob("*") if path.is_file()}
+    assert again == there
+    for name in sorted(again):
+        one, other = tmp_path / scale / name, PUBLISHED / scale / name
+        if name.suffix in (".csv", ".md", ".tex") and name.name != "report.md":
+            assert one.read_bytes() == other.read_bytes(), name
+    assert (tmp_path / scale / "report.md").read_text() == (PUBLISHED / scale / "report.md").read_text()
+    if any(version(package) != known for package, known in manifest["packages"].items()):
+        pytest.skip("figures were drawn with other versions of packages, which may change a pixel")
+    for name in sorted(name for name in again if name.suffix == ".png"):
+        pixels = [matplotlib.image.imread(root / scale / name) for root in (tmp_path, PUBLISHED)]
+        assert np.array_equal(*pixels), name
+
+
+def evidence() -> str:
+    """README's section of results."""
+    match = re.search(r"## What it shows\n(.*?)\n## ", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert match
+    return match[1]
+
+
+def test_the_readmes_scorecard_is_that_of_the_evidence() -> None:
+    claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv")
+    claims = claims[claims["setting"] == "primary"]
+    wanted = [f"| {row.claim} | {row.statement} | {row.verdict} |" for row in claims.itertuples()]
+    shown = re.findall(r"^\| [A-Z]\d \|.*\|$", evidence(), flags=re.MULTILINE)
+    assert shown == wanted, "\n" + "\n".join(wanted)
+
+
+def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
+    said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", evidence(), flags=re.MULTILINE)
+    assert len(said) >= 5
+    text = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
+    for sentence in said:
+        assert " ".join(sentence.split()) in text, sentence
