@@ -123,6 +123,7 @@ def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None
 def test_workers_whose_launcher_was_killed_keep_their_step_and_leave(sweep: Sweep) -> None:
     process = sweep.start()
     process.kill()
+    process.wait()  # else its zombie keeps the group alive
     wait_for(lambda: not held(sweep.store), seconds=120)
     assert len(sweep.under_way()) == 2
 
