@@ -134,13 +134,14 @@ class Judged:
 
     @property
     def command(self) -> str:
-        return command(self.claim.study, self.view.ledger.scale)
+        return command(self.claim.study, self.view.ledger.scale, self.view)
 
 
-def command(study: str, scale: str) -> str:
-    """What makes a study's results."""
+def command(study: str, scale: str, view: View | None = None) -> str:
+    """What makes a study's results, in the view's setting where that is another stream."""
     verb = "finetune" if study == "downstream" else "train"
-    return f"python -m repro.{verb} study={study} scale={scale}"
+    stream = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
+    return f"python -m repro.{verb} study={study} scale={scale}{stream}"
 
 
 def judge(view: View) -> list[Judged]:
@@ -154,7 +155,7 @@ def _verdict(claim: Claim, view: View) -> Judged:
     parts, missing = claim.evaluate(view)
     deciding = [part for part in parts if part.role == "decides"]
     if not deciding:
-        reason = "; ".join(missing) or f"not run: {command(claim.study, view.ledger.scale)}"
+        reason = "; ".join(missing) or f"not run: {command(claim.study, view.ledger.scale, view)}"
         return Judged(claim=claim, view=view, parts=parts, verdict="not run", reason=reason, p=np.nan, p_holm=np.nan)
     # "For all" needs no correction where every part must hold, but "one of them fails" does.
     adjusted = stats.holm([part.p for part in deciding])
@@ -271,7 +272,7 @@ def _cells(
         if loss:
             found[schedule] = loss
     absent = ", ".join(schedule_name(schedule) for schedule in wanted if schedule not in found)
-    return found, [f"not run: {absent} ({command(study, view.ledger.scale)})"] if absent else []
+    return found, [f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else []
 
 
 # The claims
@@ -452,7 +453,7 @@ def _generality(study: str) -> Callable[[View], Evidence]:
                         label = f"{label}, {schedule_name(schedule)}"
                     parts += _matches(label, loss)
         if len(set(values)) == 1:
-            return parts, [f"only {name} {values[0]} was run; {command(study, view.ledger.scale)}"]
+            return parts, [f"only {name} {values[0]} was run; {command(study, view.ledger.scale, view)}"]
         return parts, []
 
     return evaluate

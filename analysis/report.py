@@ -106,11 +106,13 @@ def build(scale: str, root: Path) -> Path:
                 continue
             suffix = f"_setting{place}"
             shown = [t for name in ("headline", "pilot", "main") for t in put(tables.by_version(view, name), suffix)]
-            shown += put(tables.recovery(view), suffix)
+            shown += [t for table in (tables.recovery(view), tables.alpha(view)) for t in put(table, suffix)]
             drawn = [one for plot in figures.PLOTS if plot.per_setting for one in draw(view, plot, suffix)]
             verdicts = findings.verdicts([one for one in elsewhere if one.view is view])
             title = f"Another setting: {view.label}"
-            sections.append(Section(title, "The same comparison there.", [], verdicts, drawn, shown, ""))
+            said = [sentence for name in ("main", "alpha") for sentence in findings.found(name, view)]
+            run_again = claims.command("headline", scale, view) if list(view.differs) == ["stream"] else ""
+            sections.append(Section(title, "The same comparison there.", said, verdicts, drawn, shown, run_again))
 
     appendix = [
         table for one in (tables.spent(ledger), tables.seeds(ledger), tables.numerics(ledger)) for table in put(one)
