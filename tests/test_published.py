@@ -60,3 +60,21 @@ def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
     text = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
     for sentence in said:
         assert " ".join(sentence.split()) in text, sentence
+
+
+def test_what_the_readme_makes_of_them_holds_in_the_tables() -> None:
+    tables = PUBLISHED / "proxy" / "tables"
+    parts = pd.read_csv(tables / "claim_parts.csv").set_index("part")
+    text = " ".join(evidence().split())
+    assert "Under a cosine, path switching beats CPT and is not told apart from PTFS, at 58 % of the cost." in text
+    assert parts.loc["CPT above path switching, cosine", "low"] > 0
+    equal = parts.loc["PTFS above path switching, cosine"]
+    assert equal["low"] < 0 < equal["high"]
+    assert round(parts.loc["our tree's cost over PTFS's (cosine)", "estimate"]) == 58
+    assert "Under Knee and multi-step most of the gap stays" in text
+    assert all(parts.loc[f"gap recovered, {schedule}", "high"] < 50 for schedule in ("Knee", "multi-step"))
+    assert "In order of date" in text
+    assert "recovers less of the gap" in text
+    shares = [pd.read_csv(tables / f"recovery{which}.csv").query("version == '2-4'") for which in ("", "_setting2")]
+    here, there = (share.set_index("schedule").loc["cosine", "recovered_share"] for share in shares)
+    assert there < here
