@@ -19,7 +19,7 @@ reproduce: $(VENV)/installed
 # All that is published under paper_figures/proxy: hours. Interrupted, it goes on; a study is one line of it.
 EVIDENCE := hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS) scale=proxy
 evidence: $(VENV)/installed
-	$(RUN) repro.train study=main seed=0,1,2,3,4 $(EVIDENCE)
+	for study in main headline pilot; do $(RUN) repro.train study=$$study seed=0,1,2,3,4 $(EVIDENCE) || exit; done
 	for study in alpha first_stage second_stage architecture data_scale max_lr model_size; do $(RUN) repro.train study=$$study $(EVIDENCE) || exit; done
 	for study in headline alpha; do $(RUN) repro.train study=$$study stream=chronological $(EVIDENCE) || exit; done
 	$(RUN) repro.finetune study=downstream $(EVIDENCE)
