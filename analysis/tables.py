@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from analysis import stats
 from analysis.claims import RECOVERED, Judged, Part
@@ -30,6 +31,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import Ledger, View, paradigm_name, schedule_name, text
+from repro.sweeps import CONF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,29 +387,34 @@ def seeds(ledger: Ledger) -> Table:
     )  # fmt: skip
 
 
-CORE_FLOPS = 4.0e10
-"""Operations a second of one core, as conf/numerics/cpu.yaml assumes for plans."""
+def assumed_rate(device: str) -> float:
+    """Operations a second that plans assume of a worker on a device."""
+    settings = yaml.safe_load((CONF / "numerics" / f"{device.partition(':')[0]}.yaml").read_text())
+    return float(settings["estimate"]["flops_per_second"])
 
 
 def spent(ledger: Ledger) -> Table:
-    """What every study costs: steps, FLOPs, core-hours."""
+    """What every study costs: steps, FLOPs, hours of a core or GPU."""
     rows = ledger.studies.merge(ledger.runs, on="run")
+    devices = ledger.numerics[ledger.numerics["setting"] == "device"].set_index("numerics")["value"]
+    rates = {name: assumed_rate(str(device)) for name, device in devices.items()}
+    rows["hours"] = rows["flops"] / rows["numerics"].map(rates) / 3600
     lines, data = [], []
     for study, group in rows.groupby("study", sort=True):
         alone, own = int(group["logical_steps"].sum()), int(group["unique_steps"].sum())
         tokens = int((group["unique_steps"] * group["tokens_per_step"]).sum())
         flops = float(group["flops"].sum())
-        hours = flops / CORE_FLOPS / 3600
+        hours = float(group["hours"].sum())
         cells = [f"{alone:,}", f"{own:,}", f"{tokens / 1e6:.1f} M", f"{flops:.2e}", f"{hours:.2f}"]
         lines.append([str(study), str(len(group)), *cells])
         data.append({"study": study, "runs": len(group), "steps_alone": alone, "steps": own, "tokens": tokens})
-        data[-1] |= {"flops": flops, "core_hours": hours}
+        data[-1] |= {"flops": flops, "worker_hours": hours}
     return Table(
         name="spent", data=pd.DataFrame(data), rows=lines,
-        head=["study", "runs", "steps, versions alone", "steps", "tokens", "FLOPs", "core-hours"],
+        head=["study", "runs", "steps, versions alone", "steps", "tokens", "FLOPs", "core- or GPU-hours"],
         caption="Steps: of each run's own tree, as every paradigm would be charged for it; what runs and studies have "
-        "in common is trained once (repro.plan shows how much). Core-hours: FLOPs of these steps at "
-        f"{CORE_FLOPS / 1e12:g} TFLOP/s a core, assumed.",
+        "in common is trained once (repro.plan shows how much). Hours: FLOPs of these steps at "
+        f"{', '.join(f'{rate / 1e12:g}' for rate in sorted(set(rates.values())))} TFLOP/s a worker, as plans assume.",
     )  # fmt: skip
 
 

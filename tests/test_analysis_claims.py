@@ -89,6 +89,14 @@ def test_noise_without_an_effect_decides_nothing_and_says_how_many_seeds_would(t
         assert re.search(r"3 seeds; (about \d+|more than 1000) would (decide|contradict it)", found[claim].reason)
 
 
+def test_noise_that_speaks_against_a_claim_says_how_many_seeds_would_contradict_it(tmp_path):
+    build(tmp_path, ["pilot"], Synthetic(gap=-0.004, noise=0.02))
+    p1 = judged(tmp_path)["P1"]
+    assert p1.verdict == "undecided"
+    assert min(float(part.contrast.mean()) for part in p1.parts) < 0
+    assert re.search(r"3 seeds; about \d+ would contradict it", p1.reason)
+
+
 def test_one_seed_shows_an_estimate_and_decides_nothing_but_costs(tmp_path):
     build(tmp_path, STUDIES, Synthetic(seeds=(0,)))
     found = judged(tmp_path)

@@ -119,7 +119,8 @@ def _add(
     }
     tables["studies"].append({"study": study, "run": run})
     tables["runs"].append(row)
-    tables["numerics"] += [{"numerics": numerics, "setting": "torch", "value": f"2.13 on {numerics}"}]
+    for setting, value in (("torch", f"2.13 on {numerics}"), ("device", "cpu")):
+        tables["numerics"].append({"numerics": numerics, "setting": setting, "value": value})
     noise, scores = np.random.default_rng(int(run, 16)).spawn(2)
     shared = np.random.default_rng(seed).normal(0, 0.01)
     for version in range(1, last + 1):

@@ -3,12 +3,12 @@
 import pickle
 import random
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from torture.common import differences
+from stops import StopAfter
+from torture.common import differences, overrides
 
 from repro import export, ledger, plan, train, upkeep
 from repro.errors import Preempted
@@ -34,18 +34,6 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-class StopAfter(threading.Event):
-    """An event that is set from the n-th look at it on: a look a step."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
-
-
 class Half:
     """A sweep that was stopped half way, with all kinds of files, and the same one undisturbed."""
 
@@ -67,10 +55,7 @@ class Half:
         assert list(upkeep.damage(store)) == []
 
     def given(self, place: Path) -> list[str]:
-        return [
-            *("study=headline", "scale=smoke", "stream.versions=2", f"data.path={self.data}"),
-            *(f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}"),
-        ]
+        return overrides(place, self.data, "headline", "stream.versions=2")
 
     def copy(self, place: Path) -> Path:
         shutil.copytree(self.base / "half", place / "copy")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stops import StopAfter
 
 from repro import measures
 from repro.engine import Diverged, fresh
@@ -89,18 +90,6 @@ def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     assert stops >= 1
     for key in tree.ends[0]:
         assert_same(undisturbed, disturbed, key)
-
-
-class StopAfter(threading.Event):
-    """An event that is set from the n-th look at it on: a look a step."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 def test_saving_and_measuring_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path) -> None:

@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from torture.common import held
 
-from repro import locks, upkeep
+from repro import upkeep
 from repro.store import Store
 
 Overrides = Callable[..., list[str]]
 Process = subprocess.Popen  # of bytes
-
-
-def held(store: Store) -> list[Path]:
-    return [path for path in (store.root / "claims").glob("*") if locks.is_held(path)]
 
 
 def wait_for(what: Callable[[], bool], process: "Process[bytes] | None" = None, seconds: float = 600) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import safetensors.torch
-from torture.common import ENVIRONMENT, differences, tree
+from torture.common import ENVIRONMENT, JOBLIB, differences, overrides, tree
 
 from repro import ledger, train, upkeep
 from repro.store import Store
 
-SMALL = ("study=headline", "scale=smoke", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=1")
+SMALL = ("stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=1")
 
 
 def given(place: Path, data: Path) -> list[str]:
-    return [*SMALL, f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}", f"data.path={data}"]
+    return overrides(place, data, "headline", *SMALL)
 
 
 class Disk:
@@ -155,8 +155,7 @@ def test_a_small_file_system_that_fills_up_and_is_then_enlarged(
         if subprocess.run(mount, capture_output=True).returncode != 0:
             pytest.skip("cannot mount here")
         try:
-            command = [sys.executable, "-m", "repro.train", *given(place, data_path)]
-            command += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+            command = [sys.executable, "-m", "repro.train", *given(place, data_path), *JOBLIB]
             first = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
             assert "Traceback" not in first.stderr, first.stderr
             sizes.append(first.returncode)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from torture.common import ENVIRONMENT, differences, tree
+from torture.common import ENVIRONMENT, differences, held, tree
 
-from repro import locks, upkeep
+from repro import upkeep
 from repro.store import Store
 
 Overrides = Callable[..., list[str]]
@@ -23,10 +23,6 @@ def launch(given: list[str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as file:
         command = [sys.executable, "-m", "repro.train", *given]
         return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, env=ENVIRONMENT)
-
-
-def held(store: Store) -> list[Path]:
-    return [path for path in (store.root / "claims").glob("*") if locks.is_held(path)]
 
 
 def test_eight_launchers_of_overlapping_studies_train_each_edge_once(smoke: Overrides, tmp_path: Path) -> None:

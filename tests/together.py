@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+from stops import StopAfter
+
 from repro import parallel
 from repro.errors import Preempted
 from repro.plan import compose, make
@@ -23,18 +25,6 @@ CASES = {
     "fsdp_compiled": ["numerics.parallel=fsdp", "numerics.compile=true"],
     "fsdp_stopped": ["numerics.parallel=fsdp"],
 }
-
-
-class StopAfter(threading.Event):
-    """An event that is set from the n-th look at it on."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro import ledger, plan, upkeep
+from repro import ledger, locks, plan, upkeep
 from repro.store import Store
 from repro.tree import Tree
 
@@ -40,6 +40,11 @@ def command(given: Iterable[str], module: str = "repro.train") -> list[str]:
 
 def tree(given: Sequence[str]) -> Tree:
     return plan.make(plan.compose(given)).tree
+
+
+def held(store: Store) -> list[Path]:
+    """Claims whose holder lives."""
+    return [path for path in (store.root / "claims").glob("*") if locks.is_held(path)]
 
 
 def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:

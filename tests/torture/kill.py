@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro import locks, upkeep
+from repro import upkeep
 from repro.store import Store
 
 from . import common
@@ -61,8 +61,8 @@ class Trial:
         inside = set((self.store.root / "scratch").glob("*/"))
         if alone and self.chance.random() < 0.5:
             self._wait_for_orphans()
-        self._look(sure=not (alone or self.orphans) or not self._held())
-        self.orphans = alone and bool(self._held())
+        self._look(sure=not (alone or self.orphans) or not common.held(self.store))
+        self.orphans = alone and bool(common.held(self.store))
         return "launcher alone" if alone else "inside a save" if inside - before else cut_off
 
     def finish(self) -> None:
@@ -90,7 +90,7 @@ class Trial:
         scratch = self.store.root / "scratch"
         end = time.monotonic() + self.chance.uniform(0, 10)
         if moment != "any time":
-            while process.poll() is None and not self._held():
+            while process.poll() is None and not common.held(self.store):
                 time.sleep(0.005)
             end = time.monotonic() + self.chance.expovariate(1)
         while process.poll() is None and time.monotonic() < end:
@@ -114,12 +114,9 @@ class Trial:
                 if folder.name not in stored and (steps := self.store.interim_steps(folder.name)):
                     self.resumed.setdefault(folder.name, set()).add(steps[-1])
 
-    def _held(self) -> list[Path]:
-        return [path for path in (self.store.root / "claims").glob("*") if locks.is_held(path)]
-
     def _wait_for_orphans(self) -> None:
         end = time.monotonic() + 60
-        while self._held():
+        while common.held(self.store):
             time.sleep(0.05)
             if time.monotonic() > end:
                 self.failures.append("orphaned workers train on")
