@@ -216,8 +216,11 @@ def freeze(plan: Plan, store: Store) -> str:
 
 
 def name(plan: Plan) -> str:
-    """The id under which a sweep is frozen: a hash of its settings, the same on every machine."""
-    return hashlib.sha256(json.dumps(_settings(plan), sort_keys=True).encode()).hexdigest()[:16]
+    """The id under which a sweep is frozen: a hash of its settings, the same on every machine.
+
+    It begins with a letter that no number has: Hydra takes a bare `12e4567890123456` for one.
+    """
+    return "p" + hashlib.sha256(json.dumps(_settings(plan), sort_keys=True).encode()).hexdigest()[:15]
 
 
 def _settings(plan: Plan) -> list[dict[str, Any]]:
@@ -230,7 +233,7 @@ def thaw(name: str, store: Store) -> tuple[list[Settings], dict[str, int]]:
     Raises:
         UserError: the store holds no such plan, or a damaged one.
     """
-    content = store.get_plan(name) if re.fullmatch("[0-9a-f]{16}", name) else None
+    content = store.get_plan(name) if re.fullmatch("p[0-9a-f]{15}", name) else None
     if content is None:
         raise UserError(f"frozen_plan={name}: store.path={store.root} holds no such plan; start the sweep again.")
     return [from_dict(each) for each in content["settings"]], {key: node[0] for key, node in content["nodes"].items()}

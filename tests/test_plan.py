@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro import plan, train
 
@@ -51,6 +52,23 @@ def test_all_studies_merge_into_one_plan(smoke: Overrides, capsys: pytest.Captur
     (there,) = (row for row in studies if row["study"] == "main")
     assert there == pytest.approx(alone)
     assert sum(row["unique_steps"] for row in studies) > together["unique_steps"]
+
+
+def test_a_frozen_sweeps_id_is_no_number_to_hydra(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash of digits with an e in them once was read as infinity, and the sweep's workers found no plan."""
+
+    class Digest:
+        def hexdigest(self) -> str:
+            return "12e45678901234567890"
+
+    made = plan.make(plan.compose(smoke("paradigm=cpt")))
+    monkeypatch.setattr(plan.hashlib, "sha256", lambda data: Digest())
+    name = plan.name(made)
+    assert "12e45678" in name
+    (override,) = OverridesParser.create().parse_overrides([f"frozen_plan={name}"])
+    assert override.value() == name
 
 
 def test_planning_writes_nothing_but_the_prepared_stream(smoke: Overrides, tmp_path: Path) -> None:
