@@ -304,7 +304,11 @@ def _worker_stop() -> _Stop:
             time.sleep(LOOK_SECONDS)
         os._exit(PREEMPTED_STATUS)
 
-    threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
+    started_by = multiprocessing.parent_process()
+    assert started_by is not None
+    assert started_by.pid is not None
+    # Not os.getppid(): it may have been killed before the first job came.
+    threading.Thread(target=watch, args=(started_by.pid,), daemon=True).start()
     return stop
 
 

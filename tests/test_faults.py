@@ -116,6 +116,31 @@ def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None
     wait_for(lambda: not held(sweep.store), seconds=20)
 
 
+EARLY_ORPHAN = """
+import multiprocessing, os, sys, time
+from repro import launch
+
+def job() -> None:
+    while os.getppid() == multiprocessing.parent_process().pid:
+        time.sleep(0.01)
+    print("orphaned", flush=True)
+    with launch.stopping():
+        time.sleep(10)
+        print("works on", flush=True)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=job).start()
+    os._exit(1)
+"""
+
+
+def test_a_worker_whose_launcher_was_killed_before_its_first_job_leaves_as_well(tmp_path: Path) -> None:
+    script = tmp_path / "launcher.py"
+    script.write_text(EARLY_ORPHAN)
+    said = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True)
+    assert said.stdout.split("\n") == ["orphaned", ""], said.stderr
+
+
 @pytest.mark.torture
 def test_workers_whose_launcher_was_killed_keep_their_step_and_leave(sweep: Sweep) -> None:
     process = sweep.start()

@@ -6,6 +6,7 @@ for bit, and no step that was kept may have been trained again: a kept edge is n
 was cut off goes on at the last step that was kept of it.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -40,7 +41,8 @@ class Trial:
         self.resumed: dict[str, set[int]] = {}
         """For each edge, steps at which it has to have gone on."""
         self.failures: list[str] = []
-        self.orphans = False
+        self.groups: set[int] = set()
+        """Process groups of all rounds."""
 
     def round(self) -> str | None:
         """Run until killed: what was done; None when the sweep has finished."""
@@ -50,6 +52,7 @@ class Trial:
             process = subprocess.Popen(
                 common.command(self.given), stdout=log, stderr=log, start_new_session=True, env=common.ENVIRONMENT
             )
+        self.groups.add(process.pid)
         cut_off = self._wait(process, moment)
         if process.poll() is not None:
             if process.returncode != 0:
@@ -60,9 +63,11 @@ class Trial:
         process.wait()
         inside = set((self.store.root / "scratch").glob("*/"))
         if alone and self.chance.random() < 0.5:
-            self._wait_for_orphans()
-        self._look(sure=not (alone or self.orphans) or not common.held(self.store))
-        self.orphans = alone and bool(common.held(self.store))
+            self._wait_for({process.pid}, "orphaned workers train on")
+        elif not alone:
+            # One that is killed finishes its system call first, such as the renaming that makes an edge kept.
+            self._wait_for({process.pid}, "killed workers live")
+        self._look(sure=not _living(self.groups))
         return "launcher alone" if alone else "inside a save" if inside - before else cut_off
 
     def finish(self) -> None:
@@ -114,13 +119,22 @@ class Trial:
                 if folder.name not in stored and (steps := self.store.interim_steps(folder.name)):
                     self.resumed.setdefault(folder.name, set()).add(steps[-1])
 
-    def _wait_for_orphans(self) -> None:
+    def _wait_for(self, groups: set[int], else_: str) -> None:
         end = time.monotonic() + 60
-        while common.held(self.store):
-            time.sleep(0.05)
+        while _living(groups):
+            time.sleep(0.02)
             if time.monotonic() > end:
-                self.failures.append("orphaned workers train on")
+                self.failures.append(else_)
                 return
+
+
+def _living(groups: set[int]) -> bool:
+    """Whether any process of these groups lives."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, 0)
+            return True
+    return False
 
 
 def main(arguments: Sequence[str]) -> None:
