@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from repro import upkeep
@@ -42,7 +42,7 @@ class Trial:
         """For each edge, steps at which it has to have gone on."""
         self.failures: list[str] = []
         self.groups: set[int] = set()
-        """Process groups of all rounds."""
+        """Process groups of rounds of which something may live."""
 
     def round(self) -> str | None:
         """Run until killed: what was done; None when the sweep has finished."""
@@ -57,17 +57,18 @@ class Trial:
         if process.poll() is not None:
             if process.returncode != 0:
                 self.failures.append(f"exit status {process.returncode}")
+            self._end_orphans()
             return None
         alone = self.chance.random() < 0.2
         (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
         process.wait()
         inside = set((self.store.root / "scratch").glob("*/"))
-        if alone and self.chance.random() < 0.5:
-            self._wait_for({process.pid}, "orphaned workers train on")
-        elif not alone:
-            # One that is killed finishes its system call first, such as the renaming that makes an edge kept.
-            self._wait_for({process.pid}, "killed workers live")
-        self._look(sure=not _living(self.groups))
+        left = alone and self.chance.random() < 0.5
+        if alone and not left:
+            self._wait_for(lambda: not common.held(self.store), "orphaned workers train on")
+        if not left:
+            self._end_orphans()
+        self._look(sure=not left)
         return "launcher alone" if alone else "inside a save" if inside - before else cut_off
 
     def finish(self) -> None:
@@ -119,12 +120,21 @@ class Trial:
                 if folder.name not in stored and (steps := self.store.interim_steps(folder.name)):
                     self.resumed.setdefault(folder.name, set()).add(steps[-1])
 
-    def _wait_for(self, groups: set[int], else_: str) -> None:
+    def _end_orphans(self) -> None:
+        """What lives of this round and of those before; one that is killed first finishes its system call, such as the
+        renaming that makes an edge kept."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self._wait_for(lambda: not _living(self.groups), "killed workers live")
+        self.groups.clear()
+
+    def _wait_for(self, what: Callable[[], bool], otherwise: str) -> None:
         end = time.monotonic() + 60
-        while _living(groups):
+        while not what():
             time.sleep(0.02)
             if time.monotonic() > end:
-                self.failures.append(else_)
+                self.failures.append(otherwise)
                 return
 
 
