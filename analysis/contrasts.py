@@ -63,6 +63,14 @@ def alpha_losses(view: View, schedule: str) -> pd.DataFrame:
     return wide.T.groupby(level="alpha").mean().T
 
 
+def alpha_to_cpt(view: View, schedule: str) -> pd.DataFrame:
+    """The alpha study's losses less CPT's, mean over versions 2 to N: (seeds that have both, alphas)."""
+    rows = view.scores(*POOL)
+    loss = losses(rows[rows["schedule"] == schedule], (CPT,), versions_after_first(view))
+    mean = alpha_losses(view, schedule)
+    return mean.sub(loss[CPT].mean(axis=1), axis=0).dropna() if loss else mean.iloc[:0]
+
+
 def swept_values(rows: pd.DataFrame, factor: str) -> list[tuple[str, pd.DataFrame]]:
     """A generality study's runs by value of what it sweeps, in rising order, with the value's name."""
     groups = []
@@ -134,20 +142,29 @@ def downstream_scores(view: View, *, finetuned: bool = True) -> pd.DataFrame:
     return rows.sort_values([*keys, "_rank", "metric"]).drop_duplicates(keys).drop(columns="_rank")
 
 
-def downstream_means(view: View) -> tuple[pd.DataFrame, float]:
-    """Average score in points, (seeds, paradigms), over what all three paradigms have; and the average chance.
+def downstream_shared(view: View) -> pd.DataFrame:
+    """Scores after fine-tuning that all three paradigms have, of versions from 2 on; a row for each, in points.
 
-    Averages over tasks, schedules, fine-tuning seeds and versions from 2 on. Empty when one paradigm has none.
+    One entry a seed, schedule, version, task (the index) and paradigm (the columns), mean over fine-tuning seeds.
     """
     rows = downstream_scores(view)
     rows = rows[rows["version"] >= 2]
-    wide = rows.pivot_table(index=["seed", "schedule", "version"], columns=["paradigm", "task"], values="value")
-    wanted = [PTFS, CPT, SWITCH]
-    if wide.empty or not set(wanted) <= set(wide.columns.get_level_values("paradigm")):
+    keys = ["seed", "schedule", "version", "task"]
+    wide = rows.pivot_table(index=keys, columns="paradigm", values="value").reindex(columns=list(THREE))
+    return 100 * wide.dropna()
+
+
+def downstream_means(view: View) -> tuple[pd.DataFrame, float]:
+    """Average score in points, (seeds, paradigms), over what all three paradigms have; and the average chance.
+
+    Averages over tasks, schedules, fine-tuning seeds and versions from 2 on. Empty when nothing is shared.
+    """
+    shared = downstream_shared(view)
+    if shared.empty:
         return pd.DataFrame(), np.nan
-    means = 100 * wide.dropna().T.groupby(level="paradigm").mean().T.groupby(level="seed").mean()
-    chance = 100 * float(rows.groupby("task")["chance"].first().fillna(0).mean())
-    return means[wanted], chance
+    tasks = shared.index.get_level_values("task")
+    chance = downstream_scores(view).groupby("task")["chance"].first().fillna(0)
+    return shared.groupby(level="seed").mean(), 100 * float(chance.reindex(tasks.unique()).mean())
 
 
 def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:

@@ -22,6 +22,7 @@ from analysis.contrasts import (
     THREE,
     alpha_losses,
     downstream_scores,
+    downstream_shared,
     forgetting_matrix,
     losses,
     ppl,
@@ -120,19 +121,22 @@ def alpha(view: View) -> "Figure | None":
     pool = view.scores(*POOL)
     drawn = []
     for schedule in schedules:
-        mean = ppl(alpha_losses(view, schedule))
+        others = {}
+        for paradigm in (PTFS, CPT):
+            other = pool[(pool["schedule"] == schedule) & (pool["paradigm"] == paradigm)]
+            if loss := losses(other, (paradigm,), versions_after_first(view)):
+                x = 100.0 if paradigm == PTFS else 100 * float(other["relative_cost"].iloc[0])
+                others[paradigm] = x, loss[paradigm].mean(axis=1)
+        columns = {paradigm: values for paradigm, (_, values) in others.items()}
+        table = _within(ppl(alpha_losses(view, schedule).assign(**columns).dropna()))
+        mean = table.drop(columns=list(columns))
         final = rows[(rows["schedule"] == schedule) & (rows["version"] == view.last)]
         cost = 100 * final.groupby("alpha")["relative_cost"].first().reindex(mean.columns)
         drawn.append(_series(axes, cost.to_numpy(dtype=np.float64), mean, SWITCH, schedule))
         for value, x, y in zip(mean.columns, cost, mean.mean(), strict=True):
             axes.annotate(f"{style.ALPHA} {value:g}", (x, y), xytext=(5, 7), textcoords="offset points", fontsize=9)
-        for paradigm in (PTFS, CPT):
-            other = pool[(pool["schedule"] == schedule) & (pool["paradigm"] == paradigm)]
-            loss = losses(other, (paradigm,), versions_after_first(view))
-            if loss:
-                x = 100.0 if paradigm == PTFS else 100 * float(other["relative_cost"].iloc[0])
-                mean = ppl(loss[paradigm].mean(axis=1).to_frame())
-                drawn.append(_series(axes, np.array([x]), mean, paradigm, schedule))
+        for paradigm, (x, _) in others.items():
+            drawn.append(_series(axes, np.array([x]), table[[paradigm]], paradigm, schedule))
     _fit(axes, drawn)
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
     axes.set_ylabel(f"PPL, mean of versions 2 to {view.last}")
@@ -169,9 +173,14 @@ def cost_growth(view: View) -> "Figure | None":
 def pareto(view: View) -> "Figure | None":
     rows = view.scores(*POOL, "alpha")
     rows = rows[(rows["version"] == view.last) & rows["paradigm"].isin(THREE)]
-    points = rows.groupby(["paradigm", "schedule", "alpha"], dropna=False, as_index=False).agg(
-        ppl=("ppl", "mean"), cost=("relative_cost", "first")
+    cells = ["paradigm", "schedule", "alpha"]
+    seeds = (
+        set.intersection(*(set(group["seed"]) for _, group in rows.groupby(cells, dropna=False)))
+        if len(rows)
+        else set()
     )
+    rows = rows[rows["seed"].isin(seeds)] if seeds else rows
+    points = rows.groupby(cells, dropna=False, as_index=False).agg(ppl=("ppl", "mean"), cost=("relative_cost", "first"))
     points["cost"] = points["cost"].where(points["paradigm"] != PTFS, 1.0)
     if len(points) < 2:
         return None
@@ -186,7 +195,8 @@ def pareto(view: View) -> "Figure | None":
             point["ppl"],
             marker=style.MARKERS.get(point["schedule"], "x"),
             color=style.COLOURS[point["paradigm"]],
-            markersize=8,
+            # The first ones are larger, to be seen behind the later ones.
+            markersize={"cosine": 10, "knee": 7.5}.get(point["schedule"], 6),
             markeredgecolor="black" if i in front else "white",
             linestyle="none",
         )
@@ -198,7 +208,7 @@ def pareto(view: View) -> "Figure | None":
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
-    axes.set_ylabel(f"PPL of version {view.last}, mean over seeds")
+    axes.set_ylabel(f"PPL of version {view.last}, mean over {len(seeds) or 'other'} seeds")
     axes.margins(x=0.08, y=0.15)
     shapes = [
         Line2D([], [], marker=style.MARKERS.get(s, "x"), color=style.GREY, linestyle="none", label=schedule_name(s))
@@ -238,10 +248,12 @@ def forgetting(view: View) -> "Figure | None":
 
 
 def downstream(view: View) -> "Figure | None":
-    rows = downstream_scores(view)
-    if rows.empty:
+    shared = downstream_shared(view)
+    if shared.empty:
         return None
-    rows = rows[rows["version"] == rows["version"].max()]
+    rows = downstream_scores(view)
+    rows = rows[rows.set_index(list(shared.index.names)).index.isin(shared.index)]
+    versions = sorted(set(rows["version"]))
     grouped = rows.groupby(["task", "paradigm"])
     table = grouped.agg(value=("value", "mean"), stderr=("stderr", "mean"), chance=("chance", "first")).reset_index()
     tasks = sorted(table["task"].unique())
@@ -264,11 +276,14 @@ def downstream(view: View) -> "Figure | None":
     axes.axhline(0.5, color=style.GREY, linewidth=0.8)
     axes.set_yticks([0, *(places[task] for task in tasks)], ["average", *tasks])
     axes.set_ylim(-0.6, len(tasks) + 0.6)
-    axes.set_xlabel(f"score after fine-tuning version {int(rows['version'].max())} (%)")
+    which = f"versions {versions[0]} to {versions[-1]}" if len(versions) > 1 else f"version {versions[0]}"
+    axes.set_xlabel(f"score after fine-tuning, {which} (%)")
     handles = [*_paradigm_handles(shown), Line2D([], [], color=style.GREY, label="chance")]
     _legend_below(figure, handles)
     return figure
 
+
+WITHIN = "Intervals and dots are of paired comparisons: what a seed adds to all points alike is taken out."
 
 PLOTS = (
     Plot(
@@ -278,7 +293,8 @@ PLOTS = (
     ),
     Plot(
         "training_loss", ("headline", "main", "pilot"),
-        "Training loss along the same paths (mean over bins of steps, one seed).", training_loss,
+        "Training loss along the same paths (one seed; mean over bins of steps, of which every version has equally "
+        "many, so that longer paths look smoother).", training_loss,
     ),
     Plot(
         "cost_growth", ("headline", "main", "pilot"),
@@ -294,21 +310,21 @@ PLOTS = (
     Plot(
         "first_stage", ("first_stage",),
         "First stage: a cosine of several cycles, cut at T; then a full cosine over T. Left: learning rates. Right: "
-        "PPL of the checkpoint (slice 1) and of the model updated from it (slices 1 and 2).", first_stage,
+        "PPL of the checkpoint (slice 1) and of the model updated from it (slices 1 and 2). " + WITHIN, first_stage,
     ),
     Plot(
         "second_stage", ("second_stage",),
         "Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. Right: "
-        "PPL of the updated model (slices 1 and 2).", second_stage,
+        "PPL of the updated model (slices 1 and 2). " + WITHIN, second_stage,
     ),
     Plot("pareto", ("main", "alpha", "headline"),
-         "PPL of the last version against the cost of all versions, means over seeds.", pareto),
+         "PPL of the last version against the cost of all versions, means over seeds that all points have.", pareto),
     Plot(
         "forgetting", ("main", "headline", "pilot"),
         "PPL of every version on every version's held-out slice (cosine if it was run; geometric mean over seeds).",
         forgetting, per_setting=True,
     ),
-    Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost.", alpha),
+    Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost. " + WITHIN, alpha),
     Plot(
         "downstream", ("downstream", "main", "headline"),
         "Scores after fine-tuning, averaged over seeds and schedules. Bars are one standard error of a single "
@@ -406,7 +422,7 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
     places = np.arange(len(cycles), dtype=float)
     for name, loss in results.items():
         one = axes[name]
-        _fit(one, [_series(one, places, ppl(loss), "two_stage", "cosine")])
+        _fit(one, [_series(one, places, _within(ppl(loss)), "two_stage", "cosine")])
         for place, value, colour in zip(places, ppl(loss).mean(), colours, strict=True):
             one.plot(place, value, "o", color=colour, markersize=7, zorder=4)
         one.set_title(f"{name}, n = {len(loss)}", fontsize=9.5)
@@ -439,6 +455,19 @@ def _series(axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: st
     seeds = table.to_numpy(dtype=np.float64)
     means = np.array([interval.estimate for interval in intervals])
     return seeds[np.isfinite(seeds)], means - halves, means + halves
+
+
+def _within(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` (seeds, conditions) without what a seed has in common to all of its conditions.
+
+    Intervals of the result's columns are those of paired comparisons (Cousineau 2005, with Morey's 2008 correction).
+    """
+    seeds, conditions = table.shape
+    if seeds < 2 or conditions < 2:
+        return table
+    paired = table.sub(table.mean(axis=1), axis=0)
+    spread = (paired - paired.mean()) * np.sqrt(conditions / (conditions - 1))
+    return pd.DataFrame(spread + table.mean())
 
 
 def _fit(axes: "Axes", drawn: Sequence[Drawn]) -> None:

@@ -15,7 +15,9 @@ from analysis.contrasts import (
     SWITCH,
     THREE,
     alpha_losses,
+    alpha_to_cpt,
     downstream_means,
+    downstream_shared,
     losses,
     ppl,
     swept_values,
@@ -29,6 +31,9 @@ from analysis.tables import listed, percent, recovery_cells
 ASSUMED = (
     "The minimum learning rate is 10 % of the maximum.",
     "Knee explores at the maximum for 50 % of its cycle.",
+    "A branch under Knee or multi-step is a whole cycle of alpha T, its part at the maximum included, so that it "
+    "decays over its last half (Knee) or fifth (multi-step); of a branch we know only that its decay is fast and "
+    "complete.",
     "A CPT update and a branch start at the maximum, with no second warm-up.",
     "Optimizer state travels along CPT updates and into branches.",
     "AdamW with beta 0.9 and 0.95, weight decay 0.1, gradient clipping at 1.0.",
@@ -171,41 +176,93 @@ def _pilot(view: View) -> list[str]:
 
 
 def _first_stage(view: View) -> list[str]:
-    sentences = []
-    for what, version in (("The checkpoint", 1), ("The updated model", 2)):
-        table = ppl(two_stage(view, "first_stage", version)).mean()
-        if len(table):
-            best, worst = _extremes(table)
-            sentences.append(
-                f"{what} is best with {_cycle(best)} (PPL {table[best]:.2f}) and worst with {_cycle(worst)} "
-                f"(PPL {table[worst]:.2f})."
-            )
-    return sentences
+    tables = (
+        ("The checkpoint", two_stage(view, "first_stage", 1)),
+        ("The updated model", two_stage(view, "first_stage", 2)),
+    )
+    return [_extremes(what, table) for what, table in tables if len(table)]
 
 
 def _second_stage(view: View) -> list[str]:
-    table = ppl(two_stage(view, "second_stage", 2)).mean()
-    if not len(table):
-        return []
-    best, worst = _extremes(table)
-    return [
-        f"The updated model is best with {_cycle(best)} (PPL {table[best]:.2f}) and worst with {_cycle(worst)} "
-        f"(PPL {table[worst]:.2f})."
-    ]
+    table = two_stage(view, "second_stage", 2)
+    return [_extremes("The updated model", table)] if len(table) else []
+
+
+def _extremes(what: str, table: pd.DataFrame) -> str:
+    """Best and worst cycle, and which cannot be told from the best; `table` holds losses, (seeds, cycles)."""
+    mean = ppl(table).mean()
+    best, worst = (float(str(cycle)) for cycle in (mean.idxmin(), mean.idxmax()))
+    ends = (f"{_cycle(cycle)} (PPL {mean[cycle]:.2f})" for cycle in (best, worst))
+    sentence = f"{what} is best with {' and worst with '.join(ends)}"
+    cycles = [float(str(cycle)) for cycle in table.columns]
+    intervals = {c: stats.mean_interval((table[c] - table[best]).to_numpy()) for c in cycles if c != best}
+    alike = [cycle for cycle, interval in intervals.items() if interval.low <= 0]
+    return f"{sentence}; not told apart from the best: {_and([*map(_cycle, alike)])}." if alike else f"{sentence}."
 
 
 def _main(view: View) -> list[str]:
     scores = view.scores(*POOL)
-    parts = []
+    sentences = []
+    ptfs: dict[str, pd.DataFrame] = {}
+    switching: dict[str, pd.DataFrame] = {}
     for schedule in dict.fromkeys(scores["schedule"]):
-        loss = losses(scores[scores["schedule"] == schedule], THREE, versions_after_first(view))
+        rows = scores[scores["schedule"] == schedule]
+        loss = losses(rows, THREE, versions_after_first(view))
         if loss:
-            cpt, switching, share, n = recovery_cells(loss)
-            parts.append(
+            ptfs[schedule], switching[schedule] = loss[PTFS], loss[SWITCH]
+            cpt, switched, share, n = recovery_cells(loss)
+            sentences.append(
                 f"With {schedule_name(schedule)}, relative to PTFS, CPT's PPL is {cpt} and path switching's "
-                f"{switching}; {_recovered(share)} (n = {n})."
+                f"{switched}; {_recovered(share)} (n = {n})."
             )
-    return [*parts, *_last_version(view, "main")]
+            sentences += _over_versions(view, schedule, rows, loss)
+    if len(ptfs) > 1:
+        sentences += _against_the_best(ptfs, switching)
+    if {"knee", "multi_step"} & switching.keys():
+        sentences.append(
+            "A Knee or multi-step branch is read as a whole cycle of alpha T, which is an assumption: half of it "
+            "(Knee) or 80 % (multi-step) stays at the maximum."
+        )
+    return [*sentences, *_last_version(view, "main")]
+
+
+def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str, pd.DataFrame]) -> list[str]:
+    """What the mean over versions 2 to N does not say: how it goes on, and where it began."""
+    versions = versions_after_first(view)
+    behind = (loss[SWITCH] - loss[PTFS]).to_numpy(dtype=np.float64)
+    last = {paradigm: frame[[view.last]] for paradigm, frame in loss.items()}
+    _, switching, share, _ = recovery_cells(last)
+    sentences = []
+    if len(versions) > 1:
+        growth = percent(stats.slopes(behind, versions))
+        sentences.append(
+            f"With {schedule_name(schedule)}, at version {view.last} alone, path switching's PPL is {switching} "
+            f"relative to PTFS's, {_recovered(share)}; from version to version it changes by {growth}."
+        )
+    if first := losses(rows, (PTFS, SWITCH), [1]):
+        lead = percent((first[SWITCH] - first[PTFS])[1].to_numpy(dtype=np.float64))
+        sentences.append(
+            f"With {schedule_name(schedule)}, at version 1, where all have trained as long on the same data, path "
+            f"switching's PPL is {lead} relative to PTFS's: so much is the shape of its schedule."
+        )
+    return sentences
+
+
+def _against_the_best(ptfs: dict[str, pd.DataFrame], switching: dict[str, pd.DataFrame]) -> list[str]:
+    """Path switching's best schedule against PTFS's best one."""
+    best, own = _lowest(ptfs), _lowest(switching)
+    both = switching[own].index.intersection(ptfs[best].index)
+    if best == own or both.empty:
+        return []
+    difference = (switching[own].loc[both] - ptfs[best].loc[both]).mean(axis=1).to_numpy(dtype=np.float64)
+    return [
+        f"PTFS is best with {schedule_name(best)} and path switching with {schedule_name(own)}: relative to each "
+        f"other, path switching's PPL is {percent(difference)} (n = {len(both)})."
+    ]
+
+
+def _lowest(loss: dict[str, pd.DataFrame]) -> str:
+    return min(loss, key=lambda schedule: float(loss[schedule].to_numpy().mean()))
 
 
 def _alpha(view: View) -> list[str]:
@@ -221,6 +278,13 @@ def _alpha(view: View) -> list[str]:
                 f"With {schedule_name(schedule)}, from alpha {low:g} to {high:g}, mean PPL of versions 2 to "
                 f"{view.last} goes from {table[low]:.2f} to {table[high]:.2f} and cost from {cost[low]:.0f} to "
                 f"{cost[high]:.0f} % of PTFS's."
+            )
+        beside = alpha_to_cpt(view, schedule)
+        if len(beside):
+            parts = [f"{percent(beside[a].to_numpy(dtype=np.float64))} with alpha {a:g}" for a in beside]
+            sentences.append(
+                f"With {schedule_name(schedule)}, relative to CPT's, mean PPL of versions 2 to {view.last} is "
+                f"{_and(parts)} (n = {len(beside)})."
             )
     return sentences
 
@@ -245,19 +309,30 @@ def _downstream(view: View) -> list[str]:
     if means.empty:
         return []
     parts = [f"{means[p].mean():.2f} for {paradigm_name(p)}" for p in (PTFS, CPT, SWITCH)]
+    versions = sorted(set(downstream_shared(view).index.get_level_values("version")))
+    which = f"version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))}"
     return [
-        f"Average score after fine-tuning, versions from 2 on: {_and(parts)} points, where chance is {chance:.2f} "
-        f"(n = {len(means)})."
+        f"Average score after fine-tuning, {which}: {_and(parts)} points, where chance is {chance:.2f} "
+        f"(n = {len(means)}).",
+        *_separates(means, chance),
+    ]
+
+
+def _separates(means: pd.DataFrame, chance: float) -> list[str]:
+    """Whether the benchmark tells anything at this scale."""
+    if len(means) < 2:
+        return []
+    above = stats.mean_interval((means.mean(axis=1) - chance).to_numpy(dtype=np.float64))
+    beside = [stats.mean_interval((means[SWITCH] - means[p]).to_numpy(dtype=np.float64)) for p in (PTFS, CPT)]
+    points = [f"{one.estimate:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in (*beside, above)]
+    return [
+        f"Path switching's average lies {points[0]} points above PTFS's and {points[1]} above CPT's; the average of "
+        f"all three lies {points[2]} points above chance."
     ]
 
 
 def _recovered(share: str) -> str:
     return f"{share} of the gap recovered" if share[0].isdigit() or share[0] == "-" else share
-
-
-def _extremes(table: "pd.Series[float]") -> tuple[float, float]:
-    """Cycles with the lowest and the highest value."""
-    return float(str(table.idxmin())), float(str(table.idxmax()))
 
 
 def _cycle(cycle: float) -> str:

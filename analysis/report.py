@@ -228,7 +228,11 @@ def _elsewhere(judged: "Sequence[Judged]", others: "Sequence[View]") -> "list[Ju
 def _counts(judged: "Sequence[Judged]") -> str:
     kinds = ("reproduced", "contradicted", "undecided", "not run")
     counts = {kind: sum(one.verdict == kind for one in judged) for kind in kinds}
-    return f"{len(judged)} claims: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + "."
+    exact = sum(one.verdict == "reproduced" and all(part.exact for part in one.parts) for one in judged)
+    shown = {kind: f"{count} {kind}" for kind, count in counts.items()}
+    if exact:
+        shown["reproduced"] += f" ({exact} of them by arithmetic alone)"
+    return f"{len(judged)} claims: {', '.join(shown.values())}."
 
 
 def _home(studies: Sequence[str], ran: Sequence[str]) -> str | None:

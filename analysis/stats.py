@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtr, stdtr, stdtrit
 
 LEVEL = 0.95
 """Of every interval (two-sided)."""
+POWER = 0.8
+"""Chance to decide that a number of seeds is asked to give."""
 MOST_SEEDS = 1000
 """Where the search for a deciding number of seeds ends."""
 
@@ -60,6 +62,12 @@ def p_value(values: Values) -> float:
     return float(2 * stdtr(n - 1, -abs(mean) / error))
 
 
+def p_below(values: Values) -> float:
+    """One-sided p of "the mean is not above 0": near 1 where it is far below; NaN for one seed."""
+    two = p_value(values)
+    return two / 2 if np.mean(values) > 0 else 1 - two / 2
+
+
 def fieller(numerator: Values, denominator: Values, level: float = LEVEL) -> Interval:
     """Ratio of two paired means with Fieller's interval: the r for which "mean(numerator - r denominator) = 0" stands.
 
@@ -98,7 +106,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def deciding_seeds(values: Values, level: float = LEVEL) -> int | None:
-    """Seeds whose interval would leave 0 outside, were mean and spread to stay as they are.
+    """Seeds whose interval leaves 0 outside with a chance of `POWER`, if true mean and spread are those seen here.
 
     Returns:
         None: unknown (one seed), or more than `MOST_SEEDS`.
@@ -107,8 +115,10 @@ def deciding_seeds(values: Values, level: float = LEVEL) -> int | None:
     if n < 2:
         return None
     mean, spread = abs(float(np.mean(values))), float(np.std(values, ddof=1))
+    if spread == 0:
+        return 2 if mean else None
     for seeds in range(2, MOST_SEEDS + 1):
-        if mean > t_quantile(seeds, level) * spread / np.sqrt(seeds):
+        if 1 - nctdtr(seeds - 1, mean / spread * np.sqrt(seeds), t_quantile(seeds, level)) >= POWER:
             return seeds
     return None
 

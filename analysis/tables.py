@@ -22,7 +22,9 @@ from analysis.contrasts import (
     SWITCH,
     THREE,
     alpha_losses,
+    alpha_to_cpt,
     downstream_scores,
+    downstream_shared,
     forgetting_matrix,
     losses,
     swept_values,
@@ -81,7 +83,7 @@ def escape_markdown(value: str) -> str:
 
 def escape_latex(value: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-    special |= {character: "\\" + character for character in "&%$#_{}"}
+    special |= {character: "\\" + character for character in "&%$#_{}"} | {c: f"${c}$" for c in "<>|"}
     return " ".join("".join(special.get(character, character) for character in value).split())
 
 
@@ -189,10 +191,11 @@ def alpha(view: View) -> Table | None:
     scores = view.scores("alpha")
     rows, data = [], []
     for schedule in dict.fromkeys(scores["schedule"]):
-        mean = alpha_losses(view, schedule)
+        mean, beside = alpha_losses(view, schedule), alpha_to_cpt(view, schedule)
         final = scores[(scores["schedule"] == schedule) & (scores["version"] == view.last)]
         for value in mean.columns:
             at = final[final["alpha"] == value]
+            to_cpt = percent(beside[value].to_numpy(dtype=np.float64)) if len(beside) else ""
             average = stats.mean_interval(np.exp(mean[value].to_numpy(dtype=np.float64)))
             last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
             cost = _cost(view, at, view.last)
@@ -202,6 +205,7 @@ def alpha(view: View) -> Table | None:
                     text(value),
                     plus_minus(average),
                     plus_minus(last),
+                    to_cpt,
                     f"{100 * cost:.0f} %",
                     str(average.n),
                 ]
@@ -210,14 +214,15 @@ def alpha(view: View) -> Table | None:
                 {"schedule": schedule, "alpha": value}
                 | _interval("mean_ppl", average)
                 | _interval("last_ppl", last)
-                | {"relative_cost": cost}
+                | {"relative_cost": cost, "mean_nats_above_cpt": beside[value].mean() if len(beside) else np.nan}
             )
     if not rows:
         return None
     return Table(
         name="alpha", data=pd.DataFrame(data), rows=rows,
-        head=["schedule", "alpha", f"PPL v2 to v{view.last}", f"PPL v{view.last}", "cost", "n"],
-        caption="Path switching: alpha is the branch's share of a version's steps. Cost: steps of the run's own tree "
+        head=["schedule", "alpha", f"PPL v2 to v{view.last}", f"PPL v{view.last}", "PPL to CPT", "cost", "n"],
+        caption="Path switching: alpha is the branch's share of a version's steps. PPL to CPT: mean over versions 2 to "
+        f"{view.last}, paired by seed. Cost: steps of the run's own tree "
         f"over PTFS's. {numerics_note(view, 'alpha')}",
     )  # fmt: skip
 
@@ -331,46 +336,48 @@ def forgetting(view: View) -> Table | None:
 
 
 def downstream(view: View) -> Table | None:
-    """Scores after fine-tuning, by task, beside chance and standard error."""
-    scores = downstream_scores(view)
-    if scores.empty:
+    """Scores after fine-tuning by task, beside chance and standard error: over what all three paradigms have."""
+    shared = downstream_shared(view)
+    if shared.empty:
         return None
-    last = int(scores["version"].max())
-    scores = scores[scores["version"] == last]
-    shown = [paradigm for paradigm in THREE if paradigm in set(scores["paradigm"])]
+    scores = downstream_scores(view)
+    versions = sorted(set(shared.index.get_level_values("version")))
+    keys = list(shared.index.names)
+    scores = scores[scores.set_index(keys).index.isin(shared.index)]
+    means = shared.groupby(level="task").mean()
     rows, data = [], []
     for task, group in scores.groupby("task", sort=True):
         cells = []
-        for paradigm in shown:
+        chance, items, metric = (group[column].iloc[0] for column in ("chance", "items", "metric"))
+        for paradigm in THREE:
             at = group[group["paradigm"] == paradigm]
-            value, error = at["value"].mean(), at["stderr"].mean()
-            cells.append(f"{100 * value:.1f}" + ("" if np.isnan(error) else f" ± {100 * error:.1f}") if len(at) else "")
+            value, error = float(means[paradigm][task]), at["stderr"].mean()
+            cells.append(f"{value:.1f}" + ("" if np.isnan(error) else f" ± {100 * error:.1f}"))
             data.append(
-                {"task": task, "metric": group["metric"].iloc[0], "paradigm": paradigm, "score": value, "stderr": error}
-                | {"chance": group["chance"].iloc[0], "items": group["items"].iloc[0]}
+                {"task": task, "metric": metric, "paradigm": paradigm, "score": value / 100, "stderr": error}
+                | {"chance": chance, "items": items}
                 | {"gold_bits_per_byte": at["gold_bits_per_byte"].mean(), "n": _n(at)}
             )
-        chance, items = group["chance"].iloc[0], group["items"].iloc[0]
-        rows.append([str(task), str(group["metric"].iloc[0]), *cells, f"{100 * chance:.1f}", f"{items:.0f}"])
-    table = pd.DataFrame(data)
-    averages = [table[table["paradigm"] == paradigm] for paradigm in shown]
-    chance = 100 * table.drop_duplicates("task")["chance"].fillna(0).mean()
-    rows.append(["average", "", *(f"{100 * one['score'].mean():.2f}" for one in averages), f"{chance:.1f}", ""])
-    bits = (one["gold_bits_per_byte"].mean() for one in averages)
+        rows.append([str(task), str(metric), *cells, f"{100 * chance:.1f}", f"{items:.0f}"])
+    by_chance = f"{100 * scores.groupby('task')['chance'].first().fillna(0).mean():.1f}"
+    for version in versions if len(versions) > 1 else ():
+        one = shared[shared.index.get_level_values("version") == version]
+        rows.append([f"average, version {version}", "", *(f"{one[p].mean():.2f}" for p in THREE), by_chance, ""])
+    rows.append(["average", "", *(f"{shared[p].mean():.2f}" for p in THREE), by_chance, ""])
     raw = downstream_scores(view, finetuned=False)
-    raw = raw[raw["version"] == last]
+    raw = raw[raw.set_index(keys).index.isin(shared.index)]
     if len(raw):
-        means = raw.groupby("paradigm")["value"].mean()
-        before = (f"{100 * means[p]:.2f}" if p in means.index else "" for p in shown)
-        rows.append(["average before fine-tuning", "", *before, f"{chance:.1f}", ""])
-    rows.append(["gold answer, bits a byte", "", *(number(value) for value in bits), "", ""])
+        before = 100 * raw.groupby("paradigm")["value"].mean().reindex(list(THREE))
+        rows.append(["average before fine-tuning", "", *(f"{value:.2f}" for value in before), by_chance, ""])
+    bits = scores.groupby("paradigm")["gold_bits_per_byte"].mean()
+    rows.append(["gold answer, bits a byte", "", *(number(float(bits[p])) for p in THREE), "", ""])
     return Table(
-        name="downstream", data=table, rows=rows,
-        head=["task", "metric", *map(paradigm_name, shown), "chance", "items"],
-        caption=f"Version {last} after fine-tuning, per cent, averaged over {_n(scores)} seeds, "
+        name="downstream", data=pd.DataFrame(data), rows=rows,
+        head=["task", "metric", *map(paradigm_name, THREE), "chance", "items"],
+        caption=f"After fine-tuning, per cent, averaged over versions {listed(versions)}, {_n(scores)} seeds, "
         f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
-        f"standard error of a single evaluation. lm-eval {listed(scores['lm_eval'])}. "
-        f"{numerics_note(view, *POOL)}",
+        "standard error of a single evaluation. Version 1 is left out, as in every comparison. "
+        f"lm-eval {listed(scores['lm_eval'])}. {numerics_note(view, *POOL)}",
     )  # fmt: skip
 
 
@@ -438,8 +445,9 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
     return Table(
         name=name, data=verdicts(judged), rows=rows,
         head=["", "claim", "from", "weakest evidence [95 % interval]", "verdict", "because"],
-        caption="A claim is reproduced when every part of it lies beyond its margin, contradicted when one lies on the "
-        "wrong side (Holm over the claim's parts), and undecided otherwise. The weakest part is shown.",
+        caption="A claim is reproduced when the 95 % interval of every part of it lies beyond its margin, contradicted "
+        "when one is on the wrong side of it at 5 % (Holm over the claim's parts), and undecided otherwise. The "
+        "weakest part is shown.",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_analysis_ledger import Synthetic, build
 
-from analysis import claims, frames
+from analysis import claims, contrasts, frames
 from analysis.claims import Judged
 from analysis.frames import STUDIES, load
 
@@ -133,7 +133,7 @@ def test_path_switching_must_recover_most_of_the_gap(tmp_path):
     found = judged(tmp_path)
     assert found["P1"].verdict == "reproduced"
     assert found["M1"].verdict == "contradicted"
-    shares = [part for part in found["M1"].parts if part.unit == "% of the gap"]
+    shares = [part for part in found["M1"].parts if part.unit == "% of the gap" and part.role == "decides"]
     assert [part.estimate for part in shares] == pytest.approx([50] * 3, abs=3)
     assert all(part.low < part.estimate < part.high < 80 for part in shares)
     beats = [part for part in found["M1"].parts if part.what.startswith("CPT above")]
@@ -253,3 +253,76 @@ def test_all_parts_must_hold(whole):
         (folder / "perplexity.csv").write_text(original)
     assert one.verdict == "contradicted"
     assert one.weakest.what == "2 T above 1 T"
+
+
+def altered(root: Path, claim: str, change) -> Judged:
+    """The claim's verdict in a world whose perplexities `change(run, row)` has altered in place."""
+    folder = root / "synthetic" / "data"
+    original = (folder / "perplexity.csv").read_text()
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    try:
+        rewrite(folder / "perplexity.csv", lambda row: change(runs[row["run"]], row))
+        return judged(root)[claim]
+    finally:
+        (folder / "perplexity.csv").write_text(original)
+
+
+def test_a_swept_value_at_which_path_switching_diverged_speaks_against_it(whole):
+    def diverge(run, row):
+        if run["paradigm"] == "path_switching" and run["steps_per_version"] == "50":
+            row["nll"] = "nan"
+
+    one = altered(whole, "G3", diverge)
+    assert one.verdict == "contradicted"
+    assert "diverged, T 50" in one.reason
+
+
+def test_a_swept_value_without_results_leaves_a_claim_open(whole):
+    def diverge(run, row):
+        if run["paradigm"] == "cpt" and run["steps_per_version"] == "50" and run["seed"] == "1":
+            row["nll"] = "nan"
+
+    one = altered(whole, "G3", diverge)
+    assert one.verdict == "undecided"
+    assert "T 50: not all three paradigms came to version 4 with seeds 1" in one.reason
+
+
+def test_a_checkpoint_that_nothing_tells_apart_is_not_the_worst(whole):
+    def improve(run, row):
+        if run["paradigm"] == "two_stage" and run["first_cycle"] == frames.ENDLESS and row["version"] == "1":
+            others = {"1": 3.5, "endless": 3.499}
+            row["nll"] = str(1000 * others["endless"])
+        elif run["paradigm"] == "two_stage" and row["version"] == "1":
+            row["nll"] = str(1000 * 3.5)
+
+    assert altered(whole, "S1", improve).verdict != "reproduced"
+
+
+def test_the_weakest_part_is_judged_by_its_p_not_by_its_t():
+    few, many = np.array([0.9, 1.0, 2.2]), np.tile([0.5, 1.5, 1.1, -0.1, 1.2], 2)
+    parts = [
+        claims.Part(
+            what=name, unit="", needs="", estimate=0, low=0, high=0, contrast=values, seeds=tuple(range(len(values)))
+        )
+        for name, values in (("many", many), ("few", few))
+    ]
+    assert [part.holds for part in parts] == [True, False]
+    weakest = claims._weakest(parts)
+    assert weakest is not None
+    assert weakest.what == "few"
+
+
+def test_downstream_averages_are_over_what_all_three_have(tmp_path):
+    folder = build(tmp_path, ["downstream"])
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    with (folder / "downstream.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    easy = [row for row in rows if not (runs[row["run"]]["paradigm"] == "ptfs" and row["task"] == "sentiment")]
+    before = contrasts.downstream_means(load(tmp_path, "synthetic").primary())[0].mean()
+    with (folder / "downstream.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(easy)
+    means = contrasts.downstream_means(load(tmp_path, "synthetic").primary())[0].mean()
+    assert means["cpt"] - means["ptfs"] == pytest.approx(before["cpt"] - before["ptfs"], abs=0.2)
+    assert judged(tmp_path)["D1"].verdict == "reproduced"

@@ -16,7 +16,7 @@ from repro.errors import UserError
 
 T = 100
 VERSIONS = 4
-TASKS = {"arithmetic": 0.0, "sentiment": 0.5, "choice": 0.25}
+TASKS = {"arithmetic": 0.0, "sentiment": 0.5} | {f"choice{number}": 0.25 for number in range(1, 8)}
 SCHEDULES = ("cosine", "knee", "multi_step")
 PARADIGMS = ("ptfs", "cpt", "path_switching")
 

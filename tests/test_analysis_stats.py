@@ -73,17 +73,26 @@ def test_holm_orders_multiplies_and_stays_monotone():
     assert adjusted[2] == pytest.approx(0.6)
 
 
-def test_the_deciding_number_of_seeds_is_the_smallest_that_decides():
+def test_the_deciding_number_of_seeds_decides_four_times_in_five():
     values = np.array([0.9, -0.2, 0.5])
     seeds = stats.deciding_seeds(values)
-    mean, spread = values.mean(), values.std(ddof=1)
-
-    def decides(n: int) -> bool:
-        return mean > stats.t_quantile(n) * spread / np.sqrt(n)
-
     assert seeds is not None
-    assert decides(seeds)
-    assert not decides(seeds - 1)
+    draws = np.random.default_rng(0).normal(values.mean(), values.std(ddof=1), size=(20_000, seeds))
+
+    def share(n: int) -> float:
+        mean, error = draws[:, :n].mean(axis=1), draws[:, :n].std(axis=1, ddof=1) / np.sqrt(n)
+        return float(np.mean(mean > stats.t_quantile(n) * error))
+
+    assert share(seeds) == pytest.approx(stats.POWER, abs=0.05)
+    assert share(seeds) > stats.POWER - 0.01
+    assert share(seeds - 1) < stats.POWER + 0.01
+
+
+def test_a_one_sided_p_says_on_which_side_of_0_a_mean_lies():
+    values = np.array([0.9, 0.2, 0.5])
+    assert stats.p_below(values) == pytest.approx(stats.p_value(values) / 2)
+    assert stats.p_below(-values) == pytest.approx(1 - stats.p_value(values) / 2)
+    assert np.isnan(stats.p_below(values[:1]))
 
 
 def test_no_number_of_seeds_is_named_where_none_would_decide():
