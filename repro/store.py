@@ -12,6 +12,7 @@ Layout under the store's root:
 A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
 the folder is renamed into place; it is renamed out of place before it is removed. Content is keyed by what produced
 it, so a second writer of a key can only write the same bits; that it did is checked. Nothing on disk is unpickled.
+What has a name that no store gives is somebody else's, wherever it lies, and is left alone.
 `python -m repro.store` looks after a store (repro.upkeep).
 """
 
@@ -47,8 +48,18 @@ FORMAT = 1
 MOST_TURNS = 100
 """Suspended holders of one claim, at most, that others overtake."""
 
-CHECKPOINT_NAME = re.compile(r"([0-9a-f]+)\.([0-9]+)")
+KEY_NAME = re.compile("[0-9a-f]{64}")
+CHECKPOINT_NAME = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
 """Key and step."""
+CLAIM_NAME = CHECKPOINT_NAME
+"""Key and turn."""
+PLAN_NAME = re.compile(r"p?[0-9a-f]{15,16}\.json")
+RESULT_NAME = re.compile(r"([0-9a-f]{64}|p?[0-9a-f]{15,16}\.[0-9a-f]{16})\.json")
+"""By key; of machines, by plan and machine."""
+SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
+UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
+"""A test of whether there is room, and a document that is being written."""
+SET_ASIDE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
 
 
 class Damaged(Exception):
@@ -186,7 +197,10 @@ class Store:
 
     def plans(self) -> list[str]:
         """Names of all plans."""
-        return sorted(path.stem for path in (self.root / "plans").glob("[!.]*.json"))
+        return [path.stem for path in self.plan_files()]
+
+    def plan_files(self) -> list[Path]:
+        return entries(self.root / "plans", PLAN_NAME)
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
@@ -310,15 +324,15 @@ class Store:
 
     def leftovers(self) -> Iterator[tuple[Path, str]]:
         """What processes left that died: paths, with a reason."""
-        for path in _entries(self.root / "scratch"):
+        for path in entries(self.root / "scratch", SCRATCH_NAME):
             if not locks.is_held(path.with_suffix(".lock")):
                 yield path, "its writer is dead"
-        for path in _entries(self.root / "claims"):
+        for path in entries(self.root / "claims", CLAIM_NAME):
             if not locks.is_held(path):
                 yield path, "its holder is dead"
-        for folder in (self.root, self.root / "plans", *_entries(self.root / "results")):
-            for path in _entries(folder):
-                if path.name.startswith(".") and path.is_file() and self._stale(path):
+        for folder in (self.root, self.root / "plans", *entries(self.root / "results")):
+            for path in entries(folder, UNFINISHED_NAME):
+                if path.is_file() and self._stale(path):
                     yield path, "its writer is dead"
 
     def tidy(self) -> None:
@@ -532,9 +546,11 @@ def read_file(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
     return data
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path, names: re.Pattern[str] | None = None) -> list[Path]:
+    """What a folder holds, of all names or of some; nothing where there is no folder."""
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder))
+        found = sorted(Path(entry.path) for entry in os.scandir(folder))
+        return [path for path in found if names is None or names.fullmatch(path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

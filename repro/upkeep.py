@@ -19,13 +19,25 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from repro import ledger, locks
 from repro.disk import Flaw, read_document
 from repro.errors import UserError, printable, refusals
-from repro.store import CHECKPOINT_NAME, MANIFEST, Store, read_file, read_manifest
+from repro.store import (
+    CHECKPOINT_NAME,
+    CLAIM_NAME,
+    KEY_NAME,
+    MANIFEST,
+    RESULT_NAME,
+    SET_ASIDE_NAME,
+    Store,
+    entries,
+    read_file,
+    read_manifest,
+)
 
 VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
 
@@ -64,7 +76,7 @@ class References:
 def references(store: Store) -> References:
     """Read every frozen plan."""
     found = References()
-    for path in sorted((store.root / "plans").glob("[!.]*.json")):
+    for path in store.plan_files():
         try:
             plan = read_document(path)
         except Flaw as flaw:
@@ -96,7 +108,7 @@ def survey(store: Store) -> Iterator[Item]:
             yield Item(folder, "in use", "someone works on it or from it", step=step)
         else:
             yield _unplanned(folder, key, step, known)
-    for folder in _entries(store.root / "interim"):
+    for folder in entries(store.root / "interim", KEY_NAME):
         key = folder.name
         if key in stored:
             yield Item(folder, "leftover", "its edge is finished", goes=True, key=key)
@@ -106,7 +118,7 @@ def survey(store: Store) -> Iterator[Item]:
             yield Item(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key)
     for path, why in store.leftovers():
         yield Item(path, "leftover", why, goes=True)
-    for path in _entries(store.root / "set_aside"):
+    for path in entries(store.root / "set_aside", SET_ASIDE_NAME):
         yield Item(path, "set aside", "to look at; set_aside=true removes it")
 
 
@@ -152,25 +164,20 @@ def collect(store: Store, *, delete: bool, set_aside: bool = False) -> list[Item
 
 def damage(store: Store) -> Iterator[tuple[Path, str]]:
     """Read all of a store: each path that is not what was written, with the reason."""
-    for folder in _entries(store.root / "checkpoints"):
-        match = CHECKPOINT_NAME.fullmatch(folder.name)
-        if match:
-            yield from _flaws(folder, match[1], int(match[2]))
-        else:
-            yield folder, "is no checkpoint"
-    for edge in _entries(store.root / "interim"):
+    for folder in entries(store.root / "checkpoints", CHECKPOINT_NAME):
+        key, step = folder.name.split(".")
+        yield from _flaws(folder, key, int(step))
+    for edge in entries(store.root / "interim", KEY_NAME):
         if not edge.is_dir():
             yield edge, "is no folder"
-        for folder in _entries(edge):
+        for folder in entries(edge):
             yield from _flaws(folder, edge.name, int(folder.name) if folder.name.isdecimal() else -1)
-    for folder in (store.root / "plans", *_entries(store.root / "results")):
-        for path in _entries(folder):
-            if path.name.startswith("."):
-                continue
-            try:
-                read_document(path)
-            except Flaw as flaw:
-                yield path, str(flaw)
+    results = (entries(folder, RESULT_NAME) for folder in entries(store.root / "results"))
+    for path in (*store.plan_files(), *chain.from_iterable(results)):
+        try:
+            read_document(path)
+        except Flaw as flaw:
+            yield path, str(flaw)
 
 
 def _flaws(folder: Path, key: str, step: int) -> Iterator[tuple[Path, str]]:
@@ -184,7 +191,7 @@ def _flaws(folder: Path, key: str, step: int) -> Iterator[tuple[Path, str]]:
         if os.path.lexists(folder):  # else it was removed meanwhile, as is right
             yield folder, str(flaw)
         return
-    for path in _entries(folder):
+    for path in entries(folder):
         if path.name != MANIFEST and path.name not in manifest["files"]:
             yield path, "is none of the checkpoint's files"
 
@@ -192,7 +199,7 @@ def _flaws(folder: Path, key: str, step: int) -> Iterator[tuple[Path, str]]:
 def ledgers(store: Store) -> list[Path]:
     """Where the frozen plans keep their tables."""
     places = set()
-    for path in (store.root / "plans").glob("[!.]*.json"):
+    for path in store.plan_files():
         try:
             plan = read_document(path)
         except Flaw:
@@ -209,7 +216,7 @@ def forget(store: Store, plan: str) -> None:
     """
     path = store.root / "plans" / f"{plan}.json"
     with store.keeping():
-        if plan not in {each.stem for each in path.parent.glob("[!.]*.json")}:
+        if plan not in store.plans():
             raise UserError(f"plan={plan}: {store.root} holds no such plan; `ls` lists those there are.")
         path.unlink()
 
@@ -277,7 +284,7 @@ def _carry_out(verb: str, options: dict[str, str]) -> None:
 
 
 def _list(store: Store) -> None:
-    for path in sorted((store.root / "plans").glob("[!.]*.json")):
+    for path in store.plan_files():
         plan = _plan(path)
         if plan is not None:
             print(f"plan {path.stem}: study {plan['study']}, scale {plan['scale']}, {len(plan['settings']):,} runs")
@@ -346,7 +353,7 @@ def _collect(store: Store, *, delete: bool, set_aside: bool) -> None:
 
 def _claims(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every key that someone, alive or suspended, holds a claim on, with its last sign of life."""
-    for path in _entries(store.root / "claims"):
+    for path in entries(store.root / "claims", CLAIM_NAME):
         if locks.is_held(path):
             yield path.name.split(".")[0], store.sign(path)
 
@@ -371,13 +378,6 @@ def _plan(path: Path) -> dict[str, Any] | None:
 
 def _is_plan(path: Path) -> bool:
     return not path.name.endswith(".reason.txt")
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _megabytes(count: int) -> str:

@@ -1,6 +1,7 @@
 """Collecting garbage never takes what a frozen plan names, what is fine-tuned from that, or what is in use."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ Overrides = Callable[..., list[str]]
 KEYS = [f"{number:x}" * 64 for number in range(8)]
 TUNED = {f"{number:x}" * 64: KEYS[number - 10] for number in range(10, 14)}
 """Fine-tuned models, with what they are made from."""
+PLANS = [f"p{letter * 15}" for letter in "abc"]
 TENSORS = {"model": {"w": torch.zeros(1)}}
 keys = st.sampled_from(KEYS)
 
@@ -68,7 +70,7 @@ class Collection(RuleBasedStateMachine):
         self.store.save_interim(key, 3, TENSORS, {})
         self.interim.add(key)
 
-    @rule(name=st.sampled_from("abc"), nodes=st.sets(keys, min_size=1, max_size=4))
+    @rule(name=st.sampled_from(PLANS), nodes=st.sets(keys, min_size=1, max_size=4))
     def freeze(self, name: str, nodes: set[str]) -> None:
         with self.store.keeping():
             content = {key: [7, "a run", 1, index % 2 == 0] for index, key in enumerate(sorted(nodes))}
@@ -126,7 +128,7 @@ class Collection(RuleBasedStateMachine):
 
     @rule()
     def give_up_on_damaged_plans(self) -> None:
-        for name in "abc":
+        for name in PLANS:
             self.store.get_plan(name)  # sets a damaged one aside
         upkeep.collect(self.store, delete=True, set_aside=True)
         self.unknown = False
@@ -181,6 +183,41 @@ def test_a_sweeps_store_is_listed_kept_while_planned_and_goes_when_its_plan_is_f
     assert store.steps() == {}
     train.main(given)
     assert store.steps().keys() == tree.nodes.keys()
+
+
+def test_what_has_no_name_of_the_stores_is_somebody_elses_and_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path, stale_seconds=0.01)
+    store.save_interim(KEYS[0], 3, TENSORS, {})
+    hexadecimal = "0123456789abcdef" * 2
+    own = [
+        f"scratch/{hexadecimal}/model.safetensors",
+        f"scratch/{hexadecimal}.lock",
+        f"claims/{KEYS[1]}.0",
+        f".probe-{hexadecimal}",
+        f"plans/.{PLANS[0]}.json.{hexadecimal}",
+        f"results/perplexity/.{KEYS[1]}.json.{hexadecimal}",
+        f"set_aside/plans-{PLANS[0]}.json-01234567",
+        f"set_aside/plans-{PLANS[0]}.json-01234567.reason.txt",
+    ]
+    foreign = [
+        f"{folder}{name}"
+        for folder in ("", "scratch/", "claims/", "checkpoints/", "interim/", "plans/", "results/", "results/x/")
+        for name in (".env", ".notes.json", "notes.txt", "thesis.tex", "metrics.json", "1.0", "data/1/table.csv")
+    ] + ["set_aside/for_later.txt"]
+    for name in (*own, *foreign):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+        os.utime(path, (0, 0))
+    os.utime(tmp_path / "scratch" / hexadecimal, (0, 0))
+
+    at = f"store.path={tmp_path}"
+    upkeep.main(["repair", at])
+    store.tidy()
+    upkeep.main(["gc", at, "delete=true", "set_aside=true"])
+    assert [name for name in foreign if not (tmp_path / name).exists()] == []
+    assert [name for name in own if (tmp_path / name).exists()] == []
+    assert store.interim_steps(KEYS[0]) == []
 
 
 @pytest.mark.parametrize(
