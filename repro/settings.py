@@ -199,7 +199,7 @@ class StoreSettings:
     save_seconds: float = 300.0
     """How often an edge under way saves a checkpoint to resume from."""
     stale_seconds: float = 600.0
-    """A claim without a sign of life for this long is taken over."""
+    """A claim without a sign of life for this long is taken over, and what a dead process was writing is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,8 @@ class Store:
         """
         Args:
             root: the store's folder; made when first written to.
-            stale_seconds: a claim without a sign of life for this long is taken over.
+            stale_seconds: a claim without a sign of life for this long is taken over, and what a dead process was
+                writing removed.
         """
         self.root = root
         self.stale_seconds = stale_seconds
@@ -283,6 +284,18 @@ class Store:
                 time.sleep(0.05)  # it may just have locked a dead one's file, and not signed yet
         return True
 
+    def _untouched(self, scratch: Path) -> bool:
+        """Whether nobody wrote to a scratch folder for `stale_seconds`, nor touched its lock.
+
+        The lock alone does not tell: where locks do not reach other nodes, a living writer's looks free.
+        """
+        inside = (Path(at, name) for at, folders, files in os.walk(scratch) for name in (*folders, *files))
+        newest = 0.0
+        for path in (scratch, scratch.with_suffix(".lock"), *inside):
+            with contextlib.suppress(OSError):
+                newest = max(newest, path.lstat().st_mtime)
+        return time.time() - newest > self.stale_seconds
+
     # Checks
 
     def check_writable(self, needed_bytes: int = 0) -> None:
@@ -325,7 +338,7 @@ class Store:
     def leftovers(self) -> Iterator[tuple[Path, str]]:
         """What processes left that died: paths, with a reason."""
         for path in entries(self.root / "scratch", SCRATCH_NAME):
-            if not locks.is_held(path.with_suffix(".lock")):
+            if self._untouched(path.with_suffix("")) and not locks.is_held(path.with_suffix(".lock")):
                 yield path, "its writer is dead"
         for path in entries(self.root / "claims", CLAIM_NAME):
             if not locks.is_held(path):
@@ -400,6 +413,7 @@ class Store:
                 else:
                     save_file(content, paths[0])
                 for path in paths:
+                    scratch.with_suffix(".lock").touch()  # a sign of life
                     sync(path)
                     files[path.name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about

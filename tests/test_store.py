@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from repro import locks
+from repro import store as store_module
 from repro.errors import UserError
 from repro.store import Damaged, Store
 
@@ -158,6 +160,35 @@ def test_a_claim_without_a_sign_of_life_is_taken_over(store: Store) -> None:
             assert none is None
         with impatient.claim(KEY) as second:
             assert second is not None
+
+
+def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `flock` does not reach other nodes: that of a writer there looks free."""
+    monkeypatch.setattr(locks, "is_held", lambda path: False)
+    renamed = store_module._renamed
+
+    def slow(source: Path, target: Path) -> bool:
+        long_ago = time.time() - 3600
+        for path in (source, *source.iterdir()):
+            os.utime(path, (long_ago, long_ago))
+        Store(store.root).tidy()  # the lock is a sign of life
+        return renamed(source, target)
+
+    monkeypatch.setattr(store_module, "_renamed", slow)
+    store.save(KEY, 7, TENSORS, {})
+    assert store.load(KEY, "model", "optimizer")
+
+
+def test_what_a_dead_process_was_writing_goes_once_it_is_stale(store: Store) -> None:
+    left = store.root / "scratch" / ("ab" * 16)
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_text("half")
+    left.with_suffix(".lock").touch()
+    store.tidy()
+    assert left.exists()
+    time.sleep(0.05)
+    Store(store.root, stale_seconds=0.01).tidy()
+    assert not list((store.root / "scratch").iterdir())
 
 
 def test_a_claim_is_free_again_after_an_error(store: Store) -> None:
