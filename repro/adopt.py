@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         differ, given = plans.take(given, "differ", "")
         if not differ:
             raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
-        plan = plans.make(plans.compose(given))
+        plan = plans.make(plans.from_arguments(given))
         lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))
     print("\n".join(lines))
 

@@ -250,9 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if any(argument in ("-h", "--help") for argument in given):
             print(__doc__)
             return
-        multirun = any(argument in ("-m", "--multirun") for argument in given)
-        given = [argument for argument in given if argument not in ("-m", "--multirun")]
-        plan = make(compose(given, multirun=multirun), data_optional=True)
+        plan = make(from_arguments(given), data_optional=True)
         check_models(plan)
         for line in foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path))):
             print(f"note: {line}", file=sys.stderr)
@@ -281,6 +279,12 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
             multirun=multirun,
         )
     return result
+
+
+def from_arguments(arguments: Sequence[str]) -> list[Settings]:
+    """As `compose`, of what was typed: `-m` or `--multirun` may be among it."""
+    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    return compose(overrides, multirun=len(overrides) < len(arguments))
 
 
 def table(plan: Plan) -> "RenderableType":

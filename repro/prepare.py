@@ -46,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if any(argument in ("-h", "--help") for argument in given):
             print(__doc__)
             return
-        multirun = any(argument in ("-m", "--multirun") for argument in given)
-        sweep = plans.compose([argument for argument in given if argument[0] != "-"], multirun=multirun)
+        sweep = plans.from_arguments(given)
         streams: dict[str, dict[str, Any]] = {}
         for settings in sweep:
             stream = prepare(settings)

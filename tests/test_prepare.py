@@ -83,6 +83,14 @@ def test_a_corpus_that_is_too_short_is_refused_with_what_would_work(
     assert "is the largest that works" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argument", ["", "--nope"])
+def test_an_argument_that_is_none_is_refused(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        prepare.main([argument])
+    assert refusal.value.code == 2
+    assert "Overrides look like group=option" in capsys.readouterr().err
+
+
 def test_the_tokenizer_of_a_large_corpus_sees_the_beginning_of_it(
     smoke: Overrides, hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
