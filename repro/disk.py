@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from repro.errors import UserError
 
 DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
 """What reading a damaged file or folder can give. Anything else (no permission, too many open files) is no damage."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Flaw(Exception):
@@ -97,26 +100,32 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def clear_errors(place: Path, undo: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Turn what a disk can refuse into a message; what was there before stays."""
+def clear_errors(
+    place: Path, undo: Callable[[], object] = lambda: None, *, setting: str = "store.path (tables: ledger.path)"
+) -> Iterator[None]:
+    """Turn what a disk can refuse into a message; what was there before stays.
+
+    Args:
+        setting: what to choose another one of.
+    """
     try:
         yield
     except OSError as error:
         with contextlib.suppress(OSError):
             undo()
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise _refused(place, error.strerror or str(error), full) from error
+        raise _refused(place, error.strerror or str(error), error.errno in FULL, setting) from error
     except Exception as error:
-        # safetensors reports a full disk as an error of its own.
-        if type(error).__name__ != "SafetensorError":
+        # safetensors reports a full disk as an error of its own, tokenizers as an `Exception`.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if type(error).__name__ != "SafetensorError" and not (type(error) is Exception and number):
             raise
         undo()
-        raise _refused(place, str(error), full=True) from error
+        raise _refused(place, str(error), number is None or int(number[1]) in FULL, setting) from error
 
 
-def _refused(place: Path, reason: str, full: bool) -> UserError:
+def _refused(place: Path, reason: str, full: bool, setting: str) -> UserError:
     remedy = "free some space" if full else "make it writable"
     return UserError(
-        f"{place} cannot be written: {reason}; {remedy}, or choose another store.path (tables: ledger.path). "
+        f"{place} cannot be written: {reason}; {remedy}, or choose another {setting}. "
         f"What was kept before stays usable."
     )

@@ -3,10 +3,12 @@
     python -m repro.export study=headline scale=quick output=models
     python -m repro.export paradigm=cpt scale=quick version=4 output=models
 
-Writes `output`/<run>-v<version>/ for each trained version of each run, or for one `version`.
+Writes `output`/<run>-v<version>/ for each trained version of each run, or for one `version`. A run's name does not tell
+all of its settings: what another run exported there is not overwritten.
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +16,18 @@ from typing import TYPE_CHECKING
 
 from repro import models
 from repro import plan as plans
+from repro.disk import clear_errors
 from repro.errors import UserError, refusals
 from repro.runs import Run
-from repro.store import Store, Tensors
+from repro.store import Damaged, Store, Tensors
 from repro.stream import END_OF_TEXT, Stream
+from repro.trajectory import Key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+ORIGIN = "checkpoint.json"
+"""In an exported folder: the key of what it was made from."""
 
 
 def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
@@ -68,24 +75,70 @@ def main(arguments: Sequence[str] | None = None) -> None:
         version, given = plans.take(given, "version", "")
         if version and not version.isdigit():
             raise UserError(f"version={version} is no version; a number such as 4 works.")
-        plan = plans.make(plans.compose(given))
+        plan = plans.make(plans.from_arguments(given))
         store = Store(Path(plan.tree.runs[0].settings.store.path))
-        written = []
-        for run, ends in zip(plan.tree.runs, plan.tree.ends, strict=True):
-            for number, key in enumerate(ends, start=1):
-                if key in plan.stored and version in ("", str(number)):
-                    folder = Path(output) / folder_name(f"{run.name}-v{number}")
-                    model, tokenizer = load_model(run, store.load_weights(key))
-                    model.save_pretrained(folder)
-                    tokenizer.save_pretrained(folder)
-                    written.append(folder)
-        if not written:
+        exports = _exports(plan, Path(output), version)
+        if not exports:
             raise UserError(
                 f"nothing to export: store.path={store.root} holds no "
                 f"{f'version {version}' if version else 'version'} of these runs; train them first."
             )
-    for folder in written:
+        for folder, (run, key) in exports.items():
+            _export(folder, run, key, store)
+    for folder in exports:
         print(folder)
+
+
+def _exports(plan: plans.Plan, output: Path, version: str) -> dict[Path, tuple[Run, Key]]:
+    """What to write, by folder.
+
+    Raises:
+        UserError: a folder would have to hold two checkpoints, or holds something else.
+    """
+    exports: dict[Path, tuple[Run, Key]] = {}
+    for run, ends in zip(plan.tree.runs, plan.tree.ends, strict=True):
+        for number, key in enumerate(ends, start=1):
+            if key in plan.stored and version in ("", str(number)):
+                folder = output / folder_name(f"{run.name}-v{number}")
+                other = exports.setdefault(folder, (run, key))[1]
+                if other != key:
+                    raise UserError(
+                        f"output={output}: checkpoints {other[:16]} and {key[:16]}, of runs that differ in what their "
+                        f"name does not tell, would both be {folder.name}; export them one at a time, each to another "
+                        f"output."
+                    )
+    for folder, (_, key) in exports.items():
+        with clear_errors(folder, setting="output"):
+            there = _holds(folder)
+        if there not in (None, key):
+            raise UserError(
+                f"output={output}: {folder} holds {f'checkpoint {there[:16]}' if there else 'something else'}, and "
+                f"would be overwritten with {key[:16]}; choose another output, or remove that folder."
+            )
+    return exports
+
+
+def _holds(folder: Path) -> str | None:
+    """The key of the checkpoint that was exported to a folder; empty if nobody knows, None if nothing is there."""
+    try:
+        return str(json.loads((folder / ORIGIN).read_bytes())["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "" if folder.is_dir() and any(folder.iterdir()) else None
+
+
+def _export(folder: Path, run: Run, key: Key, store: Store) -> None:
+    try:
+        model, tokenizer = load_model(run, store.load_weights(key))
+    except Damaged as damaged:
+        raise UserError(
+            f"{damaged}. What is damaged was set aside; repro.train with the same arguments makes it again."
+        ) from None
+    with clear_errors(folder, setting="output"):
+        folder.mkdir(parents=True, exist_ok=True)
+        # First of all: an export that was cut short can be repeated.
+        (folder / ORIGIN).write_text(json.dumps({"key": key, "run": run.name}))
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,42 @@ def test_exported_folders_load_with_the_same_logits(
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as refusal:
+        export.main(arguments)
+    assert refusal.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_what_another_run_of_that_name_exported_is_not_overwritten(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("stream.versions=1", "stream.steps_per_version=5", "schedule.warmup_steps=1", "paradigm=cpt")
+    both = [*given, "--multirun", "optimizer.beta2=0.95,0.9"]
+    train.main(both)
+    keys = [ends[0][:16] for ends in make(compose(both[:-2] + both[-1:], multirun=True)).tree.ends]
+    output = f"output={tmp_path / 'models'}"
+    said = refused(capsys, *both, output)
+    assert all(key in said for key in keys)
+    assert not (tmp_path / "models").exists()
+
+    export.main([*given, output])
+    (folder,) = (tmp_path / "models").iterdir()
+    export.main([*given, output])
+    said = refused(capsys, *given, "optimizer.beta2=0.9", output)
+    assert f"{folder} holds checkpoint {keys[0]}" in said
+    assert keys[1] in said
+    (folder / export.ORIGIN).unlink()
+    assert "holds something else" in refused(capsys, *given, output)
+    export.main([*given, "optimizer.beta2=0.9", f"output={tmp_path / 'others'}"])
+
+    assert "cannot be written: Not a directory" in refused(capsys, *given, f"output={folder / 'config.json'}")
+    path = Store(tmp_path / "store").verified(make(compose(given)).tree.ends[0][0])[0] / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "repro.train with the same arguments makes it again" in refused(capsys, *given, f"output={tmp_path / 'new'}")
+
+
 def test_exporting_what_is_not_trained_is_refused(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refusal:
         export.main(smoke())
