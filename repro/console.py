@@ -1,6 +1,5 @@
 """What a person sees in a terminal: progress with the time left, and a summary at the end."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +94,6 @@ def summary(plan: "Plan", store: Store) -> None:
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):
             slices = [row for row in measures.find(r, key, store) or () if row["slice"] <= version]
-            tokens = sum(row["tokens"] for row in slices)
-            cells.append(f"{math.exp(sum(row['nll'] for row in slices) / tokens):.2f}" if tokens else "-")
+            cells.append(f"{measures.perplexity(slices):.2f}" if slices else "-")
         table.add_row(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
     Console(markup=False, emoji=False).print(table)

@@ -1,7 +1,8 @@
 """What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from."""
 
 import hashlib
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,15 @@ def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
     """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
     result = store.get_result(KIND, result_key(run, key))
     return None if result is None else result["slices"]
+
+
+def perplexity(slices: Collection[Mapping[str, Any]]) -> float:
+    """Over all tokens of some slices; infinite where it is larger than any number, as when training diverged."""
+    loss: float = sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices)
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 def missing(tree: Tree, key: Key, store: Store) -> list[int]:

@@ -9,7 +9,6 @@ checkpoints it went through. Nothing is sent anywhere unless the tracker's setti
 import hashlib
 import json
 import logging
-import math
 import os
 import re
 import shutil
@@ -143,7 +142,7 @@ def _view(tree: Tree, index: int, version: int, view_id: str, store: Store) -> V
         about=asdict(r.settings) | {"lineage": lineage},
         rates=r.trajectories[version - 1].learning_rates,
         trace=store.load(key, "trace")["trace"]["trace"].numpy(),
-        perplexity=math.exp(sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices)),
+        perplexity=measures.perplexity(slices),
     )
 
 

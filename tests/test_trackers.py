@@ -1,6 +1,7 @@
 """Trackers, each in its local mode: what was written, read back with the tracker's own reader."""
 
 import json
+import math
 import shutil
 import struct
 import threading
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import trackers, train
+from repro import console, measures, trackers, train
 from repro.errors import UserError
-from repro.plan import compose, make
+from repro.plan import Plan, compose, make
 from repro.settings import TrackerSettings
 from repro.store import Store
 from repro.tree import Tree
@@ -256,6 +257,20 @@ def test_a_command_whose_tracker_fails_keeps_its_results_and_ends_with_status_1(
         train.main([*trained[1], f"store.path={tmp_path / 'store'}", f"ledger.path={ledger}", "tracker=wandb"])
     assert end.value.code == 1
     assert (ledger / "versions.csv").exists()
+
+
+def test_a_perplexity_beyond_all_numbers_is_shown_as_infinite(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a run that diverged with losses that are numbers still."""
+    seen = []
+    monkeypatch.setattr(measures, "find", lambda *which: [{"slice": 1, "nll": 7100.0, "tokens": 10}])
+    monkeypatch.setitem(trackers.PUBLISHERS, "mlflow", lambda view, settings: seen.append(view.perplexity))
+    tree, store = opened(trained, tmp_path, "tracker=mlflow")
+    assert trackers.publish(tree, store)
+    assert seen == [math.inf] * 2
+    console.summary(Plan("none", "smoke", tree, store.steps()), store)
+    assert capsys.readouterr().out.split().count("inf") == 2
 
 
 def test_an_unknown_tracker_is_refused(smoke: Callable[..., list[str]]) -> None:
