@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.disk import clear_errors
 from repro.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -41,35 +42,43 @@ def fetch(package: Package, cache: Path) -> Path:
     Safe to call from any number of processes: one fetches.
 
     Raises:
-        UserError: the client is missing, cannot fetch it, or brings another file than was pinned.
+        UserError: the client is missing, cannot fetch it, or brings another file than was pinned; or the disk refuses.
     """
     from filelock import FileLock
 
     target = cache / package.file_name
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{package.file_name}.lock"):
-        if target.exists():
-            if sha256(target) == package.sha256:
-                return target
-            _log.warning("%s is not the file that was pinned; it is fetched again.", target)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as folder:
-            _download(package, Path(folder), target)
-            fetched = next(Path(folder).iterdir())
-            found = sha256(fetched)
-            if found != package.sha256:
-                raise UserError(
-                    f"{fetched.name} has the SHA-256 {found}, but {package.sha256} was pinned: it is not used. "
-                    f"An index or a proxy in between may serve another file under this name."
-                )
-            fetched.replace(target)
+    with clear_errors(cache, setting="data.path"):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{package.file_name}.lock"):
+            if target.exists():
+                if sha256(target) == package.sha256:
+                    return target
+                _log.warning("%s is not the file that was pinned; it is fetched again.", target)
+            with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as folder:
+                _download(package, Path(folder), target)
+                fetched = next(Path(folder).iterdir())
+                found = sha256(fetched)
+                if found != package.sha256:
+                    raise UserError(
+                        f"{fetched.name} has the SHA-256 {found}, but {package.sha256} was pinned: it is not used. "
+                        f"An index or a proxy in between may serve another file under this name."
+                    )
+                fetched.replace(target)
     return target
 
 
 @contextlib.contextmanager
 def unpacked(deb: Path) -> Iterator[Path]:
     """A folder with a Debian package's files, for as long as the context lasts. Nothing is installed."""
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=deb.parent) as folder:
-        subprocess.run([_client("dpkg-deb"), "-x", str(deb), folder], check=True)
+    with contextlib.ExitStack() as stack:
+        with clear_errors(deb.parent, setting="data.path"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".unpacked-", dir=deb.parent))
+        done = subprocess.run([_client("dpkg-deb"), "-x", str(deb), folder], stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise UserError(
+                f"{deb} cannot be unpacked beside it: {done.stderr.strip()}. "
+                f"Free some space, or choose another data.path."
+            )
         yield Path(folder)
 
 

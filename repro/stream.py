@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro import corpora
+from repro.disk import clear_errors
 from repro.errors import UserError
 from repro.packages import sha256
 from repro.settings import CorpusSettings, StreamSettings
@@ -204,22 +205,21 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     """The prepared stream; prepares it first when there is none, once for any number of processes.
 
     Raises:
-        UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short.
+        UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short; or the
+            disk refuses.
     """
     folder = _folder(corpus, settings, data_path)
     if _damaged(folder) is not None:
         from filelock import FileLock
 
-        try:
+        with clear_errors(data_path, setting="data.path"):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"data.path={data_path} cannot hold a prepared stream: {error}") from None
-        with FileLock(folder.with_suffix(".lock")):
-            damaged = _damaged(folder)
-            if damaged is not None:
-                if (folder / MANIFEST).exists():
-                    _log.warning("%s is damaged; the stream is prepared again.", damaged)
-                _prepare(corpus, settings, data_path, folder)
+            with FileLock(folder.with_suffix(".lock")):
+                damaged = _damaged(folder)
+                if damaged is not None:
+                    if (folder / MANIFEST).exists():
+                        _log.warning("%s is damaged; the stream is prepared again.", damaged)
+                    _prepare(corpus, settings, data_path, folder)
     return Stream(folder, settings)
 
 
@@ -307,7 +307,7 @@ Slices = list[list[_Piece]]
 
 
 def _prepare(corpus: CorpusSettings, settings: StreamSettings, data_path: Path, folder: Path) -> None:
-    documents = corpora.load(corpus, data_path / "packages")
+    documents = _readable(corpora.load(corpus, data_path / "packages"))
     scratch = folder.with_suffix(".preparing")
     shutil.rmtree(scratch, ignore_errors=True)
     built = scratch / "stream"
@@ -354,6 +354,14 @@ def _build(
     }
     manifest["fingerprint"] = _fingerprint(manifest)
     (built / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _readable(documents: Iterable[corpora.Document]) -> Iterator[corpora.Document]:
+    """The documents. What fails in reading them is not the disk that is written to meanwhile."""
+    try:
+        yield from documents
+    except OSError as error:
+        raise UserError(f"The corpus cannot be read: {error}") from error
 
 
 def _spool(documents: Iterable[corpora.Document], path: Path, seed: int) -> list[_Spooled]:

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from torture.common import ENVIRONMENT, JOBLIB, differences, overrides, tree
 
 from repro import ledger, train, upkeep
+from repro.disk import clear_errors
+from repro.errors import UserError
 from repro.store import Store
 
 SMALL = ("stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=1")
@@ -79,6 +83,15 @@ class Disk:
             patch.setattr(os, "fsync", synced)
             patch.setattr(safetensors.torch, "save_file", save_file)
             yield self
+
+
+def test_a_full_disk_is_told_from_one_that_may_not_be_written_whoever_reports_it() -> None:
+    tokenizer = Tokenizer(BPE())
+    full = r"No space left on device .*; free some space, or choose another output"
+    with pytest.raises(UserError, match=full), clear_errors(Path("place"), setting="output"):
+        tokenizer.save("/dev/full")
+    with pytest.raises(UserError, match="make it writable"), clear_errors(Path("place")):
+        tokenizer.save("/proc/nope/file")
 
 
 @pytest.fixture(scope="module")

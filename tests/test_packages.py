@@ -89,6 +89,19 @@ def test_a_package_that_cannot_be_fetched_says_where_a_copy_would_serve(
     assert packages.fetch(tiny, tmp_path / "cache") == Path(target)
 
 
+def test_a_cache_that_cannot_be_written_is_refused(tiny: Package, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"/file/cache cannot be written: .* choose another data\.path"):
+        packages.fetch(tiny, tmp_path / "file" / "cache")
+
+
+@needs_debian
+def test_a_package_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "some.deb").write_text("no package")
+    with pytest.raises(UserError, match=r"some\.deb cannot be unpacked"), packages.unpacked(tmp_path / "some.deb"):
+        pass
+
+
 def test_without_apt_a_debian_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="apt-get is not here"):

@@ -1,15 +1,17 @@
 """The version stream: what is promised about slices, blocks, caching and refusals."""
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -21,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from repro import stream
+from repro import corpora, stream
 from repro.errors import UserError
 from repro.settings import CorpusSettings, StreamSettings
 from repro.stream import END_OF_TEXT, Stream, cut_text, describe, open_stream
@@ -434,8 +436,33 @@ def test_a_held_out_slice_shorter_than_a_block_is_refused(tmp_path: Path) -> Non
 
 def test_a_data_path_that_is_no_folder_is_refused(corpus: CorpusSettings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"data\.path="):
+    with pytest.raises(UserError, match=r"/file cannot be written: .* choose another data\.path"):
         open_stream(corpus, SMALL, tmp_path / "file")
+
+
+def test_a_data_path_that_gets_full_is_said_and_the_stream_is_prepared_later(
+    corpus: CorpusSettings, tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"File too large; free some space, or choose another data\.path"):
+            open_stream(corpus, SMALL, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert open_stream(corpus, SMALL, tmp_path / "data").versions == 2
+
+
+def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
+    corpus: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def documents(*which: object) -> Iterator[corpora.Document]:
+        yield corpora.Document("text", "a name")
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(corpora, "load", documents)
+    with pytest.raises(UserError, match=r"The corpus cannot be read: .*Input/output error"):
+        open_stream(corpus, SMALL, tmp_path / "data")
 
 
 # Planning without data
