@@ -456,8 +456,13 @@ def _check(s: Settings) -> None:
 
     _within("evaluation.batch_blocks", s.evaluation.batch_blocks, 1, 10**6)
     _within("evaluation.task_batch", s.evaluation.task_batch, 1, 10**6)
-    if s.evaluation.task_limit is not None:
-        _within("evaluation.task_limit", s.evaluation.task_limit, 1, 10**9)
+    for name, most in (
+        ("corpus.max_documents", s.corpus.max_documents),
+        ("evaluation.task_limit", s.evaluation.task_limit),
+        ("finetune.max_examples", s.finetune.max_examples),
+    ):
+        if most is not None and not 1 <= most <= 10**9:
+            raise UserError(f"{name}={most} must lie between 1 and {10**9}, or be null: all there are.")
     _within("finetune.epochs", s.finetune.epochs, 1, 1000)
     _within("finetune.batch_examples", s.finetune.batch_examples, 1, 10**6)
     _within("finetune.max_tokens", s.finetune.max_tokens, 8, 10**6)

@@ -114,6 +114,8 @@ REFUSED = {
     "a minimum above the maximum": (["schedule.min_lr=1"], "schedule.min_lr=1 is above schedule.max_lr=0.01"),
     "a warm-up longer than version 1": (["schedule.warmup_steps=51"], "longer than version 1"),
     "heads that do not divide the width": (["model.heads=3"], "model.heads=3 does not divide model.width=32"),
+    "no document at all": (["corpus.max_documents=0"], "corpus.max_documents=0 must lie between 1 and"),
+    "no example at all": (["finetune.max_examples=-1"], "finetune.max_examples=-1 must lie between 1 and"),
     "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
     "a sweep without multirun": (["seed=0,1"], "seed=0,1"),
     "an override that does not parse": (["a=b=c"], "a=b=c"),
