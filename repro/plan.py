@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro import models, numerics, sweeps
-from repro.disk import Flaw
+from repro.disk import Flaw, clear_errors
 from repro.errors import UserError, refusals
 from repro.runs import Run, labels, run
 from repro.settings import Settings, from_dict
@@ -247,6 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figure, given = take(given, "figure", "")
         if output not in ("text", "json"):
             raise UserError(f"output={output} is unknown; text and json work.")
+        if figure and Path(figure).suffix not in (".png", ".pdf", ".svg"):
+            raise UserError(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
         if any(argument in ("-h", "--help") for argument in given):
             print(__doc__)
             return
@@ -257,7 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if figure:
             from analysis.planned import draw
 
-            draw(plan.tree.runs, Path(figure))
+            with clear_errors(Path(figure), setting="figure"):
+                draw(plan.tree.runs, Path(figure))
         if output == "json":
             print(json.dumps(plan.summary()))
         else:

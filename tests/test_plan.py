@@ -1,6 +1,7 @@
 """The plan's command line: what it prints, and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +145,22 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert captured.err.startswith("error: ")
     assert "Traceback" not in captured.err + captured.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ("plan.foo", r"\.png, \.pdf and \.svg work"),
+        ("nowhere/plan.png", "cannot be written: No such file .* another figure"),
+    ],
+)
+def test_a_figure_that_cannot_be_made_is_refused(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], figure: str, expected: str
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        plan.main(smoke(f"figure={tmp_path / figure}"))
+    assert refusal.value.code == 2
+    assert re.search(f"^error: .*{figure}.*{expected}", capsys.readouterr().err)
 
 
 def test_a_line_that_is_no_json_is_named(smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
