@@ -45,7 +45,9 @@ class Command:
     check: Callable[[Plan, Store], None]
     """Refuses what cannot work, before anything starts."""
     left: Callable[[Plan, Store], int]
-    """Units still to do, by whichever worker."""
+    """Units still to do, by whichever worker, as the store alone says: whether a command has finished rests on it."""
+    begun: Callable[[Plan, Store], int] = lambda plan, store: 0
+    """Of those, units that workers say they have done and not kept yet: for the progress bar alone."""
     together: bool = False
     """Whether several processes, started by torchrun, can do it together."""
 
@@ -79,13 +81,17 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
         def left() -> int:
             return command.left(machines.nearest(plan, command.left, store), store)
 
+        def outstanding() -> int:
+            seen = machines.nearest(plan, command.left, store)
+            return command.left(seen, store) - command.begun(seen, store)
+
         with stopping() as stop, refusals(status=1):
             if processes.lead(left):
                 # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
                 every = "study=" + ",".join(sweeps.studies())
                 handed = [every if override == "study=all" else override for override in overrides]
                 flags = ["-m"] if "study=all" in overrides else flags
-                bar = console.progress(command.name, command.unit, left)
+                bar = console.progress(command.name, command.unit, outstanding)
                 with nullcontext() if processes.rank else bar:
                     _run(command, [*flags, *handed, f"frozen_plan={frozen}"], stop)
         if processes.rank:

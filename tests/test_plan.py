@@ -11,6 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro import plan, train
+from repro.store import Store
 
 Overrides = Callable[..., list[str]]
 
@@ -53,6 +54,28 @@ def test_all_studies_merge_into_one_plan(smoke: Overrides, capsys: pytest.Captur
     (there,) = (row for row in studies if row["study"] == "main")
     assert there == pytest.approx(alone)
     assert sum(row["unique_steps"] for row in studies) > together["unique_steps"]
+
+
+def test_a_worker_that_says_it_is_at_the_last_step_has_not_finished_it(
+    smoke: Overrides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint is still being written, or never will be: the worker may have died since."""
+    given = smoke("paradigm=cpt", "stream.versions=2")
+    tree = plan.make(plan.compose(given)).tree
+    signs = {key: {"step": node.step} for key, node in tree.nodes.items()}
+    monkeypatch.setattr(Store, "claims", lambda store: signs)
+    launched = []
+    monkeypatch.setattr(train, "job", lambda: launched.append(True))
+    with pytest.raises(SystemExit) as status:
+        train.main(given)
+    assert launched, "there was something to do"
+    assert status.value.code == 1
+    left = tree.unique_steps + 2  # a measurement a version
+    assert f"{left:,} steps are not done" in capsys.readouterr().err
+    # Only the progress bar takes its word.
+    made = plan.make(plan.compose(given))
+    store = Store(Path(made.tree.runs[0].settings.store.path))
+    assert train.begun(made, store) == tree.unique_steps
 
 
 def test_a_frozen_sweeps_id_is_no_number_to_hydra(
