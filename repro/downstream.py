@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import tasks
-from repro.errors import UserError
+from repro.errors import Preempted, UserError
 from repro.plan import Plan
 from repro.runs import Run
 from repro.settings import TaskSettings
@@ -122,12 +122,18 @@ def drain(
     store: Store,
     stop: threading.Event,
 ) -> None:
-    """Do every item that nobody else does, then wait for those that others do."""
-    while not stop.is_set():
+    """Do every item that nobody else does, then wait for those that others do.
+
+    Raises:
+        Preempted: asked to stop with items left.
+    """
+    while True:
         finished = done()
         left = [item for item in todo if key(item) not in finished]
         if not left:
             return
+        if stop.is_set():
+            raise Preempted
         for item in left:
             with store.claim(key(item), item.base, item.weights) as claim:
                 if claim is not None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from repro import downstream, sweeps
 from repro.downstream import Item
+from repro.errors import Preempted
 from repro.launch import Command, launch, work
 from repro.plan import Plan
 from repro.store import Claim, Store
@@ -40,13 +41,19 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         configure(run)
         examples = tasks.training_examples(s.tasks, Path(s.data.path), s.finetune.max_examples)
         model, tokenizer = load_model(run, store.load_weights(item.base))
+
+        def progress(step: int, total: int, loss: float) -> None:
+            claim.live({"step": step})
+            if stop.is_set() and step < total:
+                raise Preempted  # nothing is kept half way: it is small next to pre-training, and starts again
+
         losses = sft.finetune(
             model,
             tokenizer,
             examples,
             s.finetune,
             item.seed,
-            lambda step, total, loss: claim.live({"step": step}),
+            progress,
             dtype=s.numerics.dtype,
         )
         weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}

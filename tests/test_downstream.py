@@ -1,0 +1,73 @@
+"""Fine-tuning and evaluating a sweep's versions: what one item, or a request to stop, does to the others."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stops import StopAfter
+
+from repro import downstream, finetune, tasks
+from repro.downstream import Item
+from repro.errors import Preempted
+from repro.plan import compose, make
+from repro.store import Claim, Store
+from repro.tree import Tree
+from repro.work import Worker
+
+Overrides = Callable[..., list[str]]
+EXAMPLES = [(f"Question: tree number {n}?\nAnswer:", f" birch {n}") for n in range(20)]
+
+
+class Items:
+    """Three items to work on, and what was done of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.done, self.tried = store, set[str](), list[str]()
+        self.todo = [Item(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
+
+    def do(self, item: Item, claim: Claim) -> None:
+        self.tried.append(item.weights)
+        self.done.add(item.weights)
+
+    def drain(self, stop: threading.Event) -> None:
+        downstream.drain(self.todo, lambda item: item.weights, lambda: self.done, self.do, self.store, stop)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Items:
+    return Items(Store(tmp_path / "store"))
+
+
+def test_a_stop_with_items_left_is_said_and_one_after_the_last_is_not(three: Items) -> None:
+    with pytest.raises(Preempted):
+        three.drain(StopAfter(1))
+    assert three.tried == ["weights0"]
+    three.drain(threading.Event())
+    assert three.tried == ["weights0", "weights1", "weights2"]
+    stop = threading.Event()
+    stop.set()
+    three.drain(stop)
+
+
+@pytest.fixture
+def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tree, Store]:
+    """A run of two versions, and examples to fine-tune them on."""
+    given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    tree = make(compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]"])).tree
+    store = Store(tmp_path / "store")
+    Worker(tree, 0, store, threading.Event()).work()
+    monkeypatch.setattr(tasks, "training_examples", lambda settings, path, most: EXAMPLES)
+    return tree, store
+
+
+def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trained: tuple[Tree, Store]) -> None:
+    tree, store = trained
+    before = store.steps()
+    with pytest.raises(Preempted):
+        finetune._work(tree, 0, store, StopAfter(2))  # looked at before it begins, and after each of its three steps
+    assert store.steps() == before
+    assert store.claims() == {}
+    finetune._work(tree, 0, store, threading.Event())
+    assert len(store.steps()) == len(before) + 2
+    assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
