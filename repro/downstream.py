@@ -6,8 +6,9 @@ version's checkpoint, the recipe, the tasks' files and what evaluates them.
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,10 @@ def check_tasks(plan: Plan) -> None:
 
 
 def drain(
+    tree: Tree,
     todo: Sequence[Item],
     key: Callable[[Item], Key],
-    done: Callable[[], Collection[Key]],
+    done: Callable[[], Set[Key]],
     do: Callable[[Item, Claim], None],
     store: Store,
     stop: threading.Event,
@@ -126,19 +128,34 @@ def drain(
 
     Raises:
         Preempted: asked to stop with items left.
+        UserError: some could not be done, after all others were; or the disk refuses, which it would again.
     """
+    failed = _failed(tree, store)
     while True:
         finished = done()
-        left = [item for item in todo if key(item) not in finished]
+        left = [item for item in todo if key(item) not in finished and key(item) not in failed]
         if not left:
-            return
+            break
         if stop.is_set():
             raise Preempted
         for item in left:
             with store.claim(key(item), item.base, item.weights) as claim:
                 if claim is not None:
                     if key(item) not in done():
-                        do(item, claim)
+                        try:
+                            do(item, claim)
+                        except UserError as error:
+                            if error.__cause__ is not None:
+                                raise  # the disk's doing
+                            failed[key(item)] = str(error)
                     break
         else:
             stop.wait(WAIT_SECONDS)
+    if messages := dict.fromkeys(failed[key(item)] for item in todo if key(item) in failed.keys() - finished):
+        raise UserError("\n".join(messages))
+
+
+@lru_cache(maxsize=1)
+def _failed(tree: Tree, store: Store) -> dict[Key, str]:
+    """What this process could not do, with the reason: no other job of the sweep tries it here again."""
+    return {}

@@ -49,7 +49,8 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         )
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
-    downstream.drain(downstream.items(tree), lambda item: item.result, lambda: store.results(KIND), do, store, stop)
+    todo = downstream.items(tree)
+    downstream.drain(tree, todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:

@@ -61,7 +61,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         store.save(item.weights, len(losses), {"model": weights}, about)
 
     todo = [item for item in downstream.items(tree) if item.seed is not None]
-    downstream.drain(todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
+    downstream.drain(tree, todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:

@@ -1,15 +1,18 @@
 """Fine-tuning and evaluating a sweep's versions: what one item, or a request to stop, does to the others."""
 
+import errno
 import threading
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 from stops import StopAfter
 
 from repro import downstream, finetune, tasks
+from repro.disk import clear_errors
 from repro.downstream import Item
-from repro.errors import Preempted
+from repro.errors import Preempted, UserError
 from repro.plan import compose, make
 from repro.store import Claim, Store
 from repro.tree import Tree
@@ -23,15 +26,19 @@ class Items:
     """Three items to work on, and what was done of them."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.done, self.tried = store, set[str](), list[str]()
+        self.tree, self.store, self.done, self.tried = Tree([]), store, set[str](), list[str]()
+        self.errors: dict[str, Exception] = {}
         self.todo = [Item(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
 
     def do(self, item: Item, claim: Claim) -> None:
         self.tried.append(item.weights)
+        if item.weights in self.errors:
+            raise self.errors[item.weights]
         self.done.add(item.weights)
 
     def drain(self, stop: threading.Event) -> None:
-        downstream.drain(self.todo, lambda item: item.weights, lambda: self.done, self.do, self.store, stop)
+        key = attrgetter("weights")
+        downstream.drain(self.tree, self.todo, key, lambda: self.done, self.do, self.store, stop)
 
 
 @pytest.fixture
@@ -48,6 +55,29 @@ def test_a_stop_with_items_left_is_said_and_one_after_the_last_is_not(three: Ite
     stop = threading.Event()
     stop.set()
     three.drain(stop)
+
+
+def test_an_item_that_fails_holds_up_no_other_and_is_not_tried_by_the_next_job(three: Items) -> None:
+    three.errors["weights0"] = UserError("the loss became nan")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^the loss became nan$"):
+            three.drain(threading.Event())
+        assert three.tried == ["weights0", "weights1", "weights2"]
+    three.done.add("weights0")  # someone else could
+    three.drain(threading.Event())
+
+
+def test_a_disk_that_refuses_one_item_is_not_asked_for_the_others(three: Items) -> None:
+    def full() -> None:
+        with clear_errors(three.store.root):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError) as refused:
+        full()
+    three.errors["weights0"] = refused.value
+    with pytest.raises(UserError, match="No space left"):
+        three.drain(threading.Event())
+    assert three.tried == ["weights0"]
 
 
 @pytest.fixture
