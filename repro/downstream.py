@@ -18,7 +18,7 @@ from repro.errors import Preempted, UserError
 from repro.plan import Plan
 from repro.runs import Run
 from repro.settings import TaskSettings
-from repro.store import Claim, Store
+from repro.store import Claim, Damaged, Store, Tensors
 from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
@@ -113,6 +113,26 @@ def check_tasks(plan: Plan) -> None:
         if wanted not in seen:
             seen.append(wanted)
             tasks.load(run.settings.tasks, Path(run.settings.data.path))
+
+
+def load(tree: Tree, item: Item, key: Key, store: Store) -> Tensors:
+    """Weights that an item begins with: the version's, or fine-tuned ones.
+
+    Raises:
+        UserError: they are damaged, and were set aside; or there are none.
+    """
+    there = store.has(key)
+    try:
+        return store.load_weights(key)
+    except Damaged:
+        fine_tuned, command = "", "repro.train"
+        if key != item.base:
+            fine_tuned, command = f", fine-tuned under finetune.seeds={item.seed},", "repro.finetune"
+        reason = "was damaged and was set aside" if there else "is not in the store (under this machine's numerics)"
+        raise UserError(
+            f"version {item.version} of run {tree.runs[item.run].name}{fine_tuned} {reason}; "
+            f"give {command} the same arguments again."
+        ) from None
 
 
 def drain(

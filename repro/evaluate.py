@@ -37,7 +37,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         run = tree.runs[item.run]
         s = run.settings
         configure(run)
-        model, tokenizer = load_model(run, store.load_weights(item.weights))
+        model, tokenizer = load_model(run, downstream.load(tree, item, item.weights, store))
         rows = harness.evaluate(
             model,
             tokenizer,

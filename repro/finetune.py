@@ -40,7 +40,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         assert item.seed is not None
         configure(run)
         examples = tasks.training_examples(s.tasks, Path(s.data.path), s.finetune.max_examples)
-        model, tokenizer = load_model(run, store.load_weights(item.base))
+        model, tokenizer = load_model(run, downstream.load(tree, item, item.base, store))
 
         def progress(step: int, total: int, loss: float) -> None:
             claim.live({"step": step})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stops import StopAfter
 
-from repro import downstream, finetune, tasks
+from repro import downstream, evaluate, finetune, harness, tasks
 from repro.disk import clear_errors
 from repro.downstream import Item
 from repro.errors import Preempted, UserError
@@ -101,3 +101,38 @@ def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trai
     finetune._work(tree, 0, store, threading.Event())
     assert len(store.steps()) == len(before) + 2
     assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
+
+
+def _damage(store: Store, key: str) -> None:
+    path = store.checkpoint_folder(key, store.steps()[key]) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
+    trained: tuple[Tree, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, store = trained
+    scored = []
+    monkeypatch.setattr(harness, "evaluate", lambda *args, **kwargs: scored.append(args) or [])
+    damaged = tree.ends[0][0]
+    again = "was damaged and was set aside; give repro.{} the same arguments again"
+    _damage(store, damaged)
+    with pytest.raises(UserError, match=r"version 1 of run .* " + again.format("train")):
+        finetune._work(tree, 0, store, threading.Event())
+    made = {item.version: item.weights for item in downstream.items(tree) if item.seed is not None}
+    assert store.has(made[2])
+    assert not store.has(made[1])
+
+    _damage(store, made[2])
+    with pytest.raises(UserError) as refused:
+        evaluate._work(tree, 0, store, threading.Event())
+    message = str(refused.value)
+    assert "version 2 of run" in message
+    assert "fine-tuned under finetune.seeds=0, " + again.format("finetune") in message
+    assert len(scored) == 1, "version 2 as it was pre-trained"
+
+    downstream._failed.cache_clear()  # what the messages say is given to new processes
+    Worker(tree, 0, store, threading.Event()).work()
+    finetune._work(tree, 0, store, threading.Event())
+    evaluate._work(tree, 0, store, threading.Event())
+    assert len(scored) == 4
