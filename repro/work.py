@@ -102,9 +102,11 @@ class Worker:
             parent = self._tree.nodes[key].parent
             if key in self._memory.failed or not (key in self._stored or parent is None or parent in self._stored):
                 continue
-            self._claim = self._claims.enter_context(self._store.claim(key, parent))
-            if self._claim is not None:
-                return key
+            with ExitStack() as claims:
+                self._claim = claims.enter_context(self._store.claim(key, parent))
+                if self._claim is not None:
+                    self._claims = claims.pop_all()
+                    return key
         return None
 
     def _over(self) -> bool:

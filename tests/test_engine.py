@@ -1,5 +1,6 @@
 """Bit-identity, with zero tolerance: weights, optimizer moments, trace and measures."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,24 @@ def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Pa
     for ends in tree.ends:
         for key in ends:
             assert_same(undisturbed, store, key)
+
+
+def test_a_worker_that_waits_for_others_holds_nothing(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at an edge that others have claimed once left a little in memory, for as long as the worker waited."""
+    store, opened = Store(tmp_path / "store"), []
+
+    @contextlib.contextmanager
+    def claim(key: str, *uses: str | None) -> Iterator[None]:
+        opened.append(key)
+        yield None  # someone else has it
+        opened.remove(key)
+
+    monkeypatch.setattr(store, "claim", claim)
+    with pytest.raises(Preempted):
+        Worker(plan_tree(smoke("paradigm=cpt")), 0, store, StopAfter(3)).work()
+    assert opened == []
 
 
 RECORDED = Path(__file__).parent / "recorded_losses.json"
