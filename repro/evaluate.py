@@ -68,8 +68,10 @@ def check(plan: Plan, store: Store) -> None:
 
 
 def left(plan: Plan, store: Store) -> int:
-    """Models still to evaluate."""
-    return len({item.result for item in downstream.items(plan.tree)} - store.results(KIND))
+    """Models still to evaluate. One that is not even there counts twice: a machine that has it is nearer to the end."""
+    stored, results = store.steps(), store.results(KIND)
+    todo = {item.result: item.weights for item in downstream.items(plan.tree) if item.result not in results}
+    return len(todo) + sum(weights not in stored for weights in todo.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

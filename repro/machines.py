@@ -1,8 +1,9 @@
 """One sweep on machines that differ: planned on a cluster's login node, say, and trained on its nodes.
 
 Bits depend on the processor, and so do keys. Each worker plans the frozen sweep with the numerics of the machine it is
-on, and notes in the store which machine that is; whoever launched the sweep reads the notes, and counts what is left
-and writes what is known as those machines see it.
+on, and notes in the store which machine that is. Whoever launches this sweep, or one of the same versions (under other
+fine-tuning seeds, say, or into another ledger), reads the notes, and counts what is left and writes what is known as
+those machines see it.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from repro.trajectory import Key, canonical
 from repro.tree import Tree, merge
 
 KIND = "machine"
-"""The notes, by `<frozen plan>.<machine>`."""
+"""The notes: one for each machine's part in numerics, by its hash, whatever it worked on."""
 
 
 def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
@@ -31,20 +32,21 @@ def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
     if tree.nodes.keys() <= planned.keys():
         return
     first = tree.runs[0].settings
-    seen = Plan(first.study or "none", first.scale, tree, dict(planned))
     machine = numerics.here(r.settings for r in tree.runs)
-    digest = hashlib.sha256(canonical(machine).encode()).hexdigest()[:16]
-    store.put_result(KIND, f"{plan.name(seen)}.{digest}", machine)
-    plan.freeze(seen, store)  # so that its nodes are nobody's garbage
+    store.put_result(KIND, hashlib.sha256(canonical(machine).encode()).hexdigest()[:16], machine)
+    # So that its nodes are nobody's garbage.
+    plan.freeze(Plan(first.study or "none", first.scale, tree, dict(planned)), store)
 
 
 def nearest(here: Plan, left: Callable[[Plan, Store], int], store: Store) -> Plan:
-    """A sweep as that machine sees it, of this one and all that worked on it, on which least is left to do."""
-    frozen = plan.name(here)
-    notes = sorted(name for name in store.results(KIND) if name.startswith(f"{frozen}."))
-    machines = [machine for name in notes if (machine := store.get_result(KIND, name)) is not None]
-    views = [here, *(replace(here, tree=_tree(here.tree, canonical(machine), store)) for machine in machines)]
-    return min(views, key=lambda view: left(view, store)) if machines else here
+    """A sweep as that machine sees it, of this one and all that were noted, on which least is left to do."""
+    ours = numerics.here(r.settings for r in here.tree.runs)
+    notes = [note for name in sorted(store.results(KIND)) if (note := store.get_result(KIND, name)) is not None]
+    # Only the parts that this sweep uses count; who was noted without one of them (a GPU) cannot have worked on it.
+    parts = [{part: note[part] for part in ours} for note in notes if ours.keys() <= note.keys()]
+    others = {canonical(each): None for each in parts if each != ours}
+    views = [here, *(replace(here, tree=_tree(here.tree, machine, store)) for machine in others)]
+    return min(views, key=lambda view: left(view, store)) if others else here
 
 
 @lru_cache(maxsize=8)

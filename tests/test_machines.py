@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import numerics, train
+from repro import downstream, evaluate, finetune, numerics, train
 from repro.plan import compose, make
 from repro.store import Store
 
@@ -35,3 +35,17 @@ def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_la
 
     monkeypatch.setattr(train, "job", job)
     train.main([*given, "-m"])
+
+    # Nor is it forgotten under settings that change nothing of training.
+    elsewhere = tmp_path / "elsewhere"
+    train.main([*given, f"ledger.path={elsewhere}", "-m"])
+    with (elsewhere / "versions.csv").open() as file:
+        assert {row["key"] for row in csv.DictReader(file)} == {key for ends in there.ends for key in ends}
+    monkeypatch.setattr(downstream, "check_tasks", lambda plan: None)
+    for command, seeds, left in ((finetune, "[0,1]", 4), (evaluate, "[]", 2)):
+        capsys.readouterr()
+        monkeypatch.setattr(command, "job", lambda: None)
+        with pytest.raises(SystemExit) as status:
+            command.main([*given, f"finetune.seeds={seeds}", "-m"])
+        assert status.value.code == 1, "started, and the job did nothing"
+        assert f"{left} models are not done" in capsys.readouterr().err
