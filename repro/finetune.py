@@ -55,6 +55,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             item.seed,
             progress,
             dtype=s.numerics.dtype,
+            micro_batch=s.numerics.micro_batch_blocks,
         )
         weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
         about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version, "losses": losses}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stops import StopAfter
 
-from repro import downstream, evaluate, finetune, harness, tasks
+from repro import downstream, evaluate, finetune, harness, sft, tasks
 from repro.disk import clear_errors
 from repro.downstream import Item
 from repro.errors import Preempted, UserError
@@ -84,7 +84,9 @@ def test_a_disk_that_refuses_one_item_is_not_asked_for_the_others(three: Items) 
 def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tree, Store]:
     """A run of two versions, and examples to fine-tune them on."""
     given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
-    tree = make(compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]"])).tree
+    tree = make(
+        compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]", "numerics.micro_batch_blocks=2"])
+    ).tree
     store = Store(tmp_path / "store")
     Worker(tree, 0, store, threading.Event()).work()
     monkeypatch.setattr(tasks, "training_examples", lambda settings, path, most: EXAMPLES)
@@ -101,6 +103,16 @@ def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trai
     finetune._work(tree, 0, store, threading.Event())
     assert len(store.steps()) == len(before) + 2
     assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
+
+
+def test_fine_tuning_takes_no_more_examples_at_once_than_training_takes_blocks(
+    trained: tuple[Tree, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, store = trained
+    sizes, collate = set[int](), sft.collate
+    monkeypatch.setattr(sft, "collate", lambda batch, device: sizes.add(len(batch)) or collate(batch, device))
+    finetune._work(tree, 0, store, threading.Event())
+    assert sizes == {2}
 
 
 def _damage(store: Store, key: str) -> None:
