@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis import stats, style
 from analysis.contrasts import (
     CPT,
+    GENERALITY,
     POOL,
     PTFS,
     SWITCH,
@@ -26,6 +27,7 @@ from analysis.contrasts import (
     forgetting_matrix,
     losses,
     ppl,
+    swept_values,
     tree_costs,
     two_stage,
     versions_after_first,
@@ -143,6 +145,39 @@ def alpha(view: View) -> "Figure | None":
     axes.margins(x=0.1)
     _legend_below(figure, _paradigm_handles(THREE))
     return figure
+
+
+def generality(study: str) -> "Callable[[View], Figure | None]":
+    """CPT's and path switching's distance to PTFS at every value of what a study sweeps."""
+    factor, label = GENERALITY[study]
+
+    def draw(view: View) -> "Figure | None":
+        scores = view.scores(study)
+        scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
+        groups = {
+            value: losses(rows, THREE, versions_after_first(view)) for value, rows in swept_values(scores, factor)
+        }
+        groups = {value: loss for value, loss in groups.items() if loss}
+        if len(groups) < 2:
+            return None
+        figure = style.new(6.4, 3.4)
+        axes = figure.subplots()
+        places = np.arange(len(groups), dtype=float)
+        drawn = []
+        for paradigm, shift in ((CPT, -0.05), (SWITCH, 0.05)):
+            behind = {value: (loss[paradigm] - loss[PTFS]).mean(axis=1) for value, loss in groups.items()}
+            percent = 100 * (ppl(pd.DataFrame(behind)) - 1)
+            drawn.append(_series(axes, places + shift, percent, paradigm, "cosine"))
+        _fit(axes, drawn)
+        axes.axhline(0, color=style.COLOURS[PTFS], linewidth=1.2)
+        axes.set_xticks(places, [value.replace(" (", "\n(") for value in groups])
+        axes.set_xlim(-0.4, len(groups) - 0.6)
+        axes.set_xlabel(label)
+        axes.set_ylabel(f"PPL above PTFS (%), v2 to v{view.last}")
+        _legend_below(figure, _paradigm_handles(THREE))
+        return figure
+
+    return draw
 
 
 def cost_growth(view: View) -> "Figure | None":
@@ -323,6 +358,10 @@ PLOTS = (
         "forgetting", ("main", "headline", "pilot"),
         "PPL of every version on every version's held-out slice (cosine if it was run; geometric mean over seeds).",
         forgetting, per_setting=True,
+    ),
+    *(
+        Plot(study, (study,), f"PPL above PTFS's by {label}, mean over versions 2 to N; paired by seed.", generality(study))
+        for study, (_, label) in GENERALITY.items()
     ),
     Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost. " + WITHIN, alpha),
     Plot(
