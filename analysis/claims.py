@@ -145,9 +145,9 @@ class Judged:
 
 def command(study: str, scale: str, view: View | None = None) -> str:
     """What makes a study's results, in the view's setting where that is another stream."""
-    verb = "finetune" if study == "downstream" else "train"
     stream = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
-    return f"python -m repro.{verb} study={study} scale={scale}{stream}"
+    verbs = ("train", "finetune", "evaluate") if study == "downstream" else ("train",)
+    return " && ".join(f"python -m repro.{verb} study={study} scale={scale}{stream}" for verb in verbs)
 
 
 def judge(view: View) -> list[Judged]:

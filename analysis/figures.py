@@ -360,7 +360,7 @@ PLOTS = (
         forgetting, per_setting=True,
     ),
     *(
-        Plot(study, (study,), f"PPL above PTFS's by {label}, mean over versions 2 to N; paired by seed.", generality(study))
+        Plot(study, (study,), f"PPL above PTFS's by {label}, mean over versions 2 to N, by seed.", generality(study))
         for study, (_, label) in GENERALITY.items()
     ),
     Plot("alpha", ("alpha",), "What a longer branch buys: PPL against cost. " + WITHIN, alpha),

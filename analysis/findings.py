@@ -312,7 +312,7 @@ def _downstream(view: View) -> list[str]:
     versions = sorted(set(downstream_shared(view).index.get_level_values("version")))
     which = f"version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))}"
     return [
-        f"Average score after fine-tuning, {which}: {_and(parts)} points, where chance is {chance:.2f} "
+        f"Average score after fine-tuning, in points, {which}: {_and(parts)}; chance is {chance:.2f} "
         f"(n = {len(means)}).",
         *_separates(means, chance),
     ]

@@ -374,7 +374,7 @@ def downstream(view: View) -> Table | None:
     return Table(
         name="downstream", data=pd.DataFrame(data), rows=rows,
         head=["task", "metric", *map(paradigm_name, THREE), "chance", "items"],
-        caption=f"After fine-tuning, per cent, averaged over versions {listed(versions)}, {_n(scores)} seeds, "
+        caption=f"After fine-tuning, per cent, averaged over {_n(scores)} seeds, version {listed(versions)}, "
         f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
         "standard error of a single evaluation. Version 1 is left out, as in every comparison. "
         f"lm-eval {listed(scores['lm_eval'])}. {numerics_note(view, *POOL)}",

@@ -265,7 +265,7 @@ class Settings:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     estimate: EstimateSettings = field(default_factory=EstimateSettings)
-    sweep: dict[str, str] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
     """What a scale's studies sweep over: study files refer to these."""
     frozen_plan: str | None = None
     """The checked plan of the whole sweep this job belongs to. Set by the command line itself."""

@@ -128,8 +128,7 @@ def test_no_figure_carries_a_date_or_a_version(whole):
 def test_a_study_that_was_not_run_is_named_and_not_drawn(headline):
     page = (headline / "report.html").read_text()
     for study in STUDIES.keys() - {"headline"}:
-        verb = "finetune" if study == "downstream" else "train"
-        assert f"{study} was not run: python -m repro.{verb} study={study} scale=synthetic" in page
+        assert f"{study} was not run: python -m repro.train study={study} scale=synthetic" in page
     assert {path.stem for path in (headline / "figures").iterdir()} == {
         "learning_rates", "training_loss", "cost_growth", "ppl_by_version", "pareto", "forgetting",
     }  # fmt: skip
