@@ -77,7 +77,7 @@ def _files(settings: TaskSettings) -> list[str]:
     folder = tasks.folder(settings)
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".json", ".py", "")):
-        if path.is_file():
+        if path.is_file() and not path.name.startswith("."):  # what a file manager or an editor leaves is no task
             digest.update(path.read_bytes())
     return [settings.group, *settings.names, digest.hexdigest()]
 

@@ -14,6 +14,7 @@ from repro.disk import clear_errors
 from repro.downstream import Item
 from repro.errors import Preempted, UserError
 from repro.plan import compose, make
+from repro.settings import TaskSettings
 from repro.store import Claim, Store
 from repro.tree import Tree
 from repro.work import Worker
@@ -148,3 +149,13 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
     finetune._work(tree, 0, store, threading.Event())
     evaluate._work(tree, 0, store, threading.Event())
     assert len(scored) == 4
+
+
+def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("task: one\n")
+    settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
+    before = downstream._files(settings)
+    (tmp_path / ".DS_Store").write_bytes(b"layout")
+    assert downstream._files(settings) == before
+    (tmp_path / "task.yaml").write_text("task: another\n")
+    assert downstream._files(settings) != before
