@@ -34,7 +34,7 @@ class Collection(RuleBasedStateMachine):
         self.store = Store(self.root / "store")
         self.store.root.mkdir()
         self.plans: dict[str, set[str]] = {}
-        self.unknown = False
+        self.damaged, self.aside = set[str](), False
         self.stored: set[str] = set()
         self.interim: set[str] = set()
         self.claims: dict[str, tuple[contextlib.ExitStack, set[str]]] = {}
@@ -43,6 +43,11 @@ class Collection(RuleBasedStateMachine):
         for stack, _ in self.claims.values():
             stack.close()
         shutil.rmtree(self.root)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether some plan cannot be read."""
+        return self.aside or bool(self.damaged)
 
     @property
     def planned(self) -> set[str]:
@@ -76,6 +81,7 @@ class Collection(RuleBasedStateMachine):
             content = {key: [7, "a run", 1, index % 2 == 0] for index, key in enumerate(sorted(nodes))}
             self.store.put_plan(name, {"study": "s", "scale": "x", "settings": [], "nodes": content})
         self.plans[name] = nodes
+        self.damaged.discard(name)  # it was overwritten
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data())
@@ -90,10 +96,12 @@ class Collection(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.plans)))
         path = self.store.root / "plans" / f"{name}.json"
         path.write_bytes(path.read_bytes()[:-1])
-        self.unknown = True
         del self.plans[name]
         if found:
             assert self.store.get_plan(name) is None
+            self.aside = True
+        else:
+            self.damaged.add(name)
 
     @rule(key=keys, uses=st.sets(keys, max_size=2))
     def claim(self, key: str, uses: set[str]) -> None:
@@ -121,9 +129,8 @@ class Collection(RuleBasedStateMachine):
         kept = self.stored if self.unknown else self.stored & (self.planned | tuned | self.used)
         assert set(Store(self.store.root).steps()) == kept
         interim = {key for key in self.interim - self.stored if self.unknown or key in self.planned | set(self.claims)}
-        served = self.interim & self.stored
         left = {path.name for path in (self.store.root / "interim").glob("*")}
-        assert interim <= left <= interim | served & self.used
+        assert interim <= left <= interim | self.interim & self.used
         self.stored, self.interim = set(kept), left
 
     @rule()
@@ -131,7 +138,7 @@ class Collection(RuleBasedStateMachine):
         for name in PLANS:
             self.store.get_plan(name)  # sets a damaged one aside
         upkeep.collect(self.store, delete=True, set_aside=True)
-        self.unknown = False
+        self.damaged, self.aside = set(), False
         self.collect()
 
     @invariant()
