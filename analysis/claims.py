@@ -189,7 +189,8 @@ def _verdict(claim: Claim, view: View) -> Judged:
         reason = f"{reason}; {claim.note}"
     weakest = _weakest(parts)
     assert weakest is not None
-    p = min(against.values()) if verdict == "contradicted" else weakest.p
+    measured = [p for p in against.values() if not np.isnan(p)]
+    p = min(measured, default=np.nan) if verdict == "contradicted" else weakest.p
     return Judged(claim=claim, view=view, parts=parts, verdict=verdict, reason=reason, p=p, p_holm=np.nan)
 
 
@@ -480,9 +481,7 @@ def _generality(study: str) -> Callable[[View], Evidence]:
         for value, group in swept_values(runs, factor):
             values.append(value)
             for schedule in dict.fromkeys(group["schedule"]):
-                label = f"{name} {value}"
-                if len(set(runs["schedule"])) > 1:
-                    label = f"{label}, {schedule_name(schedule)}"
+                label = f"{name} {value}, {schedule_name(schedule)}"
                 cell = group[group["schedule"] == schedule]
                 rows = scores[scores["run"].isin(cell["run"])]
                 loss = losses(rows, (PTFS, CPT, SWITCH), versions_after_first(view))
@@ -508,7 +507,7 @@ def _d1(view: View) -> Evidence:
         return [], []
     best = means.mean().idxmax()
     scores = downstream_scores(view)
-    missing = [f"{count} of nine tasks were scored" for count in [scores["task"].nunique()] if count < NINE]
+    missing = [f"{count} of {NINE} tasks were scored" for count in [scores["task"].nunique()] if count < NINE]
     absent = [schedule_name(schedule) for schedule in THREE_SCHEDULES if schedule not in set(scores["schedule"])]
     if absent:
         missing.append(f"not run: {', '.join(absent)} ({command('downstream', view.ledger.scale, view)})")
@@ -601,7 +600,7 @@ CLAIMS = (
         Claim(
             id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=_generality(study),
             estimator=f"as M1, for every {GENERALITY[study][1]}; under the schedules that the study runs (cosine)",
-            margin="as M1, for every value", note="under a cosine alone",
+            margin="as M1, for every value",
         )
         for id, over, study in (
             ("G1", "for the LLaMA and Qwen architectures", "architecture"),

@@ -265,7 +265,7 @@ def test_a_swept_value_at_which_path_switching_diverged_speaks_against_it(whole)
 
     one = altered(whole, "G3", diverge)
     assert one.verdict == "contradicted"
-    assert "diverged, T 50" in one.reason
+    assert "diverged, T 50, cosine" in one.reason
 
 
 def test_a_swept_value_without_results_leaves_a_claim_open(whole):
@@ -275,7 +275,7 @@ def test_a_swept_value_without_results_leaves_a_claim_open(whole):
 
     one = altered(whole, "G3", diverge)
     assert one.verdict == "undecided"
-    assert "T 50: not all three paradigms came to version 4 with seeds 1" in one.reason
+    assert "T 50, cosine: not all three paradigms came to version 4 with seeds 1" in one.reason
 
 
 def test_a_checkpoint_that_nothing_tells_apart_is_not_the_worst(whole):
