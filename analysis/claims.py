@@ -21,7 +21,7 @@ from analysis.contrasts import (
     SWITCH,
     alpha_losses,
     downstream_means,
-    downstream_scores,
+    downstream_shared,
     losses,
     swept_values,
     tree_costs,
@@ -213,7 +213,8 @@ def _seeds_text(parts: list[Part], deciding: int = 1) -> str:
         wanted = min((n for n in counts if n is not None), default=None)
         which = "would contradict it"
     else:
-        counts = [stats.deciding_seeds(part.contrast) for part in parts]
+        power = stats.POWER ** (1 / len(parts))  # of each, that all of them hold, as if they were independent
+        counts = [stats.deciding_seeds(part.contrast, power=power) for part in parts]
         wanted = None if None in counts else max(n for n in counts if n is not None)
         which = "would decide"
     would = f"more than {stats.MOST_SEEDS}" if wanted is None else f"about {wanted}"
@@ -276,7 +277,7 @@ def _seeds(values: Series) -> tuple[int, ...]:
 def _cells(
     view: View, scores: pd.DataFrame, paradigms: Sequence[str], wanted: Sequence[str], study: str
 ) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:
-    """Losses by schedule; and which of the wanted schedules have none."""
+    """Losses by schedule, others than the wanted ones too; and which of the wanted ones have none."""
     found = {}
     for schedule in dict.fromkeys([*wanted, *scores["schedule"]]):
         loss = losses(scores[scores["schedule"] == schedule], paradigms, versions_after_first(view))
@@ -286,15 +287,21 @@ def _cells(
     return found, [f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else []
 
 
+def _role(schedule: str) -> Role:
+    """The claims speak of three schedules; what another one does is shown."""
+    return "decides" if schedule in THREE_SCHEDULES else "shown"
+
+
 # The claims
 
 
 def _p1(view: View) -> Evidence:
     cells, missing = _cells(view, view.scores(*POOL), (PTFS, CPT), THREE_SCHEDULES, "pilot")
-    return [
-        _measured(f"CPT above PTFS, {schedule_name(schedule)}", (loss[CPT] - loss[PTFS]).mean(axis=1))
-        for schedule, loss in cells.items()
-    ], missing
+    parts = []
+    for schedule, loss in cells.items():
+        gap = (loss[CPT] - loss[PTFS]).mean(axis=1)
+        parts.append(_measured(f"CPT above PTFS, {schedule_name(schedule)}", gap, role=_role(schedule)))
+    return parts, missing
 
 
 def _p2(view: View) -> Evidence:
@@ -305,9 +312,8 @@ def _p2(view: View) -> Evidence:
     for schedule, loss in cells.items():
         gap = loss[CPT] - loss[PTFS]
         slope = pd.Series(stats.slopes(gap.to_numpy(), versions_after_first(view)), index=gap.index)
-        parts.append(
-            _measured(f"growth of CPT's gap to PTFS, {schedule_name(schedule)}", slope, unit="% of PPL a version")
-        )
+        what = f"growth of CPT's gap to PTFS, {schedule_name(schedule)}"
+        parts.append(_measured(what, slope, unit="% of PPL a version", role=_role(schedule)))
     return parts, missing
 
 
@@ -334,16 +340,16 @@ def _m1(view: View) -> Evidence:
     parts = []
     for schedule, loss in cells.items():
         where = schedule_name(schedule)
-        parts += _matches(where, loss)
+        parts += _matches(where, loss, _role(schedule))
         parts += _over_versions(where, view, loss, scores[scores["schedule"] == schedule])
     return parts, missing
 
 
-def _matches(where: str, loss: dict[str, pd.DataFrame]) -> list[Part]:
+def _matches(where: str, loss: dict[str, pd.DataFrame], role: Role = "decides") -> list[Part]:
     mean = {paradigm: frame.mean(axis=1) for paradigm, frame in loss.items()}
     return [
-        _measured(f"CPT above path switching, {where}", mean[CPT] - mean[SWITCH]),
-        _recovered(where, mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS]),
+        _measured(f"CPT above path switching, {where}", mean[CPT] - mean[SWITCH], role=role),
+        _recovered(where, mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS], role),
         _measured(f"PTFS above path switching, {where}", mean[PTFS] - mean[SWITCH], role="shown"),
     ]
 
@@ -407,8 +413,10 @@ def _t1(view: View) -> Evidence:
 def _s1(view: View) -> Evidence:
     checkpoint, updated = (two_stage(view, "first_stage", version) for version in (1, 2))
     cycles = [float(cycle) for cycle in updated.columns]
-    if updated.empty or np.inf not in cycles or len(cycles) < 3:
-        return [], []
+    if updated.empty:
+        return [], _incomplete(view, "first_stage")
+    if np.inf not in cycles or len(cycles) < 3:
+        return [], ["a trend needs at least 3 cycles, the endless one among them"]
     trend = pd.Series(-stats.slopes(updated.to_numpy(), range(len(cycles))), index=updated.index)
     parts = [_measured("fall of the updated model's PPL with each slower first stage", trend, unit="% of PPL a step")]
     for cycle in cycles[:-1]:
@@ -425,8 +433,10 @@ def _s2(view: View) -> Evidence:
     updated = two_stage(view, "second_stage", 2)
     cycles = [float(cycle) for cycle in updated.columns]
     slower = [cycle for cycle in cycles if cycle > 1]
-    if updated.empty or 1.0 not in cycles or not slower:
-        return [], []
+    if updated.empty:
+        return [], _incomplete(view, "second_stage")
+    if 1.0 not in cycles or not slower:
+        return [], ["a cycle of 1 T is compared with longer ones, and both are needed"]
     parts = [
         _measured(f"{text(cycle)}{'' if np.isinf(cycle) else ' T'} above 1 T", updated[cycle] - updated[1.0])
         for cycle in slower
@@ -438,21 +448,30 @@ def _s2(view: View) -> Evidence:
 
 def _c1(view: View) -> Evidence:
     checkpoint, updated = (two_stage(view, "first_stage", version) for version in (1, 2))
-    if updated.empty or not {1.0, np.inf} <= set(updated.columns):
-        return [], []
+    if updated.empty:
+        return [], _incomplete(view, "first_stage")
+    if not {1.0, np.inf} <= set(updated.columns):
+        return [], ["a cycle of 1 T is compared with the endless one, and both are needed"]
     return [
         _measured("current version: endless above a complete decay", checkpoint[np.inf] - checkpoint[1.0]),
         _measured("next version: a complete decay above endless", updated[1.0] - updated[np.inf]),
     ], []
 
 
+def _incomplete(view: View, study: str) -> list[str]:
+    """Why there is nothing to pair, where a study was run."""
+    return ["no seed has every cycle"] if len(view.scores(study)) else []
+
+
 def _a1(view: View) -> Evidence:
-    parts = []
+    parts, missing = [], []
     costs = view.costs("alpha")
     for schedule in dict.fromkeys(costs["schedule"]):
         mean = alpha_losses(view, schedule)
         alphas = [float(alpha) for alpha in mean.columns]
         if len(alphas) < 3 or mean.empty:
+            why = "no seed has every alpha" if len(alphas) >= 3 else "a trend needs at least 3 alphas"
+            missing.append(f"{why}, {schedule_name(schedule)}")
             continue
         fall = pd.Series(-stats.slopes(mean.to_numpy(), alphas) / 10, index=mean.index)
         parts.append(_measured(f"fall of PPL for each 0.1 of alpha, {schedule_name(schedule)}", fall))
@@ -466,11 +485,11 @@ def _a1(view: View) -> Evidence:
         what = f"least rise of cost from one alpha to the next, {schedule_name(schedule)}"
         least = 100 * float(rise.min())
         parts.append(_exact(what, least, least > 0, unit="% of PTFS's cost", needs="> 0"))
-    return parts, []
+    return parts, missing
 
 
 def _generality(study: str) -> Callable[[View], Evidence]:
-    factor, name = GENERALITY[study]
+    name = GENERALITY[study][1]
 
     def evaluate(view: View) -> Evidence:
         parts: list[Part] = []
@@ -478,7 +497,7 @@ def _generality(study: str) -> Callable[[View], Evidence]:
         scores = view.scores(study)
         runs = view.runs(study)
         runs = runs[runs["paradigm"].isin((PTFS, CPT, SWITCH))]
-        for value, group in swept_values(runs, factor):
+        for value, group in swept_values(runs, study):
             values.append(value)
             for schedule in dict.fromkeys(group["schedule"]):
                 label = f"{name} {value}, {schedule_name(schedule)}"
@@ -502,17 +521,24 @@ def _generality(study: str) -> Callable[[View], Evidence]:
 
 
 def _d1(view: View) -> Evidence:
-    means, chance = downstream_means(view)
+    means = downstream_means(view)
     if means.empty:
         return [], []
-    best = means.mean().idxmax()
-    scores = downstream_scores(view)
-    missing = [f"{count} of {NINE} tasks were scored" for count in [scores["task"].nunique()] if count < NINE]
-    absent = [schedule_name(schedule) for schedule in THREE_SCHEDULES if schedule not in set(scores["schedule"])]
-    if absent:
-        missing.append(f"not run: {', '.join(absent)} ({command('downstream', view.ledger.scale, view)})")
+    best = means[[PTFS, CPT, SWITCH]].mean().idxmax()
+    shared = downstream_shared(view).reset_index()
+    missing = []
+    for (seed, version), rows in shared.groupby(["seed", "version"]):
+        tasks = rows.groupby("schedule")["task"].nunique().reindex(list(THREE_SCHEDULES), fill_value=0)
+        missing += [
+            f"{count} of {NINE} tasks were scored for all three paradigms, {schedule_name(str(schedule))}, version "
+            f"{version}, seed {seed} ({command('downstream', view.ledger.scale, view)})"
+            for schedule, count in tasks.items()
+            if count < NINE
+        ]
+    if len(missing) > 1:
+        missing = [f"{missing[0]}, and {len(missing) - 1} more such"]
     return [
-        _measured("average score above chance", means[best] - chance, unit="points", role="premise"),
+        _measured("average score above chance", means[best] - means["chance"], unit="points", role="premise"),
         *(
             _measured(f"path switching above {name}", means[SWITCH] - means[paradigm], unit="points")
             for paradigm, name in ((PTFS, "PTFS"), (CPT, "CPT"))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.frames import View, schedule_name, text
+from analysis.frames import STUDIES, View, schedule_name, text
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 POOL = ("headline", "pilot", "main", "downstream")
@@ -55,30 +55,46 @@ def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
     return wide[sorted(wide.columns)]
 
 
+def alpha_means(view: View, schedule: str) -> pd.DataFrame:
+    """The alpha study's losses, mean over versions 2 to N: (seeds, alphas in rising order); NaN: not all of them."""
+    return _alpha_means(view, view.scores("alpha"), schedule)
+
+
 def alpha_losses(view: View, schedule: str) -> pd.DataFrame:
-    """The alpha study's losses, mean over versions 2 to N: (seeds, alphas in rising order)."""
-    rows = view.scores("alpha")
-    rows = rows[(rows["schedule"] == schedule) & rows["version"].isin(versions_after_first(view))]
-    wide = _wide(rows, ["alpha", "version"]).dropna()
-    return wide.T.groupby(level="alpha").mean().T
+    """As `alpha_means`, of the seeds that have every alpha: those that can be paired."""
+    return alpha_means(view, schedule).dropna()
 
 
 def alpha_to_cpt(view: View, schedule: str) -> pd.DataFrame:
-    """The alpha study's losses less CPT's, mean over versions 2 to N: (seeds that have both, alphas)."""
-    rows = view.scores(*POOL)
+    """The alpha study's losses less CPT's, mean over versions 2 to N: (seeds that have all alphas and CPT, alphas)."""
+    rows = view.scores(*POOL, "alpha")  # together, so that both sides are of the same numerics
     loss = losses(rows[rows["schedule"] == schedule], (CPT,), versions_after_first(view))
-    mean = alpha_losses(view, schedule)
+    studied = view.runs("alpha")["run"]
+    mean = _alpha_means(view, rows[rows["run"].isin(studied)], schedule)
     return mean.sub(loss[CPT].mean(axis=1), axis=0).dropna() if loss else mean.iloc[:0]
 
 
-def swept_values(rows: pd.DataFrame, factor: str) -> list[tuple[str, pd.DataFrame]]:
+def _alpha_means(view: View, rows: pd.DataFrame, schedule: str) -> pd.DataFrame:
+    versions = versions_after_first(view)
+    wide = _wide(rows[(rows["schedule"] == schedule) & rows["version"].isin(versions)], ["alpha", "version"])
+    known = wide.notna().T.groupby(level="alpha").sum().T
+    return wide.T.groupby(level="alpha").mean().T.where(known == len(versions))
+
+
+def swept_values(rows: pd.DataFrame, study: str) -> list[tuple[str, pd.DataFrame]]:
     """A generality study's runs by value of what it sweeps, in rising order, with the value's name."""
+    factor = GENERALITY[study][0]
+    besides = [column for column in STUDIES[study].sweeps if column not in (factor, "size")]
     groups = []
     for value, group in rows.groupby(factor, sort=True):
         name = text(value)
         if factor == "parameters":
             name = f"{group['size'].iloc[0]} ({int(name):,} parameters)"
-        groups.append((name, group))
+        # What usually goes along with the factor (the minimum, a tenth of the maximum) can be varied on its own.
+        for others, part in group.groupby(besides, sort=True) if besides else [((), group)]:
+            several = len(group[besides].drop_duplicates()) > 1
+            named = [f"{column} {text(other)}" for column, other in zip(besides, others, strict=True)]
+            groups.append((", ".join([name, *named]) if several else name, part))
     return groups
 
 
@@ -154,17 +170,15 @@ def downstream_shared(view: View) -> pd.DataFrame:
     return 100 * wide.dropna()
 
 
-def downstream_means(view: View) -> tuple[pd.DataFrame, float]:
-    """Average score in points, (seeds, paradigms), over what all three paradigms have; and the average chance.
+def downstream_means(view: View) -> pd.DataFrame:
+    """Average score in points, (seeds, paradigms and `chance`), over what all three paradigms have.
 
     Averages over tasks, schedules, fine-tuning seeds and versions from 2 on. Empty when nothing is shared.
     """
     shared = downstream_shared(view)
-    if shared.empty:
-        return pd.DataFrame(), np.nan
-    tasks = shared.index.get_level_values("task")
     chance = downstream_scores(view).groupby("task")["chance"].first().fillna(0)
-    return shared.groupby(level="seed").mean(), 100 * float(chance.reindex(tasks.unique()).mean())
+    tasks = shared.index.get_level_values("task")
+    return shared.assign(chance=100 * chance.reindex(tasks).to_numpy(dtype=np.float64)).groupby(level="seed").mean()
 
 
 def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
@@ -177,7 +191,7 @@ def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
     rows = rows[rows["schedule"] == rows["schedule"].iloc[0]]
     loss = rows["nll"] / rows["tokens"]
     matrix = rows.assign(loss=loss).pivot_table(index="version", columns="slice", values="loss")
-    return None if matrix.isna().to_numpy().any() else ppl(matrix)
+    return None if matrix.empty or matrix.isna().to_numpy().any() else ppl(matrix)
 
 
 def ppl(loss: pd.DataFrame) -> pd.DataFrame:

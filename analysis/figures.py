@@ -149,14 +149,12 @@ def alpha(view: View) -> "Figure | None":
 
 def generality(study: str) -> "Callable[[View], Figure | None]":
     """CPT's and path switching's distance to PTFS at every value of what a study sweeps."""
-    factor, label = GENERALITY[study]
+    label = GENERALITY[study][1]
 
     def draw(view: View) -> "Figure | None":
         scores = view.scores(study)
         scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
-        groups = {
-            value: losses(rows, THREE, versions_after_first(view)) for value, rows in swept_values(scores, factor)
-        }
+        groups = {value: losses(rows, THREE, versions_after_first(view)) for value, rows in swept_values(scores, study)}
         groups = {value: loss for value, loss in groups.items() if loss}
         if len(groups) < 2:
             return None
@@ -511,9 +509,9 @@ def _within(table: pd.DataFrame) -> pd.DataFrame:
 
 def _fit(axes: "Axes", drawn: Sequence[Drawn]) -> None:
     """Limits that show every seed, and of the intervals as much as leaves the seeds legible."""
-    if not drawn:
+    seeds, lows, highs = (np.concatenate([[], *(one[i] for one in drawn)]) for i in range(3))
+    if not len(seeds):
         return
-    seeds, lows, highs = (np.concatenate([one[i] for one in drawn]) for i in range(3))
     low, high = float(seeds.min()), float(seeds.max())
     room = 0.6 * (high - low) or 0.01 * abs(high) or 1.0
     bottom, top = max(float(lows.min()), low - room), min(float(highs.max()), high + room)

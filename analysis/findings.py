@@ -15,6 +15,7 @@ from analysis.contrasts import (
     SWITCH,
     THREE,
     alpha_losses,
+    alpha_means,
     alpha_to_cpt,
     downstream_means,
     downstream_shared,
@@ -84,16 +85,18 @@ def verdicts(judged: Sequence[Judged]) -> list[str]:
 def missing(view: View) -> list[str]:
     """Studies that were not run, or not to their end; runs that no table uses."""
     ledger = view.ledger
-    ran = set(ledger.studies["study"])
+    known = set(ledger.studies["study"])
+    ran = {study for study in STUDIES if len(view.runs(study))}
     notes = []
     for study in STUDIES:
         runs = ledger.studies[ledger.studies["study"] == study].merge(ledger.runs, on="run")
-        if runs.empty:
+        if study not in ran:
             if (study in ("headline", "pilot") and "main" in ran) or (
                 study == "downstream" and not ledger.downstream.empty
             ):
                 continue
-            notes.append(f"{study} was not run: {command(study, ledger.scale)}")
+            which = "was run in other settings only" if study in known else "was not run"
+            notes.append(f"{study} {which}: {command(study, ledger.scale)}")
             continue
         last = np.where(runs["paradigm"] == "two_stage", 2, runs["versions"])
         done = ledger.scores.groupby("run")["version"].max().reindex(runs["run"]).to_numpy()
@@ -102,7 +105,17 @@ def missing(view: View) -> list[str]:
             notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {command(study, ledger.scale)}")
     if ledger.downstream.empty and "downstream" in ran:
         notes.append(f"downstream: nothing was fine-tuned yet: {command('downstream', ledger.scale)}")
+    for schedule in dict.fromkeys(view.runs("alpha")["schedule"]):
+        lacking = sorted(set(alpha_means(view, schedule).index) - set(alpha_losses(view, schedule).index))
+        if lacking:
+            which = f"seed{'s' if len(lacking) > 1 else ''} {', '.join(map(str, lacking))}"
+            notes.append(
+                f"alpha, {schedule_name(schedule)}: {which} lack some alpha that another seed has, and are left out of "
+                "what is paired over alphas."
+            )
     left_out = view.left_out(*POOL, *STUDIES)
+    for studies in (POOL, *((study,) for study in STUDIES)):
+        left_out = left_out[~left_out["run"].isin(view.runs(*studies)["run"])]
     if len(left_out):
         notes.append(
             f"Left out of every table, since a run of the same seed with other numerics or the same settings is used: "
@@ -111,7 +124,7 @@ def missing(view: View) -> list[str]:
     diverged = ledger.scores[~np.isfinite(ledger.scores["loss"])]
     if len(diverged):
         notes.append(f"Diverged, and left out of comparisons: {listed(diverged['run'])}.")
-    unknown = sorted(ran - set(STUDIES))
+    unknown = sorted(known - set(STUDIES))
     if unknown:
         notes.append(f"Runs in the ledger that belong to no study of this report: {', '.join(unknown)}.")
     return notes
@@ -197,6 +210,8 @@ def _extremes(what: str, table: pd.DataFrame) -> str:
     cycles = [float(str(cycle)) for cycle in table.columns]
     intervals = {c: stats.mean_interval((table[c] - table[best]).to_numpy()) for c in cycles if c != best}
     alike = [cycle for cycle, interval in intervals.items() if interval.low <= 0]
+    if len(table) == 1:
+        return f"{sentence} (one seed, so that nothing is told apart)."
     return f"{sentence}; not told apart from the best: {_and([*map(_cycle, alike)])}." if alike else f"{sentence}."
 
 
@@ -270,14 +285,15 @@ def _alpha(view: View) -> list[str]:
     final = final[final["version"] == view.last]
     sentences = []
     for schedule in dict.fromkeys(final["schedule"]):
-        table = ppl(alpha_losses(view, schedule)).mean()
-        if len(table) > 1:
+        paired = alpha_losses(view, schedule)
+        table = ppl(paired).mean()
+        if len(table) > 1 and len(paired):
             cost = 100 * final[final["schedule"] == schedule].groupby("alpha")["relative_cost"].first()
             low, high = table.index[0], table.index[-1]
             sentences.append(
                 f"With {schedule_name(schedule)}, from alpha {low:g} to {high:g}, mean PPL of versions 2 to "
                 f"{view.last} goes from {table[low]:.2f} to {table[high]:.2f} and cost from {cost[low]:.0f} to "
-                f"{cost[high]:.0f} % of PTFS's."
+                f"{cost[high]:.0f} % of PTFS's (n = {len(paired)})."
             )
         beside = alpha_to_cpt(view, schedule)
         if len(beside):
@@ -290,9 +306,9 @@ def _alpha(view: View) -> list[str]:
 
 
 def _generality(view: View, study: str) -> list[str]:
-    factor, label = GENERALITY[study]
+    label = GENERALITY[study][1]
     parts = []
-    for value, rows in swept_values(view.scores(study), factor):
+    for value, rows in swept_values(view.scores(study), study):
         for schedule in dict.fromkeys(rows["schedule"]):
             loss = losses(rows[rows["schedule"] == schedule], THREE, versions_after_first(view))
             if loss:
@@ -305,24 +321,25 @@ def _generality(view: View, study: str) -> list[str]:
 
 
 def _downstream(view: View) -> list[str]:
-    means, chance = downstream_means(view)
+    means = downstream_means(view)
     if means.empty:
         return []
+    chance = means["chance"].mean()
     parts = [f"{means[p].mean():.2f} for {paradigm_name(p)}" for p in (PTFS, CPT, SWITCH)]
     versions = sorted(set(downstream_shared(view).index.get_level_values("version")))
     which = f"version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))}"
     return [
         f"Average score after fine-tuning, in points, {which}: {_and(parts)}; chance is {chance:.2f} "
         f"(n = {len(means)}).",
-        *_separates(means, chance),
+        *_separates(means),
     ]
 
 
-def _separates(means: pd.DataFrame, chance: float) -> list[str]:
+def _separates(means: pd.DataFrame) -> list[str]:
     """Whether the benchmark tells anything at this scale."""
     if len(means) < 2:
         return []
-    above = stats.mean_interval((means.mean(axis=1) - chance).to_numpy(dtype=np.float64))
+    above = stats.mean_interval((means[list(THREE)].mean(axis=1) - means["chance"]).to_numpy(dtype=np.float64))
     beside = [stats.mean_interval((means[SWITCH] - means[p]).to_numpy(dtype=np.float64)) for p in (PTFS, CPT)]
     points = [f"{one.estimate:+.2f} [{one.low:+.2f}, {one.high:+.2f}]" for one in (*beside, above)]
     return [

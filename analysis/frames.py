@@ -152,9 +152,11 @@ class Ledger:
         always = list(_ALWAYS)
         counts = rows.groupby(always).size()
         values = dict(zip(always, counts.index[int(np.argmax(counts.to_numpy()))], strict=True))
+        rows = self.studies.merge(self.runs, on="run")
         rows = rows[(rows[always] == pd.Series(values)).all(axis=1)]
         for column in _SOMETIMES:
-            known = rows[column].replace("", np.nan).dropna()
+            fixed = ~rows["study"].isin([name for name, study in STUDIES.items() if column in study.sweeps])
+            known = rows[column][fixed].replace("", np.nan).dropna()
             values[column] = known.mode().iloc[0] if len(known) else ""
         return View(self, values, {})
 
@@ -162,17 +164,27 @@ class Ledger:
         """The primary setting first, then every other one that some study's runs were made in."""
         primary = self.primary()
         rows = self.studies[self.studies["study"].isin(list(STUDIES))].merge(self.runs, on="run")
-        others: dict[tuple[str, ...], View] = {}
+        found: list[dict[str, object]] = []
         for row in rows.to_dict("records"):
             sweeps = STUDIES[str(row["study"])].sweeps
-            values = {
-                c: primary.setting[c] if c in sweeps or _empty(row[c]) else row[c]
-                for c in SETTING
-            }  # fmt: skip
-            differs = {c: values[c] for c in SETTING if values[c] != primary.setting[c]}
-            if differs:
-                others.setdefault(tuple(map(str, values.values())), View(self, values, differs))
-        return [primary, *(others[key] for key in sorted(others))]
+            found.append({str(c): primary.setting[c] if c in sweeps else row[c] for c in SETTING})
+        # What a run leaves empty fits any value, so the fullest come first: the others then fit one of them.
+        found.sort(key=lambda values: (sum(map(_empty, values.values())), tuple(map(str, values.values()))))
+        settings: list[dict[str, object]] = []
+        for values in found:
+            if _fit(values, primary.setting):
+                continue
+            known = next((setting for setting in settings if _fit(values, setting)), None)
+            if known is None:
+                settings.append(values)
+            else:
+                known.update({c: value for c, value in values.items() if not _empty(value)})
+        views = {}
+        for setting in settings:
+            whole = {c: primary.setting[c] if _empty(value) else value for c, value in setting.items()}
+            differs = {c: value for c, value in whole.items() if value != primary.setting[c]}
+            views[tuple(map(str, whole.values()))] = View(self, whole, differs)
+        return [primary, *(views[key] for key in sorted(views))]
 
 
 @dataclass(frozen=True)
@@ -322,6 +334,11 @@ def _number(column: str, value: str) -> float:
 
 def _empty(value: object) -> bool:
     return value == "" or (isinstance(value, float) and np.isnan(value))
+
+
+def _fit(one: dict[str, object], other: dict[str, object]) -> bool:
+    """Whether two settings can be one: where both say something, it is the same."""
+    return all(_empty(value) or _empty(other[c]) or value == other[c] for c, value in one.items())
 
 
 def _ordered(runs: pd.DataFrame) -> pd.DataFrame:

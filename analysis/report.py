@@ -59,7 +59,7 @@ def build(scale: str, root: Path) -> Path:
     Raises:
         UserError: no such scale, or a ledger that cannot be read.
     """
-    from analysis import claims, contrasts, figures, findings, frames, style, tables
+    from analysis import claims, figures, findings, frames, style, tables
 
     ledger = frames.load(root, scale)
     folder = root / scale
@@ -102,12 +102,12 @@ def build(scale: str, root: Path) -> Path:
                     Section(_title(name), study.question, said, verdicts, drawn, shown, claims.command(name, scale))
                 )
         for place, view in enumerate(others, start=2):
-            if not len(view.runs(*contrasts.POOL)):
-                continue
             suffix = f"_setting{place}"
             shown = [t for name in ("headline", "pilot", "main") for t in put(tables.by_version(view, name), suffix)]
             shown += [t for table in (tables.recovery(view), tables.alpha(view)) for t in put(table, suffix)]
             drawn = [one for plot in figures.PLOTS if plot.per_setting for one in draw(view, plot, suffix)]
+            if not (shown or drawn):
+                continue
             verdicts = findings.verdicts([one for one in elsewhere if one.view is view])
             title = f"Another setting: {view.label}"
             said = [sentence for name in ("main", "alpha") for sentence in findings.found(name, view)]

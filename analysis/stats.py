@@ -105,8 +105,8 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def deciding_seeds(values: Values, level: float = LEVEL) -> int | None:
-    """Seeds whose interval leaves 0 outside with a chance of `POWER`, if true mean and spread are those seen here.
+def deciding_seeds(values: Values, level: float = LEVEL, power: float = POWER) -> int | None:
+    """Seeds whose interval leaves 0 outside with a chance of `power`, if true mean and spread are those seen here.
 
     Returns:
         None: unknown (one seed), or more than `MOST_SEEDS`.
@@ -118,7 +118,7 @@ def deciding_seeds(values: Values, level: float = LEVEL) -> int | None:
     if spread == 0:
         return 2 if mean else None
     for seeds in range(2, MOST_SEEDS + 1):
-        if 1 - nctdtr(seeds - 1, mean / spread * np.sqrt(seeds), t_quantile(seeds, level)) >= POWER:
+        if 1 - nctdtr(seeds - 1, mean / spread * np.sqrt(seeds), t_quantile(seeds, level)) >= power:
             return seeds
     return None
 

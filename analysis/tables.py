@@ -21,7 +21,7 @@ from analysis.contrasts import (
     PTFS,
     SWITCH,
     THREE,
-    alpha_losses,
+    alpha_means,
     alpha_to_cpt,
     downstream_scores,
     downstream_shared,
@@ -133,6 +133,7 @@ def by_version(view: View, study: str) -> Table | None:
             runs = mine[mine["paradigm"] == paradigm]
             by = {version: runs[runs["version"] == version] for version in versions}
             gap = _relative(mine, paradigm, view)
+            seeds = sorted({_n(at) for at in by.values() if len(at)})
             for version, at in by.items():
                 if len(at):
                     data.append(
@@ -143,7 +144,8 @@ def by_version(view: View, study: str) -> Table | None:
             whole = by[view.last]
             cost = f"{100 * _cost(view, whole, view.last):.0f} %" if len(whole) else ""
             cells = [_mean(at["ppl"]) for at in by.values()]
-            rows.append([schedule_name(schedule), paradigm_name(paradigm), *cells, cost, gap, str(_n(runs))])
+            n = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+            rows.append([schedule_name(schedule), paradigm_name(paradigm), *cells, cost, gap, n])
     last = f"{versions_after_first(view)[0]} to {view.last}" if view.last > 1 else "1"
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
@@ -191,12 +193,15 @@ def alpha(view: View) -> Table | None:
     scores = view.scores("alpha")
     rows, data = [], []
     for schedule in dict.fromkeys(scores["schedule"]):
-        mean, beside = alpha_losses(view, schedule), alpha_to_cpt(view, schedule)
+        mean, beside = alpha_means(view, schedule), alpha_to_cpt(view, schedule)
         final = scores[(scores["schedule"] == schedule) & (scores["version"] == view.last)]
         for value in mean.columns:
-            at = final[final["alpha"] == value]
-            to_cpt = percent(beside[value].to_numpy(dtype=np.float64)) if len(beside) else ""
-            average = stats.mean_interval(np.exp(mean[value].to_numpy(dtype=np.float64)))
+            known = mean[value].dropna()
+            if known.empty:
+                continue
+            at = final[(final["alpha"] == value) & final["seed"].isin(known.index)]
+            to_cpt = _paired(beside[value].to_numpy(dtype=np.float64), len(known)) if len(beside) else ""
+            average = stats.mean_interval(np.exp(known.to_numpy(dtype=np.float64)))
             last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
             cost = _cost(view, at, view.last)
             rows.append(
@@ -232,7 +237,7 @@ def generality(view: View, study: str) -> Table | None:
     factor, label = GENERALITY[study]
     scores = view.scores(study)
     rows, data = [], []
-    for value, group in swept_values(scores, factor):
+    for value, group in swept_values(scores, study):
         for schedule in dict.fromkeys(group["schedule"]):
             mine = group[group["schedule"] == schedule]
             for paradigm in (p for p in THREE if p in set(mine["paradigm"])):
@@ -559,7 +564,13 @@ def _relative(rows: pd.DataFrame, paradigm: str, view: View) -> str:
     loss = losses(rows, (PTFS, paradigm), versions) if paradigm != PTFS and versions else {}
     if not loss:
         return ""
-    return percent((loss[paradigm] - loss[PTFS]).mean(axis=1).to_numpy(dtype=np.float64))
+    values = (loss[paradigm] - loss[PTFS]).mean(axis=1).to_numpy(dtype=np.float64)
+    return _paired(values, _n(rows[rows["paradigm"] == paradigm]))
+
+
+def _paired(nats: stats.Values, n: int) -> str:
+    """A paired difference, with how many seeds it has where they are not the `n` of its row."""
+    return percent(nats) + ("" if len(nats) == n else f" (n = {len(nats)})")
 
 
 def percent(nats: stats.Values) -> str:

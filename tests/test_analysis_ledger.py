@@ -268,6 +268,24 @@ def test_runs_of_another_setting_are_a_view_of_their_own(tmp_path):
     assert other.runs("max_lr").empty
 
 
+def test_studies_of_one_setting_are_one_view_whichever_were_run(tmp_path):
+    build(tmp_path / "a", ["first_stage", "alpha"])
+    build(tmp_path / "b", ["first_stage", "max_lr"])
+    for folder, study in (("a", "alpha"), ("b", "max_lr")):
+        (view,) = load(tmp_path / folder, "synthetic").views()
+        assert len(view.runs(study)) == len(load(tmp_path / folder, "synthetic").runs) - len(view.runs("first_stage"))
+        assert view.last == VERSIONS
+
+
+def test_runs_of_a_smaller_setting_stay_together(tmp_path):
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    build(tmp_path, ["first_stage"], Synthetic(setting={"max_lr": "0.002"}))
+    primary, other = load(tmp_path, "synthetic").views()
+    assert len(primary.runs("first_stage")) == 15
+    assert len(other.runs("headline")) == 3
+    assert other.label.startswith("max_lr=0.004")
+
+
 def test_two_stage_runs_fit_a_stream_of_any_number_of_versions(tmp_path):
     build(tmp_path, ["headline"])
     folder = build(tmp_path, ["first_stage"], Synthetic(setting={"versions": "2"}))

@@ -60,6 +60,9 @@ def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
     text = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
     for sentence in said:
         assert " ".join(sentence.split()) in text, sentence
+    counts = re.search(r"15 claims: .*? not run\.", text)
+    assert counts
+    assert counts[0] in " ".join(evidence().split())
 
 
 def test_what_the_readme_makes_of_them_holds_in_the_tables() -> None:
