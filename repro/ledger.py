@@ -29,6 +29,8 @@ from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
 SUMS = "SHA256SUMS"
+ABSENT = "0" * 64
+"""In place of a checksum while a ledger is written: the file may not be there yet."""
 CURVE_POINTS = 200
 """Points of each training curve."""
 
@@ -90,7 +92,7 @@ def damage(folder: Path) -> Iterator[tuple[Path, str]]:
     for table in COLUMNS:
         path = folder / f"{table}.csv"
         if not path.exists():
-            if path.name in sums:
+            if ABSENT not in sums.get(path.name, {ABSENT}):
                 yield path, "is missing"
             continue
         try:
@@ -180,7 +182,8 @@ def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
     final = _sums_text(_digests(then))
     if then == now and sums is not None and read_file(folder / SUMS) == final:
         return
-    write_atomically(folder / SUMS, _sums_text([*_digests(now), *_digests(then)]))
+    new = [(name, ABSENT) for name in then.keys() - now.keys()]
+    write_atomically(folder / SUMS, _sums_text([*_digests(now), *new, *_digests(then)]))
     for name, text in then.items():
         if now.get(name) != text:
             write_atomically(folder / name, text)

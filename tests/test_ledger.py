@@ -62,3 +62,30 @@ def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"perplexity\.csv"):
         ledger._replace(tmp_path, {"perplexity": slices("aa", 1.0)})
     assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_a_write_that_is_cut_off_at_any_file_leaves_a_sound_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"perplexity": slices("aa", 1.0), "studies": [{"study": "main", "run": "aa"}]}
+    write, left = ledger.write_atomically, [0]
+
+    def limited(path: Path, data: bytes) -> None:
+        if left[0] == 0:
+            raise UserError("full")
+        left[0] -= 1
+        write(path, data)
+
+    monkeypatch.setattr(ledger, "write_atomically", limited)
+    for writes in range(4):
+        folder = tmp_path / str(writes)
+        folder.mkdir()
+        left[0] = writes
+        with pytest.raises(UserError, match="full"):
+            ledger._replace(folder, rows)
+        assert list(ledger.damage(folder)) == []
+        left[0] = 9
+        ledger._replace(folder, rows)
+        assert list(ledger.damage(folder)) == []
+        (folder / "studies.csv").unlink()
+        assert [(path.name, reason) for path, reason in ledger.damage(folder)] == [("studies.csv", "is missing")]
