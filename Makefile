@@ -17,14 +17,14 @@ reproduce: $(VENV)/installed
 	$(RUN) analysis.report scale=$(SCALE)
 
 # All that is published under paper_figures/proxy: hours. Interrupted, it goes on; a study is one line of it.
-EVIDENCE := hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS) scale=proxy
+EVIDENCE := hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS) scale=proxy ledger.path=paper_figures/proxy/data
 evidence: $(VENV)/installed
 	for study in main headline pilot; do $(RUN) repro.train study=$$study seed=0,1,2,3,4 $(EVIDENCE) || exit; done
 	for study in alpha first_stage second_stage architecture data_scale max_lr model_size; do $(RUN) repro.train study=$$study $(EVIDENCE) || exit; done
 	for study in headline alpha; do $(RUN) repro.train study=$$study stream=chronological $(EVIDENCE) || exit; done
 	$(RUN) repro.finetune study=downstream $(EVIDENCE)
 	$(RUN) repro.evaluate study=downstream $(EVIDENCE)
-	$(RUN) analysis.report scale=proxy
+	$(RUN) analysis.report scale=proxy root=paper_figures
 
 test: $(VENV)/installed-test lint
 	$(RUN) pytest -n $(WORKERS)

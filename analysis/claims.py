@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from analysis import stats
 from analysis.contrasts import (
@@ -29,6 +30,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import View, paradigm_name, schedule_name, text
+from repro.sweeps import CONF
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
 Role = Literal["decides", "premise", "shown"]
@@ -144,10 +146,14 @@ class Judged:
 
 
 def command(study: str, scale: str, view: View | None = None) -> str:
-    """What makes a study's results, in the view's setting where that is another stream."""
-    stream = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
+    """What makes a study's results, in the view's setting where that is another stream, with the seeds it has there."""
+    more = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
+    seeds = ",".join(str(seed) for seed in sorted(set(view.runs(study)["seed"]))) if view else ""
+    path = CONF / "scale" / f"{scale}.yaml"
+    if seeds and path.is_file() and seeds != str(yaml.safe_load(path.read_text())["sweep"]["seed"]):
+        more += f" seed={seeds}"
     verbs = ("train", "finetune", "evaluate") if study == "downstream" else ("train",)
-    return " && ".join(f"python -m repro.{verb} study={study} scale={scale}{stream}" for verb in verbs)
+    return " && ".join(f"python -m repro.{verb} study={study} scale={scale}{more}" for verb in verbs)
 
 
 def judge(view: View) -> list[Judged]:

@@ -6,7 +6,6 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
 - runs in one `View` differ only in what their study sweeps (and in seed, schedule and paradigm).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from repro.errors import UserError
+from repro.sweeps import CONF
 
 PARADIGMS = {"ptfs": "PTFS", "cpt": "CPT", "path_switching": "path switching", "two_stage": "two stages"}
 SCHEDULES = {"cosine": "cosine", "knee": "Knee", "multi_step": "multi-step", "constant": "constant"}
@@ -97,8 +97,8 @@ _SORTED = (
     "numerics",
     "setting",
 )
-_OPTIONAL = {"downstream"}
-"""Not there before something was fine-tuned."""
+_OPTIONAL = {"downstream", "curves"}
+"""Not there before something was fine-tuned, or where all training diverged."""
 _MAY_BE_EMPTY = {"loss", "finetune_seed", "stderr", "chance", "items", "gold_bits_per_byte", "flops"}
 
 
@@ -258,14 +258,14 @@ def load(root: Path, scale: str) -> Ledger:
     known = scales(root)
     if scale not in known:
         there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
-        train = f"python -m repro.train study=headline scale={scale}"
-        how = f" To make some: {train}" if re.fullmatch(r"\w+", scale) else ""
+        train = f"python -m repro.train study=headline scale={scale} ledger.path={root / scale / 'data'}"
+        how = f" To make some: {train}" if (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml") else ""
         raise UserError(f"scale={scale!r} has no results under root={root}. {there}{how}")
     folder = root / scale / "data"
     frames = {name: _read(folder / f"{name}.csv", name) for name in _TEXT}
     runs = frames["runs"]
     if runs.empty or frames["studies"].empty:
-        raise UserError(f"{folder / 'runs.csv'} holds no run. To make some: python -m repro.train scale={scale}")
+        raise UserError(f"{folder / 'runs.csv'} holds no run.")
     runs["alpha"] = [_number("alpha", value) for value in runs["alpha"]]
     for column in ("first_cycle", "second_cycle"):
         runs[column] = [np.inf if value == ENDLESS else _number(column, value) for value in runs[column]]

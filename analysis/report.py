@@ -1,7 +1,8 @@
 """A scale's tables, figures, verdicts and report, from its ledger alone: python -m analysis.report scale=quick
 
-Settings: `scale`, and `root` (the folder of all scales, paper_figures by default). Nothing is trained or evaluated, and
-nothing but <root>/<scale>/data/*.csv is read. The same CSV files give the same bytes (figures: the same pixels).
+Settings: `scale`, and `root`, the folder of all scales: `results`, or `paper_figures`, where what is published lies, if
+the scale has no results of your own. Nothing is trained or evaluated, and nothing but <root>/<scale>/data/*.csv is
+read. The same CSV files give the same bytes (figures: the same pixels).
 """
 
 import base64
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from analysis.frames import Ledger, View
     from analysis.tables import Table
 
+OWN, PUBLISHED = Path("results"), Path("paper_figures")
+"""Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
 PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "scipy")
 """Whose versions may change a digit or a pixel."""
 
@@ -99,7 +102,9 @@ def build(scale: str, root: Path) -> Path:
                 said, verdicts = findings.found(name, primary), findings.verdicts(mine)
                 study = frames.STUDIES[name]
                 sections.append(
-                    Section(_title(name), study.question, said, verdicts, drawn, shown, claims.command(name, scale))
+                    Section(
+                        _title(name), study.question, said, verdicts, drawn, shown, claims.command(name, scale, primary)
+                    )
                 )
         for place, view in enumerate(others, start=2):
             suffix = f"_setting{place}"
@@ -111,7 +116,10 @@ def build(scale: str, root: Path) -> Path:
             verdicts = findings.verdicts([one for one in elsewhere if one.view is view])
             title = f"Another setting: {view.label}"
             said = [sentence for name in ("main", "alpha") for sentence in findings.found(name, view)]
-            run_again = claims.command("headline", scale, view) if list(view.differs) == ["stream"] else ""
+            run_again = ""
+            if list(view.differs) == ["stream"]:
+                there = (name for name in frames.STUDIES if len(view.runs(name)))
+                run_again = " && ".join(claims.command(name, scale, view) for name in there)
             sections.append(Section(title, "The same comparison there.", said, verdicts, drawn, shown, run_again))
 
     appendix = [
@@ -158,7 +166,7 @@ def summary(scale: str, root: Path) -> "RenderableType":
     from rich.table import Table as Grid
     from rich.text import Text
 
-    from analysis import claims, frames, tables
+    from analysis import claims, findings, frames, tables
 
     ledger = frames.load(root, scale)
     view = ledger.primary()
@@ -184,7 +192,8 @@ def summary(scale: str, root: Path) -> "RenderableType":
         verdicts.add_row(one.claim.id, one.claim.statement, Text(evidence), Text(one.verdict, style=style))
     idle = ", ".join(one.claim.id for one in judged if one.verdict == "not run")
     counts = _counts(judged).replace("not run.", f"not run ({idle})." if idle else "not run.")
-    lines += [verdicts, Text(counts), Text(f"Report: {root / scale / 'report.html'}")]
+    left_out = [Text(note) for note in findings.missing(view) if note.startswith("Left out")]
+    lines += [verdicts, Text(counts), *left_out, Text(f"Report: {root / scale / 'report.html'}")]
     return Group(*lines)
 
 
@@ -195,16 +204,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if {"--help", "-h"} & set(given):
             print(__doc__)
             return
-        settings = {"root": "paper_figures"}
+        settings = {"root": ""}
         for argument in given:
             name, equals, value = argument.partition("=")
             if not equals or name not in ("scale", "root") or not value:
                 raise UserError(f"{argument!r} is no setting; scale=NAME and root=FOLDER are.")
             settings[name] = value
-        root = Path(settings["root"])
-        if "scale" not in settings:
-            from analysis.frames import scales
+        from analysis.frames import scales
 
+        own = settings.get("scale") in scales(OWN)
+        root = Path(settings["root"]) if settings["root"] else OWN if own else PUBLISHED
+        if "scale" not in settings:
             raise UserError(f"scale=NAME is missing. There are results for: {', '.join(scales(root)) or 'no scale'}.")
         build(settings["scale"], root)
         from rich.console import Console

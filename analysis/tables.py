@@ -98,6 +98,8 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def plus_minus(interval: stats.Interval, decimals: int = 2) -> str:
+    if np.isnan(interval.estimate):
+        return "diverged"
     half = "" if np.isnan(interval.half) else f" ± {interval.half:.{decimals}f}"
     return f"{interval.estimate:.{decimals}f}{half}"
 
@@ -114,7 +116,10 @@ def quantity(part: Part) -> str:
 
 def numerics_note(view: View, *studies: str) -> str:
     """Which seeds ran with which numerics: in a caption, so that a table of several machines says so."""
-    runs = view.runs(*studies)
+    return _numerics_note(view.runs(*studies))
+
+
+def _numerics_note(runs: pd.DataFrame) -> str:
     groups = [f"{name} (seeds {listed(group['seed'])})" for name, group in runs.groupby("numerics")]
     return f"Numerics: {'; '.join(groups)}."
 
@@ -193,14 +198,16 @@ def alpha(view: View) -> Table | None:
     scores = view.scores("alpha")
     rows, data = [], []
     for schedule in dict.fromkeys(scores["schedule"]):
-        mean, beside = alpha_means(view, schedule), alpha_to_cpt(view, schedule)
+        mean = alpha_means(view, schedule)
+        beside = alpha_to_cpt(view, schedule).reindex(columns=mean.columns)
         final = scores[(scores["schedule"] == schedule) & (scores["version"] == view.last)]
         for value in mean.columns:
             known = mean[value].dropna()
             if known.empty:
                 continue
             at = final[(final["alpha"] == value) & final["seed"].isin(known.index)]
-            to_cpt = _paired(beside[value].to_numpy(dtype=np.float64), len(known)) if len(beside) else ""
+            paired = beside[value].dropna().to_numpy(dtype=np.float64)
+            to_cpt = _paired(paired, len(known)) if len(paired) else ""
             average = stats.mean_interval(np.exp(known.to_numpy(dtype=np.float64)))
             last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
             cost = _cost(view, at, view.last)
@@ -219,7 +226,7 @@ def alpha(view: View) -> Table | None:
                 {"schedule": schedule, "alpha": value}
                 | _interval("mean_ppl", average)
                 | _interval("last_ppl", last)
-                | {"relative_cost": cost, "mean_nats_above_cpt": beside[value].mean() if len(beside) else np.nan}
+                | {"relative_cost": cost, "mean_nats_above_cpt": beside[value].mean()}
             )
     if not rows:
         return None
@@ -379,10 +386,11 @@ def downstream(view: View) -> Table | None:
     return Table(
         name="downstream", data=pd.DataFrame(data), rows=rows,
         head=["task", "metric", *map(paradigm_name, THREE), "chance", "items"],
-        caption=f"After fine-tuning, per cent, averaged over {_n(scores)} seeds, version {listed(versions)}, "
+        caption=f"After fine-tuning, per cent, averaged over {_n(scores)} seeds, version{'s' * (len(versions) > 1)} "
+        f"{listed(versions)}, "
         f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
         "standard error of a single evaluation. Version 1 is left out, as in every comparison. "
-        f"lm-eval {listed(scores['lm_eval'])}. {numerics_note(view, *POOL)}",
+        f"lm-eval {listed(scores['lm_eval'])}. {_numerics_note(scores)}",
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class Preempted(Exception):
 
 def printable(text: str) -> str:
     """Text for a terminal, whoever wrote it: what would control the terminal is spelled out."""
+    text = text.replace("\t", "  ")
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 

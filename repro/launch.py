@@ -18,7 +18,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from repro import console, ledger, machines, parallel, sweeps, trackers
+from repro import console, ledger, machines, numerics, parallel, sweeps, trackers
 from repro import plan as plans
 from repro.errors import Preempted, UserError, refusals
 from repro.parallel import Processes
@@ -69,6 +69,9 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
             store = open_store(settings[0])
 
             def check() -> str:
+                if _launcher(overrides) in ("basic", "joblib"):  # which work on this machine
+                    for run in plan.tree.runs:
+                        numerics.check_here(run.settings.numerics.device)
                 store.tidy()
                 for line in plans.foreign(plan, store):
                     print(f"note: {line}", file=sys.stderr)
@@ -119,10 +122,15 @@ def _joined(command: Command, overrides: Sequence[str]) -> Processes:
     processes = parallel.join()
     if processes.size > 1 and not command.together:
         raise UserError(f"{command.name} takes one process, and torchrun started {processes.size}; start it without.")
-    launcher = next((each for each in overrides if each.startswith("hydra/launcher=")), "hydra/launcher=basic")
-    if processes.size > 1 and launcher != "hydra/launcher=basic":
-        raise UserError(f"{launcher} starts workers of one process each; leave it out under torchrun.")
+    launcher = _launcher(overrides)
+    if processes.size > 1 and launcher != "basic":
+        raise UserError(f"hydra/launcher={launcher} starts workers of one process each; leave it out under torchrun.")
     return processes
+
+
+def _launcher(overrides: Sequence[str]) -> str:
+    name = "hydra/launcher="
+    return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
 
 
 def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], None]) -> None:

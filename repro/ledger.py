@@ -25,6 +25,7 @@ from repro.errors import UserError
 from repro.plan import Plan
 from repro.runs import Run
 from repro.store import Damaged, Store
+from repro.stream import Stream
 from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
@@ -204,10 +205,11 @@ def run_id(tree: Tree, run: int) -> str:
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
-    """One run's rows of every table, as far as its versions are finished."""
+    """One run's rows of every table, as far as its versions are finished; one that diverged has losses that are NaN."""
     r = tree.runs[index]
-    versions = measures.finished(tree, index, stored, store)
-    if not versions:
+    finished = measures.finished(tree, index, stored, store)
+    diverged = measures.diverged(tree, index, stored, store)
+    if not finished + diverged:
         return {}
     run = run_id(tree, index)
     numerics = hashlib.sha256(canonical(r.numerics).encode()).hexdigest()[:8]
@@ -220,7 +222,7 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
         "curves": [],
         "paths": [],
     }
-    for version in versions:
+    for version in sorted(finished + diverged):
         key = tree.ends[index][version - 1]
         at = {"run": run, "version": version}
         tables["versions"].append(
@@ -232,15 +234,25 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
                 "relative_cost": tree.relative_cost(index, version),
             }
         )
-        tables["perplexity"] += [at | row for row in measures.find(r, key, store) or ()]
+        tables["perplexity"] += [at | row for row in measures.find(r, key, store) or _no_numbers(r)]
         paths = _paths(r, version)
         tables["paths"] += [at | row for row in paths]
+        if version in diverged:
+            continue
         try:
             trace = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
         except Damaged:
             continue
         tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], trace)]
     return tables
+
+
+def _no_numbers(r: Run) -> Iterator[Row]:
+    """The losses of a version that diverged."""
+    assert isinstance(r.stream, Stream)
+    for part in range(1, r.stream.versions + 1):
+        heldout = r.stream.heldout(part)
+        yield {"slice": part, "nll": np.nan, "tokens": heldout.blocks[:, 1:].size, "bytes": heldout.target_bytes}
 
 
 def _run_row(tree: Tree, index: int) -> Row:

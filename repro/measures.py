@@ -12,6 +12,8 @@ from repro.trajectory import Key, canonical
 from repro.tree import Tree
 
 KIND = "perplexity"
+DIVERGED = "diverged"
+"""Kind of result that says of a node that the loss was no number on the edge to it."""
 
 
 def result_key(run: Run, key: Key) -> str:
@@ -58,6 +60,13 @@ def unmeasured(tree: Tree, stored: Collection[Key], store: Store) -> list[Key]:
 def _measured(tree: Tree, store: Store) -> set[Key]:
     """What this process has seen to be measured."""
     return set()
+
+
+def diverged(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:
+    """Versions of a run that training cannot reach, since the loss was no number on the way."""
+    known = store.results(DIVERGED) - set(stored)
+    ends = enumerate(tree.ends[run], start=1)
+    return [version for version, key in ends if known & {node.key for node in tree.path(key)}] if known else []
 
 
 def finished(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:

@@ -26,6 +26,10 @@ Machine: TypeAlias = dict[str, dict[str, str]]
 COMPILER = "c++"
 
 
+NONE_HERE = "none here: planning only"
+"""In place of a processor: plans can be made for a device that is elsewhere."""
+
+
 def describe(settings: Settings, machine: Machine | None = None) -> dict[str, Any]:
     """The run's numerics: flat, of JSON's own types.
 
@@ -93,6 +97,21 @@ def _compiler() -> str:
     return said.splitlines()[0]
 
 
+def check_here(device: str) -> None:
+    """Refuse a device that this machine has not.
+
+    Raises:
+        UserError
+    """
+    if _processor(device).get("processor") == NONE_HERE:
+        import torch
+
+        raise UserError(
+            f"numerics.device={device}: this machine's torch ({torch.__version__}) sees no GPU. numerics=cpu works "
+            "here; repro.plan works anywhere."
+        )
+
+
 @lru_cache
 def _processor(device: str) -> dict[str, str]:
     import torch
@@ -103,7 +122,7 @@ def _processor(device: str) -> dict[str, str]:
         raise UserError(f"numerics.device={device!r} is no device; cpu and cuda work.") from None
     if kind == "cuda":
         if not torch.cuda.is_available():
-            return {"processor": "none here: planning only"}
+            return {"processor": NONE_HERE}
         major, minor = torch.cuda.get_device_capability(device)
         return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}
     if kind != "cpu":

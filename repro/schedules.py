@@ -7,6 +7,7 @@ cycle's last. A cycle may be cut before its end, which changes none of the steps
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -75,9 +76,17 @@ def curve(settings: ScheduleSettings, cycle: int, *, warm: bool) -> Curve:
     """
     bounds: tuple[int, ...] = ()
     if settings.kind == "knee":
-        bounds = (whole("schedule.explore_share", settings.explore_share, cycle, "a cycle"),)
+        bounds = (whole("schedule.explore_share", settings.explore_share, cycle, "cycle"),)
     elif settings.kind == "multi_step":
-        bounds = tuple(whole("schedule=multi_step's bound", bound, cycle, "a cycle") for bound in MULTI_STEP_BOUNDS)
+        fractions = [Fraction(bound) for bound in MULTI_STEP_BOUNDS]
+        multiple = math.lcm(*(bound.denominator for bound in fractions))
+        if cycle % multiple:
+            raise UserError(
+                f"schedule=multi_step changes at {' and '.join(MULTI_STEP_BOUNDS)} of a cycle, and one of {cycle} "
+                f"steps has no such whole steps; multiples of {multiple} have. A branch's cycle is paradigm.alpha times "
+                "stream.steps_per_version."
+            )
+        bounds = tuple(int(bound * cycle) for bound in fractions)
     warmup = settings.warmup_steps if warm else 0
     limit = min((*bounds, cycle))
     if warmup > limit:

@@ -470,7 +470,7 @@ def _check(s: Settings) -> None:
     if not 0 <= s.finetune.warmup_share <= 1:
         raise UserError(f"finetune.warmup_share={s.finetune.warmup_share} must lie in [0, 1].")
     for version in s.finetune.versions or []:
-        _within("finetune.versions", version, 1, s.stream.versions)
+        _within("finetune.versions (study=downstream: sweep.finetuned)", version, 1, s.stream.versions)
     for seed in s.finetune.seeds:
         _within("finetune.seeds", seed, 0, 2**63 - 1)
 

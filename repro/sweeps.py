@@ -126,5 +126,5 @@ def _compose(overrides: tuple[str, ...]) -> "DictConfig":
             return compose("config", overrides=list(overrides), return_hydra_config=True)
     except MissingConfigException as error:
         if "hydra/launcher/submitit_" in (error.missing_cfg_file or ""):
-            raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install '.[slurm]'.") from None
+            raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.") from None
         raise

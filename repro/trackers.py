@@ -72,7 +72,7 @@ def check(settings: Iterable[Settings]) -> None:
     """
     for kind in {s.tracker.kind for s in settings} - {"none"}:
         if find_spec(kind) is None:
-            raise UserError(f"tracker={kind} needs the package {kind}: pip install '.[{kind}]', or tracker=none.")
+            raise UserError(f"tracker={kind} needs the package {kind}: pip install -e '.[{kind}]', or tracker=none.")
 
 
 def publish(tree: Tree, store: Store) -> bool:

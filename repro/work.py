@@ -137,6 +137,8 @@ class Worker:
             self._look_seconds = 0.0
         except Diverged as error:
             self._memory.failed[key] = error
+            what = {"reason": str(error)}
+            lead(lambda: self._store.put_result(measures.DIVERGED, key, what))
 
 
 def remaining_path(tree: Tree) -> dict[Key, int]:

@@ -1,6 +1,7 @@
 """Shared by all tests: one cache of prepared data, one thread a process, no hub."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def smoke(tmp_path: Path, data_path: Path) -> Callable[..., list[str]]:
     """Overrides of a run at scale smoke with a store of its own."""
 
     def overrides(*more: str) -> list[str]:
+        if "numerics.compile=true" in more and shutil.which(os.environ.get("CXX", "g++")) is None:
+            pytest.skip("compiling needs a C++ compiler")
         return [
             "scale=smoke",
             f"store.path={tmp_path / 'store'}",

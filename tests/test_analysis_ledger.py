@@ -328,8 +328,10 @@ def test_alpha_and_cycles_are_read_as_they_are_written_in_settings(tmp_path):
 def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path):
     build(tmp_path, ["headline"], scale="one")
     build(tmp_path, ["headline"], scale="two")
-    with pytest.raises(UserError, match=r"'three'.*one, two.*study=headline scale=three"):
+    with pytest.raises(UserError, match=r"'three' has no results .*one, two\.$"):
         load(tmp_path, "three")
+    with pytest.raises(UserError, match=r"'smoke'.*one, two.*study=headline scale=smoke ledger\.path="):
+        load(tmp_path, "smoke")
 
 
 @pytest.mark.parametrize("scale", ["..", "one/../one", "./one", ""])

@@ -15,7 +15,9 @@ import pytest
 import torch
 from stops import StopAfter
 
-from repro import measures
+from analysis import frames, report
+from repro import engine, measures
+from repro import train as command
 from repro.engine import Diverged, fresh
 from repro.errors import Preempted
 from repro.plan import compose, make
@@ -93,13 +95,20 @@ def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
         assert_same(undisturbed, disturbed, key)
 
 
-def test_saving_and_measuring_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path) -> None:
+def test_saving_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seldom, often = Store(tmp_path / "a"), Store(tmp_path / "b")
     tree = plan_tree(smoke("paradigm=path_switching"))
     train(tree, seldom)
-    busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001", "evaluation.batch_blocks=1"))
+    busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001"))
     assert busy.ends == tree.ends
+    kept: list[int] = []
+    save = often.save_interim
+    monkeypatch.setattr(often, "save_interim", lambda key, step, *rest: (kept.append(step), save(key, step, *rest)))
     train(busy, often)
+    # At every step but an edge's last, where the edge is kept for good.
+    assert sorted(kept) == sorted(
+        step for node in busy.nodes.values() for step in range(node.parent_step + 1, node.step)
+    )
     for key in tree.ends[0]:
         assert_same(seldom, often, key)
 
@@ -162,12 +171,43 @@ def test_the_loss_goes_down(smoke: Overrides, tmp_path: Path) -> None:
     assert losses[-10:].mean() < losses[:5].mean() - 1
 
 
-def test_a_loss_that_is_no_number_stops_its_edge_and_keeps_what_was_before(smoke: Overrides, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_its_edge_alone(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = plan_tree(smoke("study=headline"))
     store = Store(tmp_path / "store")
-    tree = plan_tree(smoke("paradigm=path_switching", "schedule.max_lr=1e30"))
-    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step \d+ .*schedule.max_lr below"):
-        train(tree, store)
-    assert store.steps().keys() <= set(tree.nodes)
+    bad = tree.ends[1][1]  # CPT's second version: path switching goes on beside it
+    original = engine.cross_entropy
+
+    def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss = original(logits, targets)
+        return loss * float("nan") if bad in store.claims() else loss
+
+    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    with pytest.raises(Diverged, match=r"-cpt-.*, version 2: the loss is nan at step 50 .*schedule.max_lr below"):
+        Worker(tree, 1, store, threading.Event()).work()
+    assert store.steps().keys() == set(tree.nodes) - {bad}
+    for run in (0, 2):
+        Worker(tree, run, store, threading.Event()).work()
+    assert measures.diverged(tree, 1, store.steps(), store) == [2]
+    assert measures.finished(tree, 1, store.steps(), store) == [1]
+
+
+def test_a_sweep_that_diverged_says_so_in_its_ledger(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("study=headline", "stream.versions=2", "schedule.max_lr=1e30", f"ledger.path={tmp_path}/smoke/data")
+    with pytest.raises(SystemExit) as status:
+        command.main(given)
+    assert status.value.code == 1
+    assert "the loss is nan" in capsys.readouterr().err
+    known = frames.load(tmp_path, "smoke")
+    assert len(known.scores) == 6
+    assert known.scores["ppl"].isna().all()
+    report.build("smoke", tmp_path)
+    text = (tmp_path / "smoke" / "report.md").read_text()
+    assert "| cosine | CPT | diverged | diverged | 67 % |" in text
+    assert "Diverged, and left out of comparisons" in text
 
 
 def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Path) -> None:
@@ -192,10 +232,34 @@ def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Pa
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert 3 <= len(store.steps()) < len(tree.nodes)
+    interim = {path.name: store.interim_steps(path.name) for path in (store.root / "interim").glob("*/")}
+    under_way = {key: steps[-1] for key, steps in interim.items() if steps and key not in store.steps()}
     subprocess.run(command, check=True, capture_output=True)
+    assert all(step in store.manifest(key)["sessions"] for key, step in under_way.items())
     for ends in tree.ends:
         for key in ends:
             assert_same(undisturbed, store, key)
+
+
+def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = plan_tree(smoke("paradigm=cpt", "store.save_seconds=0.000001"))
+    store = Store(tmp_path / "store")
+    original, steps = engine.cross_entropy, [0]
+
+    def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        steps[0] += 1
+        if steps[0] == 20:
+            raise KeyboardInterrupt
+        return original(logits, targets)
+
+    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    with pytest.raises(KeyboardInterrupt):
+        train(tree, store)
+    train(tree, store)
+    assert store.manifest(tree.ends[0][0])["sessions"] == [0, 19]
+    assert store.manifest(tree.ends[0][1])["sessions"] == [50]
 
 
 def test_a_worker_that_waits_for_others_holds_nothing(

@@ -157,6 +157,42 @@ class TestCollectionAtLength(Collection.TestCase):  # type: ignore[name-defined]
     settings = settings(max_examples=1000, stateful_step_count=40, deadline=None, print_blob=True)
 
 
+def planned(store: Store, *nodes: str) -> None:
+    content = {key: [7, "a run", 1, True] for key in nodes}
+    store.put_plan(PLANS[0], {"study": "s", "scale": "x", "settings": [], "nodes": content})
+
+
+def test_what_is_fine_tuned_from_a_planned_version_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tuned, base), (other, gone) = list(TUNED.items())[:2]
+    for key in (base, gone):
+        store.save(key, 7, TENSORS, {"name": "a run", "version": 1})
+    for key in (tuned, other):
+        store.save(key, 3, TENSORS, {"finetuned": TUNED[key], "seed": 0})
+    planned(store, base)
+    with store.claim(other):
+        upkeep.collect(store, delete=True)
+        assert store.steps().keys() == {base, tuned, other}
+    upkeep.collect(store, delete=True)
+    assert store.steps().keys() == {base, tuned}
+
+
+def test_while_a_plan_cannot_be_read_nothing_goes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for key in KEYS[:2]:
+        store.save(key, 7, TENSORS, {"name": "a run", "version": 1})
+    planned(store, KEYS[0])
+    path = tmp_path / "plans" / f"{PLANS[0]}.json"
+    path.write_bytes(path.read_bytes()[:-1])
+    upkeep.collect(store, delete=True)
+    assert store.steps().keys() == set(KEYS[:2])
+    assert store.get_plan(PLANS[0]) is None  # which sets it aside
+    upkeep.collect(store, delete=True)
+    assert store.steps().keys() == set(KEYS[:2])
+    upkeep.collect(store, delete=True, set_aside=True)
+    assert store.steps() == {}
+
+
 def test_a_sweeps_store_is_listed_kept_while_planned_and_goes_when_its_plan_is_forgotten(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -243,11 +243,14 @@ def test_a_killed_process_costs_nothing_that_was_kept(together: Path, smoke: Ove
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[-1]), signal.SIGKILL)
     assert process.wait(60) != 0
-    kept = store.steps()
+    kept = {key: store.manifest(key)["manifest_sha256"] for key in store.steps()}
+    written = {key: store.checkpoint_folder(key, step).stat().st_mtime_ns for key, step in store.steps().items()}
     assert kept
     assert len(kept) < 3
     finish(torchrun(2, "-m", "repro.train", *overrides))
-    assert kept.items() <= store.steps().items()
+    after = Store(store.root)
+    assert {key: after.manifest(key)["manifest_sha256"] for key in kept} == kept
+    assert {key: after.checkpoint_folder(key, after.steps()[key]).stat().st_mtime_ns for key in kept} == written
     assert_same(Store(together / case), store)
 
 

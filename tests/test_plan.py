@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro import plan, train
+from repro.plan import compose, make
 from repro.store import Store
 
 Overrides = Callable[..., list[str]]
@@ -215,3 +217,16 @@ def test_the_command_itself_refuses_without_a_traceback(tmp_path: Path) -> None:
         assert "Available options in 'study'" in result.stderr
         assert "Traceback" not in result.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_here_is_planned_for_and_not_trained_on(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("study=headline", "numerics=cuda")
+    assert make(compose(given)).missing_steps > 0
+    with pytest.raises(SystemExit) as refusal:
+        train.main(given)
+    assert refusal.value.code == 2
+    assert "numerics.device=cuda: this machine's torch" in capsys.readouterr().err
+    assert not (tmp_path / "store" / "plans").exists()

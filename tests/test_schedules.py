@@ -79,7 +79,7 @@ def test_the_minimum_defaults_to_a_tenth() -> None:
 
 
 def test_a_bound_that_would_round_is_refused() -> None:
-    with pytest.raises(UserError, match=r"explore_share=0\.5 times a cycle=25 is 12\.5 steps.*12/25 or 13/25"):
+    with pytest.raises(UserError, match=r"explore_share=0\.5 times cycle=25 is 12\.5 steps.*12/25 or 13/25"):
         curve(settings("knee"), 25, warm=False)
     with pytest.raises(UserError, match="multi_step"):
         curve(settings("multi_step"), 25, warm=False)

@@ -34,7 +34,7 @@ PATIENCE = 600.0
 
 slurm = pytest.mark.slurm
 HAS_PLUGIN = find_spec("hydra_plugins.hydra_submitit_launcher") is not None
-needs_plugin = pytest.mark.skipif(not HAS_PLUGIN, reason="needs pip install '.[slurm]'")
+needs_plugin = pytest.mark.skipif(not HAS_PLUGIN, reason="needs pip install -e '.[slurm]'")
 
 
 @needs_plugin
@@ -53,7 +53,7 @@ def test_a_shipped_launcher_composes_and_requeues(launcher: str) -> None:
 @pytest.mark.skipif(HAS_PLUGIN, reason="the plugin is installed")
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_without_the_plugin_a_launcher_is_refused_with_what_to_install(launcher: str) -> None:
-    with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install '\.\[slurm\]'"):
+    with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install -e '\.\[slurm\]'"):
         sweeps.compose([f"hydra/launcher={launcher}"])
 
 

@@ -9,8 +9,6 @@ from analysis import report
 from repro import evaluate, finetune, plan, sweeps, train
 from repro.plan import compose, make
 
-TABLE = {"max_lr": "max_lr", "downstream": "downstream"}
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -71,7 +69,6 @@ def test_a_sweep_run_again_trains_nothing(place: Path, data_path: Path, monkeypa
 def test_two_workers_of_joblib_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
     train.main(arguments(place, data_path, "study=pilot"))
     train.main(arguments(tmp_path, data_path, "study=pilot", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
-    train.main(arguments(tmp_path, data_path, "study=pilot"))
     expected = {row["run"] for row in rows(place, "studies") if row["study"] == "pilot"}
     for table in ("versions", "perplexity", "curves", "paths", "runs"):
         mine = rows(tmp_path, table)

@@ -133,7 +133,7 @@ def shown(
     request: pytest.FixtureRequest, trained: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shown]:
     kind: str = request.param
-    pytest.importorskip(kind, reason=f"needs pip install '.[{kind}]'")
+    pytest.importorskip(kind, reason=f"needs pip install -e '.[{kind}]'")
     home = tmp_path_factory.mktemp(kind)
     place = home / "a place" / "of its own"
     tree, store = opened(trained, home, f"tracker={kind}", f"tracker.path={place}")
@@ -229,7 +229,7 @@ def test_a_tracker_whose_library_is_missing_is_refused_before_training(
     with pytest.raises(SystemExit) as refusal:
         train.main(smoke("tracker=wandb"))
     assert refusal.value.code == 2
-    assert "tracker=wandb needs the package wandb: pip install '.[wandb]'" in capsys.readouterr().err
+    assert "tracker=wandb needs the package wandb: pip install -e '.[wandb]'" in capsys.readouterr().err
 
 
 def test_a_finished_study_can_be_shown_to_a_tracker_chosen_afterwards(
