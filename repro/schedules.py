@@ -83,8 +83,8 @@ def curve(settings: ScheduleSettings, cycle: int, *, warm: bool) -> Curve:
         if cycle % multiple:
             raise UserError(
                 f"schedule=multi_step changes at {' and '.join(MULTI_STEP_BOUNDS)} of a cycle, and one of {cycle} "
-                f"steps has no such whole steps; multiples of {multiple} have. A branch's cycle is paradigm.alpha times "
-                "stream.steps_per_version."
+                f"steps has no such whole steps; multiples of {multiple} have. A branch's cycle is paradigm.alpha "
+                "times stream.steps_per_version."
             )
         bounds = tuple(int(bound * cycle) for bound in fractions)
     warmup = settings.warmup_steps if warm else 0
