@@ -186,6 +186,7 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, for a message of our own
     try:
         _hydra(command, arguments)
+        _end_workers()
     except KeyboardInterrupt:
         print("asked to stop: what was done is kept; jobs on other machines go on, if there are any", file=sys.stderr)
     except OSError as error:
@@ -204,6 +205,13 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def _end_workers() -> None:
+    """Joblib keeps its workers for a next sweep in this process, where one that a signal reached would take no job."""
+    loky = sys.modules.get("joblib.externals.loky")
+    if loky is not None:
+        loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _hydra(command: Command, arguments: Sequence[str]) -> None:

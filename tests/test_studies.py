@@ -1,6 +1,7 @@
 """Every study, from its Hydra command to its tables, at scale smoke and in one store."""
 
 import csv
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def test_a_sweep_run_again_trains_nothing(place: Path, data_path: Path, monkeypa
 def test_two_workers_of_joblib_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
     train.main(arguments(place, data_path, "study=pilot"))
     train.main(arguments(tmp_path, data_path, "study=pilot", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    assert multiprocessing.active_children() == []
     expected = {row["run"] for row in rows(place, "studies") if row["study"] == "pilot"}
     for table in ("versions", "perplexity", "curves", "paths", "runs"):
         mine = rows(tmp_path, table)
