@@ -17,7 +17,7 @@ from typing import Any
 from repro import plan as plans
 from repro.errors import UserError, refusals
 from repro.plan import Plan
-from repro.store import Damaged, Store
+from repro.store import KEY_NAME, Damaged, Store, entries
 from repro.trajectory import Key
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions")
@@ -65,7 +65,7 @@ def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any],
     for key, manifest in plans.counterparts(plan, store):
         yield key, manifest, False
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing if not store.has(key)}
-    for folder in sorted((store.root / "interim").glob("*")):
+    for folder in entries(store.root / "interim", KEY_NAME):
         for step in reversed(store.interim_steps(folder.name) if folder.name not in plan.tree.nodes else []):
             try:
                 manifest = store.interim_manifest(folder.name, step)

@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -128,7 +129,7 @@ def identity(corpus: CorpusSettings) -> dict[str, object]:
     dataset = corpus.dataset or ""
     if not dataset:
         raise UserError("corpus.kind=hf needs corpus.dataset: a data set's name, or a local path.")
-    local = Path(dataset).exists()
+    local = os.path.exists(dataset)  # noqa: PTH110
     files = [Path(path) for path in (dataset if local else None, corpus.path) if path is not None]
     return {"hf": "" if local else dataset, "files": _hashes(_within(files)), **settings}
 
@@ -285,7 +286,7 @@ def _local_files(corpus: CorpusSettings) -> list[Path]:
     if corpus.path is None:
         raise UserError("corpus.kind=local needs corpus.path: a folder of text files, or a JSONL file.")
     path = Path(corpus.path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  (Path's own raises for a name that is too long)
         raise UserError(f"corpus.path={corpus.path} does not exist.")
     if path.is_file():
         return [path]

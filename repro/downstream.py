@@ -76,8 +76,9 @@ def _files(settings: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
     folder = tasks.folder(settings)
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".json", ".py", "")):
-        if path.is_file() and not path.name.startswith("."):  # what a file manager or an editor leaves is no task
+    for path in sorted(folder.rglob("*")):
+        # What a file manager, an editor or Python leaves is no task.
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
             digest.update(path.read_bytes())
     return [settings.group, *settings.names, digest.hexdigest()]
 

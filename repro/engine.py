@@ -111,9 +111,10 @@ def train_edge(
             total += loss.item()
         total, asked, due = processes.mean(total, stop.is_set(), time.monotonic() >= save_next)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.optimizer.clip_norm)
-        if not math.isfinite(total):
+        if not (math.isfinite(total) and math.isfinite(norm.item())):
             raise Diverged(
-                f"run {run.name}, version {node.version}: the loss is {total} at step {step} (learning rate "
+                f"run {run.name}, version {node.version}: the loss is {total} at step {step} (gradient norm "
+                f"{norm.item():g}, learning rate "
                 f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. schedule.max_lr below "
                 f"{settings.schedule.max_lr:g} or warmup_steps above {settings.schedule.warmup_steps} may help."
             )

@@ -52,13 +52,21 @@ class Command:
     """Whether several processes, started by torchrun, can do it together."""
 
 
+INFORMING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+"""Hydra's flags that only show something."""
+
+
 def launch(command: Command, arguments: Sequence[str]) -> None:
     """Carry out a command for a whole sweep; ends the process with a status other than 0 where it is not finished."""
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
-    if set(flags) - {"-m", "--multirun"}:
-        _hydra(command, arguments)  # --help, --cfg, --info: nothing to do
+    names = {flag.partition("=")[0] for flag in flags} - {"-m", "--multirun"}
+    if names & INFORMING:
+        _hydra(command, arguments)  # nothing to do
         return
+    with refusals():
+        if names:
+            raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     global _last
     _last = None
     with _leaving():
@@ -103,8 +111,8 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
             seen = machines.nearest(plan, command.left, store)
             ledger.write(seen, store)
             remaining = left()  # now, since what was found damaged on the way is left to be done
-        console.summary(seen, store)
-        shown = trackers.publish(seen.tree, store)
+            console.summary(seen, store)
+            shown = trackers.publish(seen.tree, store)
     if remaining:
         if stop.is_set():
             raise SystemExit(PREEMPTED_STATUS)

@@ -370,6 +370,6 @@ def read(path: Path, table: str) -> list[list[str]]:
 def _order(cell: str) -> tuple[int, float, str]:
     """Numbers by value, before text."""
     try:
-        return 0, float(cell), ""
+        return 0, float(cell), cell
     except ValueError:
         return 1, 0.0, cell

@@ -29,11 +29,13 @@ def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
         tree: the sweep as this machine sees it.
         planned: the nodes of the sweep as machines before this one saw it.
     """
+    machine = numerics.here(r.settings for r in tree.runs)
+    name = hashlib.sha256(canonical(machine).encode()).hexdigest()[:16]
+    if store.get_result(KIND, name) is None:
+        store.put_result(KIND, name, machine)
     if tree.nodes.keys() <= planned.keys():
         return
     first = tree.runs[0].settings
-    machine = numerics.here(r.settings for r in tree.runs)
-    store.put_result(KIND, hashlib.sha256(canonical(machine).encode()).hexdigest()[:16], machine)
     # So that its nodes are nobody's garbage.
     plan.freeze(Plan(first.study or "none", first.scale, tree, dict(planned)), store)
 

@@ -107,8 +107,8 @@ def check_here(device: str) -> None:
         import torch
 
         raise UserError(
-            f"numerics.device={device}: this machine's torch ({torch.__version__}) sees no GPU. numerics=cpu works "
-            "here; repro.plan works anywhere."
+            f"numerics.device={device}: this machine's torch ({torch.__version__}) sees no such GPU. numerics=cpu "
+            "works here; repro.plan works anywhere."
         )
 
 
@@ -121,7 +121,7 @@ def _processor(device: str) -> dict[str, str]:
     except RuntimeError:
         raise UserError(f"numerics.device={device!r} is no device; cpu and cuda work.") from None
     if kind == "cuda":
-        if not torch.cuda.is_available():
+        if not torch.cuda.is_available() or (torch.device(device).index or 0) >= torch.cuda.device_count():
             return {"processor": NONE_HERE}
         major, minor = torch.cuda.get_device_capability(device)
         return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}

@@ -5,6 +5,7 @@ identity (what a run computes), numerics (how its bits come out) and placement (
 Identity and numerics key the store; placement never does.
 """
 
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from typing import Any
@@ -345,7 +346,7 @@ def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version"
 def fraction(name: str, value: str) -> Fraction:
     """`value` as an exact fraction."""
     try:
-        if len(value) > 40:
+        if len(value) > 40 or re.search(r"e[+-]?\d{3}", value.lower()):
             raise ValueError("too long")
         result = Fraction(value)
         if abs(result) > 10**6 or result.denominator > 10**9:

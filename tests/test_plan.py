@@ -230,3 +230,32 @@ def test_a_device_that_is_not_here_is_planned_for_and_not_trained_on(
     assert refusal.value.code == 2
     assert "numerics.device=cuda: this machine's torch" in capsys.readouterr().err
     assert not (tmp_path / "store" / "plans").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (["--config-dir=mine"], "--config-dir: not supported"),
+        (["--experimental-rerun", "x"], "--experimental-rerun: not supported"),
+        (["paradigm.alpha='1e30000000'"], "paradigm.alpha='1e30000000' is no number"),
+        (["corpus=local", f"corpus.path={'a' * 300}"], "does not exist"),
+    ],
+)
+def test_what_would_run_past_the_plan_or_for_ever_is_refused(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str], wrong: list[str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        train.main([*smoke("study=headline"), *wrong])
+    assert refusal.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_norm_that_is_no_number_is_not_kept(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: clip(*given) * float("nan"))
+    with pytest.raises(SystemExit) as status:
+        train.main(smoke("paradigm=cpt"))
+    assert status.value.code == 1
+    assert Store(tmp_path / "store").steps() == {}
