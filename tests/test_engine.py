@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,7 +201,8 @@ def test_a_sweep_that_diverged_says_so_in_its_ledger(
     with pytest.raises(SystemExit) as status:
         command.main(given)
     assert status.value.code == 1
-    assert "the loss is nan" in capsys.readouterr().err
+    # The gradient's norm overflows a step before the loss does.
+    assert re.search(r"the loss is \S+ at step \d+ \(gradient norm (nan|inf)", capsys.readouterr().err)
     known = frames.load(tmp_path, "smoke")
     assert len(known.scores) == 6
     assert known.scores["ppl"].isna().all()
