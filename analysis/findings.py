@@ -110,8 +110,8 @@ def missing(view: View) -> list[str]:
         if lacking:
             which = f"seed{'s' if len(lacking) > 1 else ''} {', '.join(map(str, lacking))}"
             notes.append(
-                f"alpha, {schedule_name(schedule)}: {which} lack some alpha that another seed has, and are left out of "
-                "what is paired over alphas."
+                f"alpha, {schedule_name(schedule)}: {which} without some alpha that another seed has, left out of what "
+                "is paired over alphas."
             )
     left_out = view.left_out(*POOL, *STUDIES)
     for studies in (POOL, *((study,) for study in STUDIES)):

@@ -266,7 +266,7 @@ class Settings:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     estimate: EstimateSettings = field(default_factory=EstimateSettings)
-    sweep: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, str] = field(default_factory=dict)
     """What a scale's studies sweep over: study files refer to these."""
     frozen_plan: str | None = None
     """The checked plan of the whole sweep this job belongs to. Set by the command line itself."""
@@ -471,7 +471,7 @@ def _check(s: Settings) -> None:
     if not 0 <= s.finetune.warmup_share <= 1:
         raise UserError(f"finetune.warmup_share={s.finetune.warmup_share} must lie in [0, 1].")
     for version in s.finetune.versions or []:
-        _within("finetune.versions (study=downstream: sweep.finetuned)", version, 1, s.stream.versions)
+        _within("finetune.versions", version, 1, s.stream.versions)
     for seed in s.finetune.seeds:
         _within("finetune.seeds", seed, 0, 2**63 - 1)
 

@@ -257,7 +257,7 @@ def test_seeds_that_lack_an_alpha_are_shown_and_not_paired(tmp_path):
     assert table is not None
     assert [row[-1] for row in table.rows] == ["2", "3", "3", "3"]
     assert list(table.data["n"]) == [2, 3, 3, 3]
-    assert any("seed 2 lack some alpha" in note for note in findings.missing(view))
+    assert any("seed 2 without some alpha" in note for note in findings.missing(view))
 
 
 def test_too_few_values_for_a_trend_are_named(tmp_path):

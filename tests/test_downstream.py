@@ -159,3 +159,12 @@ def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Pat
     assert downstream._files(settings) == before
     (tmp_path / "task.yaml").write_text("task: another\n")
     assert downstream._files(settings) != before
+
+
+def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("task: one\n")
+    (tmp_path / "items.jsonl").write_text('{"question": "one"}\n')
+    settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
+    before = downstream._files(settings)
+    (tmp_path / "items.jsonl").write_text('{"question": "another"}\n')
+    assert downstream._files(settings) != before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import downstream, evaluate, finetune, numerics, train
+from repro import downstream, evaluate, finetune, machines, numerics, train
 from repro.plan import compose, make
 from repro.store import Store
 
@@ -49,3 +49,12 @@ def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_la
             command.main([*given, f"finetune.seeds={seeds}", "-m"])
         assert status.value.code == 1, "started, and the job did nothing"
         assert f"{left} models are not done" in capsys.readouterr().err
+
+
+def test_a_machine_whose_nodes_are_planned_already_leaves_its_note(
+    smoke: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    tree = make(compose(smoke("paradigm=cpt"))).tree
+    store = Store(tmp_path / "store")
+    machines.note(tree, {key: node.step for key, node in tree.nodes.items()}, store)
+    assert len(store.results(machines.KIND)) == 1

@@ -200,11 +200,17 @@ def test_a_branch_taken_by_two_processes_goes_on_in_one_on_request_only(
         assert torch.allclose(trace(store, key)[:FIRST], trace(undisturbed, key)[:FIRST], rtol=1e-4)
 
 
-def test_adopting_takes_a_sweep(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+def test_adopting_takes_a_sweep_and_leaves_what_is_somebody_elses(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = tmp_path / "store" / "interim" / "notes.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.touch()
     with pytest.raises(SystemExit) as refusal:
         adopt.main(["differ=world_size", *smoke(*SHORT), "-m", "seed=0,1"])
     assert refusal.value.code == 2
     assert "there is nothing to adopt" in capsys.readouterr().err
+    assert foreign.exists()
 
 
 @pytest.mark.parametrize(
