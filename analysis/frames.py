@@ -6,6 +6,7 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
 - runs in one `View` differ only in what their study sweeps (and in seed, schedule and paradigm).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -50,7 +51,7 @@ STUDIES = {
 
 _ALWAYS = (
     "architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "max_lr", "min_lr",
-    "warmup_steps",
+    "warmup_steps", "conditions",
 )  # fmt: skip
 _SOMETIMES = ("versions", "carry_optimizer", "order", "alpha")
 SETTING = (*_ALWAYS, *_SOMETIMES)
@@ -62,7 +63,7 @@ _TEXT = {
     "studies": ("study", "run"),
     "runs": (
         "run", "name", "paradigm", "schedule", "order", "first_cycle", "second_cycle", "carry_optimizer", "alpha",
-        "architecture", "size", "corpus", "stream", "numerics",
+        "architecture", "size", "corpus", "stream", "conditions", "numerics",
     ),
     "versions": ("run", "key"),
     "perplexity": ("run",),
@@ -184,6 +185,11 @@ class Ledger:
             whole = {c: primary.setting[c] if _empty(value) else value for c, value in setting.items()}
             differs = {c: value for c, value in whole.items() if value != primary.setting[c]}
             views[tuple(map(str, whole.values()))] = View(self, whole, differs)
+        # Another stream or corpus is another text, too: that is said only where nothing else tells two settings apart.
+        known = Counter(_named(view.differs) for view in views.values())
+        for view in views.values():
+            if known[_named(view.differs)] == 1 and _named(view.differs):
+                view.differs.pop("conditions", None)
         return [primary, *(views[key] for key in sorted(views))]
 
 
@@ -334,6 +340,11 @@ def _number(column: str, value: str) -> float:
 
 def _empty(value: object) -> bool:
     return value == "" or (isinstance(value, float) and np.isnan(value))
+
+
+def _named(differs: dict[str, object]) -> tuple[str, ...]:
+    """A setting's departures in words, for use as a key."""
+    return tuple(f"{name}={text(value)}" for name, value in differs.items() if name != "conditions")
 
 
 def _fit(one: dict[str, object], other: dict[str, object]) -> bool:

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ COLUMNS = {
     "runs": [
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
         *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
-        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "numerics", "logical_steps", "unique_steps"),
-        *("relative_cost", "flops"),
+        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
+        *("logical_steps", "unique_steps", "relative_cost", "flops"),
     ],
     "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
     "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
@@ -200,8 +201,24 @@ def _sums_text(digests: Iterable[tuple[str, str]]) -> bytes:
 
 
 def run_id(tree: Tree, run: int) -> str:
-    """What the ledger calls a run: a hash of its versions' keys."""
-    return hashlib.sha256("".join(tree.ends[run]).encode()).hexdigest()[:12]
+    """What the ledger calls a run: a hash of its versions' keys, its name, and its conditions.
+
+    Two paradigms can lead to the same versions, and the same versions can be measured in two ways.
+    """
+    r = tree.runs[run]
+    return _hash([tree.ends[run], r.name, conditions(r)])[:12]
+
+
+def conditions(r: Run) -> str:
+    """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
+    s = r.settings
+    return _hash(
+        [asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks],
+    )[:8]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -212,7 +229,7 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
     if not finished + diverged:
         return {}
     run = run_id(tree, index)
-    numerics = hashlib.sha256(canonical(r.numerics).encode()).hexdigest()[:8]
+    numerics = _hash(r.numerics)[:8]
     tables: dict[str, list[Row]] = {
         "studies": [{"study": r.settings.study or "none", "run": run}],
         "runs": [{"run": run, "numerics": numerics} | _run_row(tree, index)],
@@ -281,6 +298,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "max_lr": s.schedule.max_lr,
         "min_lr": s.schedule.floor_lr,
         "warmup_steps": s.schedule.warmup_steps,
+        "conditions": conditions(r),
         "logical_steps": sum(len(t) for t in r.trajectories),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),

@@ -120,10 +120,10 @@ def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:
     """
     tree = Tree(list(runs))
     tree.ends = [[""] * run.versions for run in tree.runs]
-    groups: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+    groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for index, run in enumerate(tree.runs):
         first = run.trajectories[0]
-        groups.setdefault((first.identity, first.numerics, id(run.stream)), []).extend(
+        groups.setdefault((first.identity, first.numerics), []).extend(
             (index, version) for version in range(1, run.versions + 1)
         )
     known = _Known(stored or {}, sorted(set((stored or {}).values())))
@@ -153,13 +153,16 @@ class _Point:
 
 def _merge_group(tree: Tree, members: list[tuple[int, int]], known: _Known) -> None:
     """Add the trajectories that share an initialization."""
-    unique: dict[Trajectory, list[tuple[int, int]]] = {}
+    unique: dict[tuple[Trajectory, int], list[tuple[int, int]]] = {}
     for run, version in members:
-        unique.setdefault(tree.runs[run].trajectories[version - 1], []).append((run, version))
-    stream = tree.runs[members[0][0]].stream
-    records = [trajectory.records(stream).tobytes() for trajectory in unique]
+        r = tree.runs[run]
+        unique.setdefault((r.trajectories[version - 1], id(r.stream)), []).append((run, version))
+    # Each by its own stream: two streams may hold the same blocks, and part where they do not.
+    records = [
+        trajectory.records(tree.runs[releases[0][0]].stream).tobytes() for (trajectory, _), releases in unique.items()
+    ]
     chains: dict[int, tuple[PrefixChain, PrefixChain, Node | None]] = {}
-    first = next(iter(unique))
+    first, _ = next(iter(unique))
     start = PrefixChain((first.identity, first.numerics)), PrefixChain((first.identity,)), None
     for end, releases in zip(_ends(records), unique.values(), strict=True):
         path = []

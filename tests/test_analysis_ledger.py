@@ -97,7 +97,7 @@ def _add(
         "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu",
         "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
         "max_lr": "0.004",
-        "min_lr": "0.0004", "warmup_steps": "10",
+        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order")}
     if row["paradigm"] == "ptfs":
@@ -266,6 +266,22 @@ def test_runs_of_another_setting_are_a_view_of_their_own(tmp_path):
     assert set(primary.runs("max_lr")["max_lr"]) == {0.002, 0.004}
     assert set(primary.runs("headline", "max_lr")["max_lr"]) == {0.002, 0.004}
     assert other.runs("max_lr").empty
+
+
+def test_runs_of_other_conditions_are_never_compared(tmp_path):
+    """Another optimizer, say; another stream is other text as well, which goes without saying."""
+    build(tmp_path, ["headline", "alpha"])
+    for setting in ({"conditions": "1"}, {"stream": "chronological", "conditions": "2"}):
+        build(tmp_path, ["headline"], Synthetic(setting=setting, seeds=(0, 1)))
+    views = load(tmp_path, "synthetic").views()
+    assert [view.label for view in views] == ["", "stream=chronological", "conditions=1"]
+    assert [set(view.runs("headline")["conditions"]) for view in views] == [{"c0ffee00"}, {"2"}, {"1"}]
+    build(tmp_path, ["headline"], Synthetic(setting={"stream": "chronological", "conditions": "3"}, seeds=(0, 1)))
+    assert [view.label for view in load(tmp_path, "synthetic").views()[1:]] == [
+        "stream=chronological, conditions=2",
+        "stream=chronological, conditions=3",
+        "conditions=1",
+    ]
 
 
 def test_studies_of_one_setting_are_one_view_whichever_were_run(tmp_path):

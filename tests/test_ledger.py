@@ -1,10 +1,11 @@
 """The ledger grows by runs and repeats itself to the byte."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro import ledger
+from repro import ledger, plan, sweeps, train
 from repro.errors import UserError
 
 
@@ -89,3 +90,26 @@ def test_a_write_that_is_cut_off_at_any_file_leaves_a_sound_ledger(
         assert list(ledger.damage(folder)) == []
         (folder / "studies.csv").unlink()
         assert [(path.name, reason) for path, reason in ledger.damage(folder)] == [("studies.csv", "is missing")]
+
+
+def test_runs_that_are_measured_or_called_otherwise_are_runs_of_their_own(smoke: Callable[..., list[str]]) -> None:
+    """CPT over two versions is a two-stage run of two whole cycles; held-out blocks change no training."""
+    given = smoke("stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    given += ["paradigm=cpt,two_stage", "paradigm.first_cycle=1", "stream.heldout_blocks=2,4"]
+    tree = plan.make(sweeps.compose(given, multirun=True)).tree
+    assert len(tree.runs) == 4
+    assert tree.unique_steps == 20  # merged, whichever stream each run was opened with
+    assert len({tuple(ends) for ends in tree.ends}) == 1
+
+    train.main([*given, "-m"])
+    folder = Path(tree.runs[0].settings.ledger.path)
+    runs = {
+        row[0]: dict(zip(ledger.COLUMNS["runs"], row, strict=True)) for row in ledger.read(folder / "runs.csv", "runs")
+    }
+    assert len(runs) == 4
+    assert len({row["conditions"] for row in runs.values()}) == 2
+    tokens = {run: int(count) for run, _, _, _, count, _ in ledger.read(folder / "perplexity.csv", "perplexity")}
+    for run, row in runs.items():
+        twin = [other for other in runs if runs[other]["paradigm"] == row["paradigm"] and other != run]
+        assert len(twin) == 1
+        assert tokens[run] in (2 * tokens[twin[0]], tokens[twin[0]] / 2)
