@@ -186,9 +186,9 @@ class Ledger:
             differs = {c: value for c, value in whole.items() if value != primary.setting[c]}
             views[tuple(map(str, whole.values()))] = View(self, whole, differs)
         # Another stream or corpus is another text, too: that is said only where nothing else tells two settings apart.
-        known = Counter(_named(view.differs) for view in views.values())
+        named = Counter(_named(view.differs) for view in views.values())
         for view in views.values():
-            if known[_named(view.differs)] == 1 and _named(view.differs):
+            if _named(view.differs) and named[_named(view.differs)] == 1:
                 view.differs.pop("conditions", None)
         return [primary, *(views[key] for key in sorted(views))]
 
