@@ -93,7 +93,7 @@ def summary(plan: "Plan", store: Store) -> None:
     for index, (r, label) in enumerate(zip(plan.tree.runs, labels(plan.tree.runs), strict=True)):
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):
-            slices = [row for row in measures.find(r, key, store) or () if row["slice"] <= version]
-            cells.append(f"{measures.perplexity(slices):.2f}" if slices else "-")
+            slices = measures.find(r, key, store)
+            cells.append("-" if slices is None else f"{measures.perplexity(slices, version):.2f}")
         table.add_row(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
     Console(markup=False, emoji=False).print(table)

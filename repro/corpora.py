@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from repro import packages
+from repro import disk, packages
 from repro.errors import UserError
 from repro.packages import Package
 from repro.settings import CorpusSettings
@@ -370,6 +370,6 @@ def _within(paths: Iterable[Path]) -> list[Path]:
 def _hashes(files: Iterable[Path]) -> list[list[str]]:
     """What a local corpus consists of: each file's kind and content, not its name."""
     try:
-        return sorted([path.suffix.lower(), packages.sha256(path)] for path in files)
+        return sorted([path.suffix.lower(), disk.sha256(path)] for path in files)
     except OSError as error:
         raise UserError(f"The corpus cannot be read: {error}") from None

@@ -23,6 +23,10 @@ DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+STORE = "store.path (tables: ledger.path)"
+"""The setting to change where nothing else is named."""
+
+
 class Flaw(Exception):
     """Something on disk is not what was written. Its message is the reason, to follow the path."""
 
@@ -99,10 +103,14 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextlib.contextmanager
-def clear_errors(
-    place: Path, undo: Callable[[], object] = lambda: None, *, setting: str = "store.path (tables: ledger.path)"
-) -> Iterator[None]:
+def clear_errors(place: Path, undo: Callable[[], object] = lambda: None, *, setting: str = STORE) -> Iterator[None]:
     """Turn what a disk can refuse into a message; what was there before stays.
 
     Args:
@@ -113,17 +121,23 @@ def clear_errors(
     except OSError as error:
         with contextlib.suppress(OSError):
             undo()
-        raise _refused(place, error.strerror or str(error), error.errno in FULL, setting) from error
+        raise refused(place, error.strerror or str(error), error.errno in FULL, setting) from error
     except Exception as error:
         # safetensors reports a full disk as an error of its own, tokenizers as an `Exception`.
         number = re.search(r"\(os error (\d+)\)", str(error))
         if type(error).__name__ != "SafetensorError" and not (type(error) is Exception and number):
             raise
         undo()
-        raise _refused(place, str(error), number is None or int(number[1]) in FULL, setting) from error
+        raise refused(place, str(error), number is None or int(number[1]) in FULL, setting) from error
 
 
-def _refused(place: Path, reason: str, full: bool, setting: str) -> UserError:
+def refused(place: Path, reason: str, full: bool, setting: str = STORE) -> UserError:
+    """What a disk refused, as a message.
+
+    Args:
+        full: for lack of space.
+        setting: what to choose another one of.
+    """
     remedy = "free some space" if full else "make it writable"
     return UserError(
         f"{place} cannot be written: {reason}; {remedy}, or choose another {setting}. "

@@ -1,11 +1,16 @@
 """One way to refuse: a message that names the setting, its value and what would work."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
+
+PIPE_STATUS = 128 + signal.SIGPIPE
+"""As of a program that a closed pipe ended."""
 
 LONGEST = 4000
 """Characters of a message: who gives a value of a million does not want it back."""
@@ -33,6 +38,10 @@ def refusals(status: int = USAGE_STATUS) -> Iterator[None]:
 
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output has seen enough of it: `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(PIPE_STATUS) from None
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from repro import downstream, locks, measures, models
+from repro import downstream, locks, machines, measures, models
 from repro import plan as plans
 from repro.disk import Flaw, clear_errors, write_atomically
 from repro.disk import read as read_file
@@ -153,7 +153,7 @@ def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
         try:
             every = [s for s in plans.thaw(name, store)[0] if Path(s.ledger.path) == folder]
             if every:
-                yield plans.make(every)
+                yield machines.nearest(plans.make(every), lambda plan, _: plan.missing_steps, store)
         except UserError as error:
             print(f"ledger: rows of plan {name} are not made again: {error}", file=sys.stderr)
 

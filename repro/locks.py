@@ -60,7 +60,8 @@ def sweep(path: Path) -> None:
 
 def _left(path: Path, *, remove: bool) -> bool:
     try:
-        handle = os.open(path, os.O_RDWR)
+        # Some file systems lock only what is open for writing; on one that is read-only, reading has to do.
+        handle = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -35,9 +35,9 @@ def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
         store.put_result(KIND, name, machine)
     if tree.nodes.keys() <= planned.keys():
         return
-    first = tree.runs[0].settings
+    every = [r.settings for r in tree.runs]
     # So that its nodes are nobody's garbage.
-    plan.freeze(Plan(first.study or "none", first.scale, tree, dict(planned)), store)
+    plan.freeze(Plan(plan.study_name(every), every[0].scale, tree, dict(planned)), store)
 
 
 def nearest(here: Plan, left: Callable[[Plan, Store], int], store: Store) -> Plan:

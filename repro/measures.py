@@ -29,8 +29,9 @@ def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
     return None if result is None else result["slices"]
 
 
-def perplexity(slices: Collection[Mapping[str, Any]]) -> float:
-    """Over all tokens of some slices; infinite where it is larger than any number, as when training diverged."""
+def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
+    """Of a version: over all tokens of slices 1 to `version`; infinite where it is larger than any number."""
+    slices = [row for row in slices if row["slice"] <= version]
     loss: float = sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices)
     try:
         return math.exp(loss)

@@ -5,7 +5,6 @@ was copied in by hand serves a machine without a network. Nothing is installed a
 """
 
 import contextlib
-import hashlib
 import logging
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.disk import clear_errors
+from repro.disk import clear_errors, sha256
 from repro.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -107,8 +106,3 @@ def _client(name: str) -> str:
     if path is None:
         raise UserError(f"{name} is not here; it comes with Debian and its relatives, and this corpus needs it.")
     return path
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

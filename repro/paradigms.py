@@ -54,8 +54,9 @@ def _cpt(settings: Settings, version: int) -> list[Phase]:
 
 
 def _path_switching(settings: Settings, version: int) -> list[Phase]:
-    branch = whole("paradigm.alpha", settings.paradigm.alpha, settings.stream.steps_per_version)
-    trunk = version * settings.stream.steps_per_version - branch
+    steps = settings.stream.steps_per_version
+    branch = whole("paradigm.alpha", settings.paradigm.alpha, steps, most=steps)
+    trunk = version * steps - branch
     warmup = settings.schedule.warmup_steps
     if trunk == 0:
         return [Phase(steps=branch, curve=curve(settings.schedule, branch, warm=True))]
@@ -63,7 +64,7 @@ def _path_switching(settings: Settings, version: int) -> list[Phase]:
         raise UserError(
             f"paradigm.alpha={settings.paradigm.alpha} makes version {version}'s branch leave the main path at step "
             f"{trunk}, within schedule.warmup_steps={warmup}; a warm-up of at most {trunk} steps, an alpha of at most "
-            f"{1 - warmup / settings.stream.steps_per_version:g}, or alpha=1 works."
+            f"{1 - warmup / steps:g}, or alpha=1 works."
         )
     reset = not settings.paradigm.carry_optimizer
     return [

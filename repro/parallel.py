@@ -18,6 +18,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from repro import disk
 from repro.errors import UserError
 from repro.settings import NumericsSettings
 
@@ -202,10 +203,7 @@ def written(contents: dict[str, Tensors], store: Store, processes: Processes) ->
             }
         except CheckpointException as error:
             reason = next(iter(error.failures.values()))[0]
-            raise UserError(
-                f"{store.root} cannot be written: {reason}; free some space, or choose another store.path. "
-                f"What was kept before stays usable."
-            ) from error
+            raise disk.refused(store.root, str(reason), full=True) from error
 
 
 def _sharded(tensors: Tensors) -> bool:

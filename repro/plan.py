@@ -141,8 +141,13 @@ def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
     first = sweep[0]
     stored = Store(Path(first.store.path)).steps()
     tree = merge(runs, stored)
+    return Plan(study_name(sweep), first.scale, tree, stored)
+
+
+def study_name(sweep: Sequence[Settings]) -> str:
+    """What a sweep is called: its study, or `all` of several."""
     studies = {settings.study or "none" for settings in sweep}
-    return Plan(studies.pop() if len(studies) == 1 else "all", first.scale, tree, stored)
+    return studies.pop() if len(studies) == 1 else "all"
 
 
 def check_models(plan: Plan) -> None:

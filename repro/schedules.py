@@ -76,7 +76,7 @@ def curve(settings: ScheduleSettings, cycle: int, *, warm: bool) -> Curve:
     """
     bounds: tuple[int, ...] = ()
     if settings.kind == "knee":
-        bounds = (whole("schedule.explore_share", settings.explore_share, cycle, "cycle"),)
+        bounds = (whole("schedule.explore_share", settings.explore_share, cycle, "cycle", most=cycle - 1),)
     elif settings.kind == "multi_step":
         fractions = [Fraction(bound) for bound in MULTI_STEP_BOUNDS]
         multiple = math.lcm(*(bound.denominator for bound in fractions))

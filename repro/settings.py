@@ -321,12 +321,13 @@ def from_dict(content: dict[str, Any]) -> Settings:
     return Settings(**{name: groups[name](**value) if name in groups else value for name, value in content.items()})
 
 
-def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version") -> int:
+def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version", most: int | None = None) -> int:
     """`share` x `of` as an integer; exact, never rounded.
 
     Args:
         name: the setting that holds `share`, for the message.
         share: a decimal or a fraction, as written ("0.6", "1/2").
+        most: the largest product that works, if there is one; the smallest is 1.
 
     Raises:
         UserError: the product is not whole; the message gives the nearest values that are.
@@ -335,11 +336,13 @@ def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version"
     if product.denominator == 1:
         return product.numerator
     below = product.numerator // product.denominator
-    nearest = " or ".join(str(Fraction(steps, of)) for steps in (below, below + 1))
+    near = [steps for steps in (below, below + 1) if steps > 0 and (most is None or steps <= most)]
+    nearest = " or ".join(str(Fraction(steps, of)) for steps in near)
     multiple = Fraction(fraction(name, share)).denominator
     raise UserError(
         f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. "
-        f"The nearest values that work: {name}={nearest}; or a {unit} that is a multiple of {multiple}."
+        + (f"The nearest values that work: {name}={nearest}; or a " if near else "What works: a ")
+        + f"{unit} that is a multiple of {multiple}."
     )
 
 

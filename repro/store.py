@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from repro import locks
-from repro.disk import Flaw, clear_errors, read, read_document, sync, unreadable, write_document
+from repro.disk import Flaw, clear_errors, read, read_document, sha256, sync, unreadable, write_document
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -415,7 +415,7 @@ class Store:
                 for path in paths:
                     scratch.with_suffix(".lock").touch()  # a sign of life
                     sync(path)
-                    files[path.name] = {"sha256": _sha256(path), "bytes": path.stat().st_size}
+                    files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about
             manifest["manifest_sha256"] = _manifest_sha256(manifest)
             (scratch / MANIFEST).write_text(_text(manifest))
@@ -587,11 +587,6 @@ def _text(manifest: dict[str, Any]) -> str:
 def _manifest_sha256(manifest: dict[str, Any]) -> str:
     body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -26,9 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from repro import corpora
-from repro.disk import clear_errors
+from repro.disk import clear_errors, sha256
 from repro.errors import UserError
-from repro.packages import sha256
 from repro.settings import CorpusSettings, StreamSettings
 
 END_OF_TEXT = "<|endoftext|>"

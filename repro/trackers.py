@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -82,7 +83,7 @@ def publish(tree: Tree, store: Store) -> bool:
     """
     stored = store.steps()
     gone = {r.settings.tracker.path for r in tree.runs if not Path(r.settings.tracker.path).exists()}
-    done = 0
+    done: Counter[tuple[str, str]] = Counter()
     for index, r in enumerate(tree.runs):
         settings = r.settings.tracker
         if settings.kind == "none":
@@ -108,9 +109,9 @@ def publish(tree: Tree, store: Store) -> bool:
                     )
                     return False
                 store.put_result(KIND, view_id, {"tracker": asdict(settings), "lineage": view.lineage})
-                done += 1
-    if done:
-        print(f"versions published to {settings.kind}: {done} ({settings.uri or settings.path})")
+                done[settings.kind, settings.uri or settings.path] += 1
+    for (kind, place), count in done.items():
+        print(f"versions published to {kind}: {count} ({place})")
     return True
 
 
@@ -124,7 +125,8 @@ def _view(tree: Tree, index: int, version: int, view_id: str, store: Store) -> V
     r, key = tree.runs[index], tree.ends[index][version - 1]
     run = ledger.run_id(tree, index)
     path = tree.path(key)
-    slices = [row for row in measures.find(r, key, store) or () if row["slice"] <= version]
+    slices = measures.find(r, key, store)
+    assert slices is not None
     lineage = {
         "run": run,
         "name": r.name,
@@ -142,7 +144,7 @@ def _view(tree: Tree, index: int, version: int, view_id: str, store: Store) -> V
         about=asdict(r.settings) | {"lineage": lineage},
         rates=r.trajectories[version - 1].learning_rates,
         trace=store.load(key, "trace")["trace"]["trace"].numpy(),
-        perplexity=measures.perplexity(slices),
+        perplexity=measures.perplexity(slices, version),
     )
 
 

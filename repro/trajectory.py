@@ -9,7 +9,7 @@ spellings: names, total lengths and source text never enter it.
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -86,8 +86,6 @@ class Phase:
 
     steps: int
     curve: Curve
-    offset: int = 0
-    """Step of the curve's cycle at which the phase begins."""
     reset_optimizer: bool = False
     """Whether AdamW forgets its moments and its step count before the first step."""
 
@@ -109,7 +107,7 @@ class Trajectory:
     @property
     def learning_rates(self) -> NDArray[np.float64]:
         """(steps,)"""
-        return np.concatenate([rates(p.curve, p.offset, p.offset + p.steps) for p in self.phases])
+        return np.concatenate([rates(p.curve, 0, p.steps) for p in self.phases])
 
     @property
     def resets(self) -> NDArray[np.bool_]:
@@ -121,10 +119,6 @@ class Trajectory:
             step += phase.steps
         return flags
 
-    def batch(self, stream: Blocks, step: int) -> NDArray[np.int64]:
-        """Block ids of one step, shape (batch_blocks,)."""
-        return self.order.batches(stream, step, step + 1).reshape(-1)
-
     def records(self, stream: Blocks) -> NDArray[np.void]:
         """What each step does: shape (steps,), dtype `STEP`."""
         records = np.empty(len(self), dtype=STEP)
@@ -132,20 +126,6 @@ class Trajectory:
         records["reset"] = self.resets
         records["batch"] = _batch_digests(self.order, stream, len(self))
         return records
-
-    def keys(self, stream: Blocks, steps: Iterable[int]) -> dict[int, Key]:
-        """Prefix keys at the given steps (0 to len(self)), in one pass over the records."""
-        return prefix_keys((self.identity, self.numerics), self.records(stream), steps)
-
-    def identity_keys(self, stream: Blocks, steps: Iterable[int]) -> dict[int, Key]:
-        """Prefix keys that leave numerics out: equal for the same computation on another machine."""
-        return prefix_keys((self.identity,), self.records(stream), steps)
-
-
-def prefix_keys(seed: tuple[str, ...], records: NDArray[np.void], steps: Iterable[int]) -> dict[int, Key]:
-    """Chained hashes of `records` at `steps`."""
-    chain, data = PrefixChain(seed), records.tobytes()
-    return {step: chain.key(data, step) for step in sorted(set(steps))}
 
 
 class PrefixChain:

@@ -299,7 +299,7 @@ def _usage(store: Store) -> None:
     for item in survey(store):
         taken.setdefault(item.kind, []).append(item.bytes)
     for name in ("results", "plans", "hydra"):
-        taken[name] = [item.stat().st_size for item in (store.root / name).rglob("*") if item.is_file()]
+        taken[name] = [size(item) for item in (store.root / name).rglob("*") if item.is_file()]
     for kind, sizes in sorted(taken.items()):
         print(f"{_megabytes(sum(sizes))}  {len(sizes):>7,}  {kind}")
     print(f"{_megabytes(size(store.root))}  in all")

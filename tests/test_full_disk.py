@@ -180,3 +180,24 @@ def test_a_small_file_system_that_fills_up_and_is_then_enlarged(
         finally:
             subprocess.run(["umount", "-l", str(place)], check=True)
     assert any(sizes), "some disk was too small"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_store_on_a_read_only_file_system_can_be_looked_at(
+    tmp_path: Path, data_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], capture_output=True).returncode != 0:
+        pytest.skip("cannot mount here")
+    try:
+        train.main(given(place, data_path))
+        lock = place / "store" / "scratch" / "left.lock"
+        lock.touch()
+        os.utime(lock, (0, 0))
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        for tool in ("ls", "du", "verify"):
+            upkeep.main([tool, f"store.path={place / 'store'}"])
+        assert "Traceback" not in capsys.readouterr().err
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,6 +137,11 @@ REFUSED = {
     "alpha above 1": (["paradigm.alpha=1.2"], "paradigm.alpha=1.2"),
     "alpha that is no number": (["paradigm.alpha=much"], "paradigm.alpha='much'"),
     "alpha T not whole": (["paradigm.alpha=0.333"], "nearest values that work"),
+    "alpha T next to 0": (["paradigm.alpha=0.001"], "values that work: paradigm.alpha=1/50; or a"),
+    "an exploration of nearly the whole cycle": (
+        ["schedule=knee", "schedule.explore_share=0.999"],
+        "values that work: schedule.explore_share=29/30; or a",
+    ),
     "a corpus that is too short": (["stream.steps_per_version=10000000"], "missing"),
     "a minimum above the maximum": (["schedule.min_lr=1"], "schedule.min_lr=1 is above schedule.max_lr=0.01"),
     "a warm-up longer than version 1": (["schedule.warmup_steps=51"], "longer than version 1"),
@@ -259,3 +265,13 @@ def test_a_norm_that_is_no_number_is_not_kept(
         train.main(smoke("paradigm=cpt"))
     assert status.value.code == 1
     assert Store(tmp_path / "store").steps() == {}
+
+
+def test_who_reads_the_output_may_close_it_early(smoke: Overrides) -> None:
+    command = [sys.executable, "-m", "repro.plan", *smoke("study=headline"), "output=json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plan_:
+        assert plan_.stdout is not None
+        assert plan_.stderr is not None
+        plan_.stdout.close()
+        assert plan_.stderr.read() == ""
+    assert plan_.returncode == 128 + signal.SIGPIPE

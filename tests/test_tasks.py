@@ -4,6 +4,7 @@
 import io
 import json
 import random
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -353,3 +354,20 @@ def test_the_pinned_packages_give_the_pinned_files_and_disjoint_splits(data_path
             assert not questions[f"{name}.train.jsonl"] & questions[f"{other}.test.jsonl"], (name, other)
     loaded = tasks.load(items.shipped("nine_local"), data_path)
     assert all(len(task.test_docs()) >= 497 for task in loaded["tasks"].values())
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("task: [one\n", "tasks.include_path="),
+        ("task: mine\ndataset_path: json\ndataset_kwargs: {data_files: {test: nowhere.jsonl}}\n", "nowhere.jsonl"),
+        ("task: mine\noutput_type: guess\n", "tasks.group=my_group: lm-eval cannot load it"),
+    ],
+    ids=["no YAML", "no such items", "no such kind of output"],
+)
+def test_a_users_own_task_that_cannot_be_loaded_is_refused_in_words(tmp_path: Path, task: str, expected: str) -> None:
+    (tmp_path / "mine.yaml").write_text(task)
+    (tmp_path / "group.yaml").write_text("group: my_group\ntask: [mine]\n")
+    settings = TaskSettings(group="my_group", names=["mine"], include_path=str(tmp_path))
+    with pytest.raises(UserError, match=re.escape(expected)):
+        tasks.load(settings, tmp_path / "data")

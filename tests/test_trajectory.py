@@ -8,7 +8,7 @@ import pytest
 
 from repro.plan import compose, make
 from repro.runs import Run
-from repro.trajectory import Order
+from repro.trajectory import Order, PrefixChain
 
 Overrides = Callable[..., list[str]]
 
@@ -110,11 +110,15 @@ def test_total_steps_do_not_enter_the_key(smoke: Overrides) -> None:
 
 
 def test_keys_are_prefix_keys(smoke: Overrides) -> None:
-    trajectory = run(smoke()).trajectories[3]
-    stream = run(smoke()).stream
-    one_by_one = {step: trajectory.keys(stream, [step])[step] for step in (0, 1, 57, 200)}
-    assert trajectory.keys(stream, [0, 1, 57, 200]) == one_by_one
-    assert len(set(one_by_one.values())) == 4
+    r = run(smoke())
+    trajectory = r.trajectories[3]
+    records = trajectory.records(r.stream).tobytes()
+    chain = PrefixChain((trajectory.identity, trajectory.numerics))
+    one_by_one = [
+        PrefixChain((trajectory.identity, trajectory.numerics)).key(records, step) for step in (0, 1, 57, 200)
+    ]
+    assert [chain.key(records, step) for step in (0, 1, 57, 200)] == one_by_one
+    assert len(set(one_by_one)) == 4
 
 
 @pytest.mark.parametrize("mixed", [None, 2, 3])
