@@ -3,8 +3,8 @@
 Sharing off: every version of every run is trained from its initialization in a store of its own. Two workers against
 one: the same study, one thread each. What is not training: the share of a single worker's wall time (imports, planning,
 hashing, data, measuring PPL, saving, logging) outside of forward, loss, backward, clipping and the update.
-Settings: `steps` (T; 800 is quick's own), `study`. Writes docs/benchmarks/sweeps.csv: wall times are of a machine that
-does nothing else.
+Settings: `steps` (T; at quick's own, 800, it takes about 40 minutes), `study`. Writes docs/benchmarks/sweeps.csv: wall
+times are of a machine that does nothing else.
 """
 
 import csv
@@ -81,7 +81,7 @@ def training_seconds(given: Sequence[str], place: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Measure, print and write the table."""
-    chosen = {"study": "alpha", "steps": "100"} | dict(word.split("=") for word in sys.argv[1:])
+    chosen = {"study": "alpha", "steps": "800"} | dict(word.split("=") for word in sys.argv[1:])
     steps = int(chosen["steps"])
     rows: list[list[str]] = []
 
