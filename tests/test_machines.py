@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import downstream, evaluate, finetune, machines, numerics, train
+from repro import downstream, evaluate, finetune, ledger, machines, numerics, train
 from repro.plan import compose, make
 from repro.store import Store
 
@@ -35,6 +35,12 @@ def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_la
 
     monkeypatch.setattr(train, "job", job)
     train.main([*given, "-m"])
+
+    # A ledger that another sweep finds damaged is made again with what that machine trained.
+    (tmp_path / "ledger" / "versions.csv").unlink()
+    ledger.write(make(compose(smoke("paradigm=cpt", "seed=7"))), store)
+    with (tmp_path / "ledger" / "versions.csv").open() as file:
+        assert {row["key"] for row in csv.DictReader(file)} == {key for ends in there.ends for key in ends}
 
     # Nor is it forgotten under settings that change nothing of training.
     elsewhere = tmp_path / "elsewhere"

@@ -1,5 +1,6 @@
 """What the documents tell a reader to type works, and what they link to is there."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -49,3 +50,15 @@ def test_every_promise_names_a_test_that_exists() -> None:
     assert len(named) > 25
     missing = [name for name, path in named if not re.search(rf"(def|class) {name}\b", (ROOT / path).read_text())]
     assert not missing
+
+
+def test_the_layout_in_the_design_lists_every_module_after_what_it_imports() -> None:
+    layout = re.search(r"\nrepro/ (.*?)\nconf/", (ROOT / "docs" / "design.md").read_text(), flags=re.DOTALL)
+    assert layout
+    listed = layout[1].split()
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "repro").glob("*.py") if path.stem != "__init__")
+    for module in listed:
+        for node in ast.parse((ROOT / "repro" / f"{module}.py").read_text()).body:  # at the top, not within functions
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "repro":
+                within = (node.module or "").split(".")[1:] or [alias.name for alias in node.names]
+                assert {listed.index(each) for each in within} <= set(range(listed.index(module))), (module, within)
