@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from repro import numerics
 from repro import plan as plans
 from repro.errors import UserError, refusals
 from repro.plan import Plan
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not differ:
             raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
         plan = plans.make(plans.from_arguments(given))
+        for run in plan.tree.runs:
+            numerics.check_here(run.settings.numerics.device)
         lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))
     print("\n".join(lines))
 

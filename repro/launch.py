@@ -26,6 +26,7 @@ from repro.plan import Plan
 from repro.runs import run
 from repro.settings import Settings, from_config
 from repro.store import Store
+from repro.stream import is_prepared
 from repro.tree import Tree, merge
 
 PREEMPTED_STATUS = 75
@@ -96,7 +97,8 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
             seen = machines.nearest(plan, command.left, store)
             return command.left(seen, store) - command.begun(seen, store)
 
-        with stopping() as stop, refusals(status=1):
+        # torchrun and what started it may each hand a signal on.
+        with stopping(counting=processes.size == 1) as stop, refusals(status=1):
             if processes.lead(left):
                 # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
                 every = "study=" + ",".join(sweeps.studies())
@@ -182,6 +184,12 @@ def _opened(settings: Settings) -> tuple[list[Settings], Tree, Store]:
         return [settings], merge([run(settings)], store.steps()), store
     if _last is None or _last[0] != settings.frozen_plan:
         every, planned = plans.thaw(settings.frozen_plan, store)
+        for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:
+            if corpus.kind == "hf" and not is_prepared(corpus, stream, Path(place)):
+                raise UserError(
+                    f"data.path={place} holds no sound stream of corpus.dataset={corpus.dataset} any more. "
+                    "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
+                )
         tree = merge([run(each) for each in every], planned)
         machines.note(tree, planned, store)
         _last = settings.frozen_plan, (every, tree, store)
@@ -268,7 +276,7 @@ def stopping(*, counting: bool = True) -> Iterator[_Stop]:
     sent to it: waiting for it ends with a KeyboardInterrupt.
 
     Args:
-        counting: False in a job that a cluster runs, which gets each signal from Slurm and from srun.
+        counting: False where each signal may arrive twice: a cluster's job has it from Slurm and from srun.
     """
     global _stop
     if threading.current_thread() is not threading.main_thread():

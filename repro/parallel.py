@@ -96,8 +96,8 @@ def join() -> Processes:
     import torch
     import torch.distributed as dist
 
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if (device := int(os.environ["LOCAL_RANK"])) < torch.cuda.device_count():  # else they train on the CPU
+        torch.cuda.set_device(device)
     dist.init_process_group()
     atexit.register(dist.destroy_process_group)
     return Processes(dist.get_rank(), size, dist.new_group(backend="gloo", timeout=PATIENCE))
@@ -137,7 +137,7 @@ def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., A
     layers = model.model.layers
     if numerics.compile:
         for layer in layers:
-            layer.compile()
+            layer.compile(dynamic=False)  # as repro.engine does, so that bits depend on no earlier shape
     if numerics.parallel == "ddp":
         model.to(numerics.device)
         return torch.nn.parallel.DistributedDataParallel(model)

@@ -1,10 +1,13 @@
 """Measures a version: its loss on every version's held-out slice."""
 
+import threading
+
 import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from repro import measures
+from repro.errors import Preempted
 from repro.parallel import ALONE, Processes
 from repro.runs import Run
 from repro.store import Store
@@ -13,8 +16,19 @@ from repro.trajectory import Key
 
 
 @torch.no_grad()
-def measure(run: Run, key: Key, model: PreTrainedModel, store: Store, processes: Processes = ALONE) -> None:
-    """Measure checkpoint `key`, held by `model`, and keep the result. Several processes take the batches in turn."""
+def measure(
+    run: Run,
+    key: Key,
+    model: PreTrainedModel,
+    store: Store,
+    stop: threading.Event,
+    processes: Processes = ALONE,
+) -> None:
+    """Measure checkpoint `key`, held by `model`, and keep the result. Several processes take the batches in turn.
+
+    Raises:
+        Preempted: `stop` was set, in whichever process. It is measured from the beginning another time.
+    """
     stream = run.stream
     assert isinstance(stream, Stream)
     device = next(model.parameters()).device
@@ -26,6 +40,9 @@ def measure(run: Run, key: Key, model: PreTrainedModel, store: Store, processes:
         parts = torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_blocks)
         nll, tokens = 0.0, 0
         for first in range(0, len(parts), processes.size):
+            (asked,) = processes.sum(stop.is_set())
+            if asked:
+                raise Preempted
             # All make as many forward passes, since those of a sharded model take all of them.
             part = parts[min(first + processes.rank, len(parts) - 1)].to(device)
             logits = model(input_ids=part[:, :-1]).logits

@@ -129,7 +129,7 @@ class Worker:
             for run in lead(lambda: measures.missing(self._tree, key, self._store)):
                 at = self._tree.runs[run]
                 state = state or stored_state(at, self._store, key, self._processes)
-                perplexity.measure(at, key, state.model, self._store, self._processes)
+                perplexity.measure(at, key, state.model, self._store, self._stop, self._processes)
             self._stored[key] = step
             self._open.pop(key, None)
         except Damaged:

@@ -23,6 +23,7 @@ from repro.engine import Diverged, fresh
 from repro.errors import Preempted
 from repro.plan import compose, make
 from repro.store import Store
+from repro.stream import HeldOut, Stream
 from repro.tree import Tree, merge
 from repro.work import Worker
 
@@ -317,3 +318,28 @@ if __name__ == "__main__":
             )
             + "\n"
         )
+
+
+def test_a_stop_while_a_version_is_measured_leaves_it_to_be_measured(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large model is measured for longer than a cluster leaves after its signal."""
+    tree = plan_tree(smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10"))
+    store, stop = Store(tmp_path / "store"), threading.Event()
+    heldout = Stream.heldout
+
+    def asked(stream: Stream, version: int) -> HeldOut:
+        if version == 2:
+            stop.set()
+        return heldout(stream, version)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stream, "heldout", asked)
+        with pytest.raises(Preempted):
+            Worker(tree, 0, store, stop).work()
+    first = tree.ends[0][0]
+    assert first in store.steps()
+    assert measures.unmeasured(tree, store.steps(), store) == [first]
+    Worker(tree, 0, store, threading.Event()).work()
+    assert measures.finished(tree, 0, store.steps(), store) == [1, 2]
+    assert store.manifest(first)["sessions"] == [0], "not trained again"

@@ -9,8 +9,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from repro import prepare, stream
-from repro.plan import compose, make
+from repro import launch, prepare, stream
+from repro.errors import UserError
+from repro.plan import compose, freeze, make
 from repro.settings import CorpusSettings
 from repro.stream import open_stream
 
@@ -51,6 +52,20 @@ def test_a_sweeps_streams_are_written_once_and_told(
     assert told["fingerprint"] in text
     assert f"version 4: {told['train_tokens'][3]:,} tokens to train on, 640 of them used" in text
     assert files(tmp_path / "data") == before
+
+
+def test_a_worker_asks_no_hub_for_a_stream_that_is_gone(smoke: Overrides, hub: list[str], tmp_path: Path) -> None:
+    """On a cluster, it would tokenize a corpus while it holds a GPU, and every other worker waits."""
+    settings = compose(smoke(*hub, f"data.path={tmp_path / 'data'}"))
+    store = launch.open_store(settings[0])
+    frozen = freeze(make(settings), store)
+    job = replace(settings[0], frozen_plan=frozen)
+    assert launch._opened(job)[0] == settings
+    for manifest in (tmp_path / "data").rglob("manifest.json"):
+        manifest.unlink()
+    launch._last = None
+    with pytest.raises(UserError, match=r"python -m repro\.prepare, with the sweep's arguments"):
+        launch._opened(job)
 
 
 def test_a_hubs_corpus_is_planned_with_a_stand_in_until_it_is_prepared(

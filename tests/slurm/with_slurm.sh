@@ -79,4 +79,5 @@ sinfo --states=idle --noheader | grep -q idle || {
   tail -n 20 "$here"/*.log >&2
   exit 1
 }
+export SLURM_OF_THE_TESTS=yes # no other is touched
 "$@"
