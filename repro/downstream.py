@@ -19,7 +19,7 @@ from repro.plan import Plan
 from repro.runs import Run
 from repro.settings import TaskSettings
 from repro.store import Claim, Damaged, Store, Tensors
-from repro.trajectory import Key, canonical
+from repro.trajectory import Key, digest
 from repro.tree import Tree
 
 KIND = "downstream"
@@ -55,8 +55,8 @@ def items(tree: Tree) -> list[Item]:
         for version in settings.finetune.versions or [len(ends)]:
             for seed in (None, *settings.finetune.seeds) if version <= len(ends) else ():
                 base = ends[version - 1]
-                weights = base if seed is None else _hash(base, _recipe(run), seed)
-                found.append(Item(index, version, base, seed, weights, _hash(weights, _evaluation(run))))
+                weights = base if seed is None else digest([base, _recipe(run), seed])
+                found.append(Item(index, version, base, seed, weights, digest([weights, _evaluation(run)])))
     return found
 
 
@@ -81,10 +81,6 @@ def _files(settings: TaskSettings) -> list[str]:
         if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
             digest.update(path.read_bytes())
     return [settings.group, *settings.names, digest.hexdigest()]
-
-
-def _hash(*content: object) -> Key:
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 def check_trained(plan: Plan, store: Store) -> None:

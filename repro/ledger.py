@@ -27,7 +27,7 @@ from repro.plan import Plan
 from repro.runs import Run
 from repro.store import Damaged, Store
 from repro.stream import Stream
-from repro.trajectory import Key, canonical
+from repro.trajectory import Key, digest
 from repro.tree import Tree
 
 SUMS = "SHA256SUMS"
@@ -142,8 +142,8 @@ def _sums(folder: Path) -> dict[str, set[str]] | None:
     if not pairs or _sums_text(pairs) != data:
         raise Flaw("is no list of checksums")
     sums: dict[str, set[str]] = {}
-    for name, digest in pairs:
-        sums.setdefault(name, set()).add(digest)
+    for name, found in pairs:
+        sums.setdefault(name, set()).add(found)
     return sums
 
 
@@ -206,19 +206,13 @@ def run_id(tree: Tree, run: int) -> str:
     Two paradigms can lead to the same versions, and the same versions can be measured in two ways.
     """
     r = tree.runs[run]
-    return _hash([tree.ends[run], r.name, conditions(r)])[:12]
+    return digest([tree.ends[run], r.name, conditions(r)])[:12]
 
 
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
     s = r.settings
-    return _hash(
-        [asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks],
-    )[:8]
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return digest([asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks])[:8]
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -229,7 +223,7 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
     if not finished + diverged:
         return {}
     run = run_id(tree, index)
-    numerics = _hash(r.numerics)[:8]
+    numerics = digest(r.numerics)[:8]
     tables: dict[str, list[Row]] = {
         "studies": [{"study": r.settings.study or "none", "run": run}],
         "runs": [{"run": run, "numerics": numerics} | _run_row(tree, index)],

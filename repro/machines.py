@@ -6,7 +6,6 @@ fine-tuning seeds, say, or into another ledger), reads the notes, and counts wha
 those machines see it.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from functools import lru_cache
 from repro import numerics, plan
 from repro.plan import Plan
 from repro.store import Store
-from repro.trajectory import Key, canonical
+from repro.trajectory import Key, canonical, digest
 from repro.tree import Tree, merge
 
 KIND = "machine"
@@ -30,7 +29,7 @@ def note(tree: Tree, planned: Mapping[Key, int], store: Store) -> None:
         planned: the nodes of the sweep as machines before this one saw it.
     """
     machine = numerics.here(r.settings for r in tree.runs)
-    name = hashlib.sha256(canonical(machine).encode()).hexdigest()[:16]
+    name = digest(machine)[:16]
     if store.get_result(KIND, name) is None:
         store.put_result(KIND, name, machine)
     if tree.nodes.keys() <= planned.keys():

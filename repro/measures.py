@@ -1,6 +1,5 @@
 """What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from."""
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -8,7 +7,7 @@ from typing import Any
 
 from repro.runs import Run
 from repro.store import Store
-from repro.trajectory import Key, canonical
+from repro.trajectory import Key, digest
 from repro.tree import Tree
 
 KIND = "perplexity"
@@ -20,7 +19,7 @@ def result_key(run: Run, key: Key) -> str:
     """Where the store keeps the losses of checkpoint `key`: batch size and numerics can change the last bits."""
     s = run.settings
     content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks, run.numerics]
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return digest(content)
 
 
 def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:

@@ -6,7 +6,6 @@ curve has every step since the initialization, so that a branch's continues its 
 checkpoints it went through. Nothing is sent anywhere unless the tracker's settings say so.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -29,7 +28,7 @@ from repro import ledger, measures
 from repro.errors import UserError
 from repro.settings import Settings, TrackerSettings
 from repro.store import Damaged, Store
-from repro.trajectory import canonical
+from repro.trajectory import digest
 from repro.tree import Tree
 
 KIND = "tracker"
@@ -89,7 +88,8 @@ def publish(tree: Tree, store: Store) -> bool:
         if settings.kind == "none":
             continue
         for version, key in enumerate(tree.ends[index], start=1):
-            if key not in stored or measures.find(r, key, store) is None:
+            slices = measures.find(r, key, store)
+            if key not in stored or slices is None:
                 continue
             view_id = _view_id(settings, ledger.run_id(tree, index), version)
             with store.claim(view_id) as claim:
@@ -97,7 +97,7 @@ def publish(tree: Tree, store: Store) -> bool:
                 if claim is None or (kept and store.get_result(KIND, view_id) is not None):
                     continue
                 try:
-                    view = _view(tree, index, version, view_id, store)
+                    view = _view(tree, index, version, view_id, measures.perplexity(slices, version), store)
                     PUBLISHERS[settings.kind](view, settings)
                 except Damaged:
                     continue  # It was set aside; once it is trained again, so is this.
@@ -118,15 +118,13 @@ def publish(tree: Tree, store: Store) -> bool:
 def _view_id(settings: TrackerSettings, run: str, version: int) -> str:
     place = settings.uri or str(Path(settings.path).absolute())
     content = [settings.kind, place, settings.project, settings.mode, run, version]
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return digest(content)
 
 
-def _view(tree: Tree, index: int, version: int, view_id: str, store: Store) -> View:
+def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float, store: Store) -> View:
     r, key = tree.runs[index], tree.ends[index][version - 1]
     run = ledger.run_id(tree, index)
     path = tree.path(key)
-    slices = measures.find(r, key, store)
-    assert slices is not None
     lineage = {
         "run": run,
         "name": r.name,
@@ -144,7 +142,7 @@ def _view(tree: Tree, index: int, version: int, view_id: str, store: Store) -> V
         about=asdict(r.settings) | {"lineage": lineage},
         rates=r.trajectories[version - 1].learning_rates,
         trace=store.load(key, "trace")["trace"]["trace"].numpy(),
-        perplexity=measures.perplexity(slices, version),
+        perplexity=perplexity,
     )
 
 

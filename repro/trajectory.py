@@ -184,3 +184,8 @@ def _all_batch_digests(order: Order, same: _Same, versions: int) -> NDArray[np.v
 def canonical(content: object) -> str:
     """JSON with sorted keys and exact floats: the same content gives the same text."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(content: object) -> str:
+    """Hex SHA-256 of a content's canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
