@@ -39,6 +39,8 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
     import torch
     from transformers import PreTrainedTokenizerFast
 
+    from repro import products
+
     assert isinstance(run.stream, Stream)
     s = run.settings
     model = models.build(s.model, run.stream.vocab_size, s.stream.block_tokens, seed=0)
@@ -53,6 +55,7 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
         model_max_length=s.stream.block_tokens,
         clean_up_tokenization_spaces=False,
     )
+    products.place(model, s.numerics)
     return model.eval().to(s.numerics.device), tokenizer
 
 

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from repro.errors import UserError
-from repro.settings import Settings
+from repro.settings import NumericsSettings, Settings
 
 ENGINE = 1
 """Raised by hand whenever the training loop itself computes other bits."""
 
 
 Machine: TypeAlias = dict[str, dict[str, str]]
-"""What a machine adds to numerics, by part: a device, or its C++ compiler."""
+"""What a machine adds to numerics, by part: a device, its C++ compiler, or what oneDNN takes into account."""
 
 COMPILER = "c++"
+ONEDNN = "onednn"
 
 
 NONE_HERE = "none here: planning only"
@@ -75,12 +76,38 @@ def _where(settings: Settings, machine: Machine | None) -> dict[str, str]:
 
 
 def _parts(settings: Settings) -> list[str]:
-    device = settings.numerics.device
-    return [device, COMPILER] if settings.numerics.compile and device == "cpu" else [device]
+    asked, parts = settings.numerics, [settings.numerics.device]
+    if asked.compile and asked.device == "cpu":
+        parts.append(COMPILER)
+    if _asks_onednn(asked):
+        parts.append(ONEDNN)
+    return parts
 
 
 def _part(part: str) -> dict[str, str]:
-    return {"compiler": _compiler()} if part == COMPILER else _processor(part)
+    if part == COMPILER:
+        return {"compiler": _compiler()}
+    if part == ONEDNN:
+        # It cuts its products to the caches' sizes, which go with the processor's model.
+        return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
+    return _processor(part)
+
+
+def onednn(settings: NumericsSettings) -> bool:
+    """Whether oneDNN makes the products of linear layers here (repro.products)."""
+    return _asks_onednn(settings) and _has_onednn()
+
+
+def _asks_onednn(settings: NumericsSettings) -> bool:
+    return settings.matmul == "onednn" and settings.device == "cpu" and settings.dtype == "float32"
+
+
+@lru_cache
+def _has_onednn() -> bool:
+    import torch
+
+    # Elsewhere than on x86, PyTorch's own products are oneDNN's where it has it.
+    return platform.machine().lower() in ("x86_64", "amd64") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @lru_cache
@@ -128,15 +155,17 @@ def _processor(device: str) -> dict[str, str]:
     if kind != "cpu":
         raise UserError(f"numerics.device={device!r} is not supported; cpu and cuda are.")
     # MKL chooses its kernels by vendor as well as by instruction set.
-    return {"processor": f"{platform.machine()} {_cpu_vendor()} {torch.backends.cpu.get_cpu_capability()}"}
+    return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {torch.backends.cpu.get_cpu_capability()}"}
 
 
-def _cpu_vendor() -> str:
+def _cpu(what: str) -> str:
+    """What Linux says of the processor under this name; elsewhere, the processor's name."""
     try:
         with Path("/proc/cpuinfo").open() as lines:
             for line in lines:
-                if line.startswith("vendor_id"):
-                    return line.split(":", 1)[1].strip()
+                name, _, value = line.partition(":")
+                if name.strip() == what:
+                    return value.strip()
     except OSError:
         pass
     return platform.processor() or "unknown"

@@ -125,11 +125,14 @@ def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., A
     """
     import torch
 
+    from repro import products
+
     forward: Callable[..., Any] = model
     if numerics.activation_checkpointing:
         # Called gradient_checkpointing_enable in older versions of transformers.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False, "preserve_rng_state": False})
+    products.place(model, numerics)
     model.train()
     if numerics.world_size == 1:
         model.to(numerics.device)

@@ -137,6 +137,9 @@ class NumericsSettings:
     """`float32`, or `bfloat16` for autocast over float32 master weights."""
     threads: int = 1
     """Intra-op threads on a CPU."""
+    matmul: str = "torch"
+    """What makes a CPU's float32 products in linear layers: `torch` (its own choice, MKL on x86) or `onednn` (where
+    this torch has it)."""
     compile: bool = False
     micro_batch_blocks: int | None = None
     """Blocks in one forward pass of one process; None: its whole share of the batch."""
@@ -279,6 +282,7 @@ SCHEDULES = ("cosine", "knee", "multi_step", "constant")
 PARADIGMS = ("ptfs", "cpt", "path_switching", "two_stage")
 PTFS_ORDERS = ("mixed", "arrival")
 DTYPES = ("float32", "bfloat16")
+MATMUL = ("torch", "onednn")
 PARALLEL = ("none", "ddp", "fsdp")
 TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
 TRACKER_MODES = ("offline", "online")
@@ -367,6 +371,7 @@ def _check(s: Settings) -> None:
     _one_of("paradigm.kind", s.paradigm.kind, PARADIGMS)
     _one_of("paradigm.order", s.paradigm.order, PTFS_ORDERS)
     _one_of("numerics.dtype", s.numerics.dtype, DTYPES)
+    _one_of("numerics.matmul", s.numerics.matmul, MATMUL)
     _one_of("numerics.parallel", s.numerics.parallel, PARALLEL)
     _one_of("tracker.kind", s.tracker.kind, TRACKERS)
     _one_of("tracker.mode", s.tracker.mode, TRACKER_MODES)

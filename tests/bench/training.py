@@ -21,9 +21,10 @@ import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from repro import models, numerics
+from repro import models, numerics, products
 from repro.engine import train_edge
 from repro.runs import Run, run
+from repro.settings import NumericsSettings
 from repro.store import Store
 from repro.stream import Stream
 from repro.sweeps import compose
@@ -116,13 +117,17 @@ def trainer(r: Run, steps: int) -> float:
 
 
 def peak() -> float:
-    """float32 operations a second in a large matrix product."""
+    """float32 operations a second in a large matrix product, by torch itself or oneDNN, whichever is faster."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    a @ b
-    start = time.perf_counter()
-    for _ in range(8):
-        a @ b
-    return 8 * 2 * 1024**3 / (time.perf_counter() - start)
+
+    def rate(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
+        multiply(a, b)
+        start = time.perf_counter()
+        for _ in range(8):
+            multiply(a, b)
+        return 8 * 2 * 1024**3 / (time.perf_counter() - start)
+
+    return max(rate(torch.matmul), rate(products.product) if numerics.onednn(NumericsSettings(matmul="onednn")) else 0)
 
 
 def machine() -> str:
@@ -144,8 +149,11 @@ def _blocks(r: Run, steps: int) -> np.ndarray:
     return np.stack([r.stream.blocks(ids)[:, :-1] for ids in batches])
 
 
+OWN = "ours with torch's own products"
+
 CONTENDERS: dict[str, Callable[[Run, int], float]] = {
     "ours": ours,
+    OWN: ours,
     "bare loop": bare,
     "Trainer": trainer,
     "peak": lambda r, steps: peak(),
@@ -161,8 +169,8 @@ def measured(contender: str, setup: str, threads: int, repeats: int) -> list[flo
     return [float(value) for value in said.splitlines()[-1].split()]
 
 
-def prepared(setup: str, threads: int) -> Run:
-    (settings,) = compose(["scale=quick", "paradigm=ptfs", f"numerics.threads={threads}", *SETUPS[setup]])
+def prepared(setup: str, threads: int, *more: str) -> Run:
+    (settings,) = compose(["scale=quick", "paradigm=ptfs", f"numerics.threads={threads}", *SETUPS[setup], *more])
     torch.set_num_threads(threads)
     return run(settings)
 
@@ -173,7 +181,9 @@ def main() -> None:
     repeats = int(chosen.get("repeats", "3"))
     if "contender" in chosen:
         setup = chosen["setup"]
-        r, measure = prepared(setup, int(chosen["threads"])), CONTENDERS[chosen["contender"]]
+        contender = chosen["contender"]
+        more = ["numerics.matmul=torch"] if contender == OWN else []
+        r, measure = prepared(setup, int(chosen["threads"]), *more), CONTENDERS[contender]
         print(*(measure(r, STEPS[setup]) for _ in range(repeats)))
         return
     rows = []
@@ -183,7 +193,7 @@ def main() -> None:
             found = {contender: measured(contender, setup, threads, repeats) for contender in CONTENDERS}
             ratios = {
                 f"speed over {peer}": [b / a for a, b in zip(found["ours"], found[peer], strict=True)]
-                for peer in ("bare loop", "Trainer")
+                for peer in ("bare loop", "Trainer", OWN)
             }
             ratios["share of matrix-product peak"] = [
                 flops / a / b for a, b in zip(found["ours"], found["peak"], strict=True)
