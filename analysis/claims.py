@@ -146,14 +146,26 @@ class Judged:
 
 
 def command(study: str, scale: str, view: View | None = None) -> str:
-    """What makes a study's results, in the view's setting where that is another stream, with the seeds it has there."""
+    """What makes a study's results, in the view's setting where that is another stream, with the seeds it has there,
+    and with torch's own products where it has those: they are no longer the default on a CPU."""
     more = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
     seeds = ",".join(str(seed) for seed in sorted(set(view.runs(study)["seed"]))) if view else ""
     path = CONF / "scale" / f"{scale}.yaml"
     if seeds and path.is_file() and seeds != str(yaml.safe_load(path.read_text())["sweep"]["seed"]):
         more += f" seed={seeds}"
+    if view and _own_products(view, study):
+        more += " numerics.matmul=torch"
     verbs = ("train", "finetune", "evaluate") if study == "downstream" else ("train",)
     return " && ".join(f"python -m repro.{verb} study={study} scale={scale}{more}" for verb in verbs)
+
+
+def _own_products(view: View, study: str) -> bool:
+    """Whether all of a study was run on CPUs with torch's own products."""
+    rows = view.ledger.numerics
+    used = set(view.runs(study)["numerics"])
+    on_cpu = set(rows[(rows["setting"] == "device") & (rows["value"] == "cpu")]["numerics"])
+    otherwise = set(rows[rows["setting"] == "matmul"]["numerics"])
+    return bool(used) and used <= on_cpu - otherwise
 
 
 def judge(view: View) -> list[Judged]:

@@ -10,13 +10,14 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from repro import models, parallel
@@ -26,7 +27,7 @@ from repro.parallel import ALONE, Processes
 from repro.runs import Run
 from repro.settings import NumericsSettings
 from repro.store import Claim, Contents, Damaged, Store, Tensors
-from repro.stream import Stream
+from repro.stream import Stream, Tokens
 from repro.trajectory import Key
 from repro.tree import Node, Tree
 
@@ -86,7 +87,7 @@ def train_edge(
     trace = np.concatenate([state.trace[:start], np.zeros((node.step - start, 2), np.float32)])
     parameters = list(state.model.parameters())
     settings = run.settings
-    mine = processes.share(settings.stream.batch_blocks)
+    mine = read(stream, batches[:, processes.share(settings.stream.batch_blocks)])
     micro = settings.numerics.micro_batch_blocks or settings.stream.batch_blocks
     save_next = time.monotonic() + settings.store.save_seconds
     about = _about(run, node, state)
@@ -95,12 +96,12 @@ def train_edge(
         with parallel.written(_tensors(state), store, processes) as contents:
             processes.lead(lambda: save(node.key, step, contents, about))
 
-    for step in range(start, node.step):
+    for step, blocks in zip(range(start, node.step), mine, strict=True):
         if resets[step]:
             state.optimizer.state.clear()
         for group in state.optimizer.param_groups:
             group["lr"] = float(rates[step])
-        tokens = torch.from_numpy(stream.blocks(batches[step - start][mine])).to(device)
+        tokens = torch.from_numpy(blocks).to(device)
         total = 0.0
         parts = torch.split(tokens, micro)
         for index, part in enumerate(parts, start=1):
@@ -135,10 +136,29 @@ def train_edge(
     return state
 
 
+READ_TOKENS = 2**16
+"""How many are read at once, about: on small batches, a call for each step costs 1 % of it."""
+
+
+def read(stream: Stream, batches: NDArray[np.int64]) -> Iterator[Tokens]:
+    """The blocks of each step's batch, (blocks, L + 1).
+
+    Args:
+        batches: (steps, blocks) block ids.
+    """
+    steps, blocks = batches.shape
+    at_once = max(1, READ_TOKENS // (blocks * stream.block_tokens))
+    for start in range(0, steps, at_once):
+        ids = batches[start : start + at_once]
+        yield from stream.blocks(ids.ravel()).reshape(*ids.shape, -1)
+
+
 def configure(run: Run) -> None:
     """Make this process compute as the run's numerics say."""
     torch.set_num_threads(run.settings.numerics.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing reads what it has not written; having all new memory filled costs a small model up to a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     keep_memory()

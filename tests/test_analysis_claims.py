@@ -194,6 +194,14 @@ def test_a_value_alone_shows_no_generality(tmp_path):
     assert "only architecture llama was run" in one.reason
 
 
+def test_the_command_of_a_study_says_what_made_its_products_unless_it_is_the_default(tmp_path):
+    build(tmp_path, ["main"])
+    build(tmp_path, ["alpha"], Synthetic(numerics=("older",), more_numerics=()))
+    view = load(tmp_path, "synthetic").primary()
+    assert "matmul" not in claims.command("main", "synthetic", view)
+    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+
+
 def test_runs_of_different_numerics_are_never_paired(tmp_path):
     folder = build(tmp_path, ["pilot"])
     assert judged(tmp_path)["P1"].weakest.seeds == (0, 1, 2)

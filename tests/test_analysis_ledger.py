@@ -36,6 +36,7 @@ class Synthetic:
     above_chance: float = 0.2
     numerics: tuple[str, ...] = ("n0", "n0", "n0")
     """One a seed."""
+    more_numerics: tuple[tuple[str, str], ...] = (("matmul", "onednn"),)
     setting: dict[str, str] = field(default_factory=dict)
     """Columns of runs.csv that depart from the defaults below."""
 
@@ -119,7 +120,7 @@ def _add(
     }
     tables["studies"].append({"study": study, "run": run})
     tables["runs"].append(row)
-    for setting, value in (("torch", f"2.13 on {numerics}"), ("device", "cpu")):
+    for setting, value in (("torch", f"2.13 on {numerics}"), ("device", "cpu"), *world.more_numerics):
         tables["numerics"].append({"numerics": numerics, "setting": setting, "value": value})
     noise, scores = np.random.default_rng(int(run, 16)).spawn(2)
     shared = np.random.default_rng(seed).normal(0, 0.01)

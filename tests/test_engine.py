@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from stops import StopAfter
@@ -292,6 +293,17 @@ def losses(overrides: list[str], store: Store) -> list[float]:
     train(tree, store)
     trace: list[float] = store.load(tree.ends[0][-1], "trace")["trace"]["trace"][:, 0].tolist()
     return trace
+
+
+def test_reading_ahead_gives_each_step_its_own_batch(smoke: Overrides, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = plan_tree(smoke("paradigm=cpt")).runs[0]
+    batches = run.trajectories[-1].order.batches(run.stream, 30, 70)[:, 1:3]  # across versions, a process's share
+    expected = [run.stream.blocks(ids) for ids in batches]
+    for at_once in (1, 7, 1000):
+        monkeypatch.setattr(engine, "READ_TOKENS", at_once * 2 * run.stream.block_tokens)
+        read = list(engine.read(run.stream, batches))
+        assert len(read) == 40
+        assert all(map(np.array_equal, read, expected))
 
 
 CALM = "schedule.max_lr=2e-3"

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from repro import plan, sweeps
 from tests.bench.training import machine
@@ -55,28 +56,27 @@ def training_seconds(given: Sequence[str], place: Path) -> tuple[float, float]:
     """Of one worker in this process: seconds in training steps, and all seconds (imports are added by the caller)."""
     import torch
 
-    from repro import train
-    from repro.stream import Stream
+    from repro import engine, train
 
-    blocks, zero_grad = Stream.blocks, torch.optim.AdamW.zero_grad
+    read, zero_grad = engine.read, torch.optim.AdamW.zero_grad
     begun, spent = [0.0], [0.0]
 
-    def timed_blocks(stream: Stream, ids: object) -> object:
-        result = blocks(stream, ids)  # type: ignore[arg-type]
-        begun[0] = time.perf_counter()
-        return result
+    def timed_read(*arguments: Any) -> Iterator[Any]:
+        for batch in read(*arguments):
+            begun[0] = time.perf_counter()
+            yield batch
 
     def timed_zero_grad(optimizer: torch.optim.AdamW, *arguments: bool) -> None:
         zero_grad(optimizer, *arguments)
         spent[0] += time.perf_counter() - begun[0]
 
-    Stream.blocks, torch.optim.AdamW.zero_grad = timed_blocks, timed_zero_grad  # type: ignore[assignment,method-assign]
+    engine.read, torch.optim.AdamW.zero_grad = timed_read, timed_zero_grad  # type: ignore[method-assign]
     try:
         start = time.perf_counter()
         train.main([*given, f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}"])
         return spent[0], time.perf_counter() - start
     finally:
-        Stream.blocks, torch.optim.AdamW.zero_grad = blocks, zero_grad  # type: ignore[method-assign]
+        engine.read, torch.optim.AdamW.zero_grad = read, zero_grad  # type: ignore[method-assign]
 
 
 def main() -> None:
