@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis import stats
+from analysis import frames, stats
 from analysis.contrasts import (
     CPT,
     GENERALITY,
@@ -160,9 +160,10 @@ def command(study: str, scale: str, view: View | None = None) -> str:
 
 
 def _own_products(view: View, study: str) -> bool:
-    """Whether all of a study was run on CPUs with torch's own products."""
+    """Whether all of a study, or all there is if it was not run, was run on CPUs with torch's own products."""
     rows = view.ledger.numerics
-    used = set(view.runs(study)["numerics"])
+    runs = view.runs(study)
+    used = set((runs if len(runs) else view.runs(*frames.STUDIES))["numerics"])
     on_cpu = set(rows[(rows["setting"] == "device") & (rows["value"] == "cpu")]["numerics"])
     otherwise = set(rows[rows["setting"] == "matmul"]["numerics"])
     return bool(used) and used <= on_cpu - otherwise

@@ -96,15 +96,15 @@ def missing(view: View) -> list[str]:
             ):
                 continue
             which = "was run in other settings only" if study in known else "was not run"
-            notes.append(f"{study} {which}: {command(study, ledger.scale)}")
+            notes.append(f"{study} {which}: {command(study, ledger.scale, view)}")
             continue
         last = np.where(runs["paradigm"] == "two_stage", 2, runs["versions"])
         done = ledger.scores.groupby("run")["version"].max().reindex(runs["run"]).to_numpy()
         short = int(np.sum(~(done >= last)))
         if short:
-            notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {command(study, ledger.scale)}")
+            notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {command(study, ledger.scale, view)}")
     if ledger.downstream.empty and "downstream" in ran:
-        notes.append(f"downstream: nothing was fine-tuned yet: {command('downstream', ledger.scale)}")
+        notes.append(f"downstream: nothing was fine-tuned yet: {command('downstream', ledger.scale, view)}")
     for schedule in dict.fromkeys(view.runs("alpha")["schedule"]):
         lacking = sorted(set(alpha_means(view, schedule).index) - set(alpha_losses(view, schedule).index))
         if lacking:
@@ -258,7 +258,7 @@ def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str
         lead = percent((first[SWITCH] - first[PTFS])[1].to_numpy(dtype=np.float64))
         sentences.append(
             f"With {schedule_name(schedule)}, at version 1, where all have trained as long on the same data, path "
-            f"switching's PPL is {lead} relative to PTFS's: so much is the shape of its schedule."
+            f"switching's PPL is {lead} relative to PTFS's: that much comes from the shape of its schedule alone."
         )
     return sentences
 

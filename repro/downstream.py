@@ -63,7 +63,10 @@ def items(tree: Tree) -> list[Item]:
 def _recipe(run: Run) -> list[Any]:
     """What of the settings decides the fine-tuned weights."""
     recipe = {name: value for name, value in asdict(run.settings.finetune).items() if name not in ("seeds", "versions")}
-    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics]
+    micro = run.settings.numerics.micro_batch_blocks
+    # Numerics say how a batch of blocks is split, not one of examples.
+    split = [] if micro is None or micro >= run.settings.finetune.batch_examples else [micro]
+    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split]
 
 
 def _evaluation(run: Run) -> list[Any]:

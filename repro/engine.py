@@ -28,7 +28,7 @@ from repro.runs import Run
 from repro.settings import NumericsSettings
 from repro.store import Claim, Contents, Damaged, Store, Tensors
 from repro.stream import Stream, Tokens
-from repro.trajectory import Key
+from repro.trajectory import Key, canonical
 from repro.tree import Node, Tree
 
 Save: TypeAlias = Callable[[str, int, dict[str, Contents], dict[str, Any]], None]
@@ -161,6 +161,8 @@ def configure(run: Run) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
+    # Inductor does not tell apart by instruction set what it keeps for later processes; run elsewhere, it is wrong.
+    torch.compiler.config.cache_key_tag = canonical(run.numerics)
     keep_memory()
 
 

@@ -31,7 +31,9 @@ ORIGIN = "checkpoint.json"
 
 
 def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
-    """A version's model, in evaluation mode, and its tokenizer: what an exported folder loads as.
+    """A version's model, in evaluation mode, and its tokenizer.
+
+    An exported folder loads as the same, but for what makes its matrix products (repro.products).
 
     Args:
         weights: as `Store.load_weights` gives them.

@@ -34,7 +34,7 @@ def config(model: ModelSettings, vocab_size: int, block_tokens: int) -> Pretrain
 
 
 def build(model: ModelSettings, vocab_size: int, block_tokens: int, seed: int) -> PreTrainedModel:
-    """A model under transformers' own random initialization; the global random state is left as it was."""
+    """A model under transformers' own random initialization; the CPU's global random state is left as it was."""
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -152,8 +152,8 @@ def _processor(device: str) -> dict[str, str]:
             return {"processor": NONE_HERE}
         major, minor = torch.cuda.get_device_capability(device)
         return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}
-    if kind != "cpu":
-        raise UserError(f"numerics.device={device!r} is not supported; cpu and cuda are.")
+    if device != "cpu":
+        raise UserError(f"numerics.device={device!r} is not supported; cpu, cuda and cuda:NUMBER are.")
     # MKL chooses its kernels by vendor as well as by instruction set.
     return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {torch.backends.cpu.get_cpu_capability()}"}
 

@@ -87,10 +87,19 @@ ALONE = Processes()
 
 @lru_cache
 def join() -> Processes:
-    """The processes that torchrun started together with this one; `ALONE` where it did not, or only one."""
+    """The processes that torchrun started together with this one; `ALONE` where it did not, or only one.
+
+    Raises:
+        UserError: the environment says that there are others, but not how to find them.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
+    if absent := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise UserError(
+            f"WORLD_SIZE={size} is set in the environment, but not {', '.join(absent)}; torchrun sets them all, and "
+            "without WORLD_SIZE one process trains alone."
+        )
     import atexit
 
     import torch
@@ -104,7 +113,7 @@ def join() -> Processes:
 
 
 def check(settings: Sequence[NumericsSettings], processes: Processes) -> None:
-    """Refuse runs that are not for as many processes as there are.
+    """Refuse runs that are not for as many processes as there are, or for more GPUs.
 
     Raises:
         UserError
@@ -115,6 +124,14 @@ def check(settings: Sequence[NumericsSettings], processes: Processes) -> None:
                 f"numerics.world_size={numerics.world_size}, but {processes.size} processes were started: "
                 f"torchrun --nproc-per-node={numerics.world_size} -m repro.train ... starts as many on one machine."
             )
+        if numerics.device.startswith("cuda") and processes.size > 1:
+            import torch
+
+            if (place := int(os.environ["LOCAL_RANK"])) >= (count := torch.cuda.device_count()):
+                raise UserError(
+                    f"torchrun started process {place} (of 0, 1, ...) on a machine with {count} GPUs; "
+                    f"--nproc-per-node={count} would work."
+                )
 
 
 def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., Any]:
@@ -139,6 +156,7 @@ def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., A
         return forward
     layers = model.model.layers
     if numerics.compile:
+        _compile_anew(f"{model.config.to_json_string()} {numerics}")
         for layer in layers:
             layer.compile(dynamic=False)  # as repro.engine does, so that bits depend on no earlier shape
     if numerics.parallel == "ddp":
@@ -154,6 +172,14 @@ def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., A
         fully_shard(module, mesh=mesh, mp_policy=policy)
     model.to(numerics.device)  # buffers
     return forward
+
+
+@lru_cache(maxsize=1)
+def _compile_anew(shape: str) -> None:
+    """Forget what was compiled for another shape: past a number of graphs, dynamo would silently compile no more."""
+    import torch
+
+    torch.compiler.reset()
 
 
 @lru_cache

@@ -1,7 +1,7 @@
 """Linear layers whose float32 products on a CPU are oneDNN's.
 
-PyTorch has MKL make them, which takes AMD's processors for machines without AVX-512 and is then half as fast as the
-oneDNN that PyTorch holds as well; elsewhere the two are about equal (docs/benchmarks). Bits differ, so that
+PyTorch has MKL make them, which uses no AVX-512 on AMD's processors and is then half as fast as the oneDNN that PyTorch
+holds as well; with AVX2 alone the two are about equal (docs/benchmarks). Bits differ, so that
 `numerics.matmul` keys the store. The model stays transformers' own: its linear layers change their class, and with it
 where their products are made, and keep weights, names and values.
 """

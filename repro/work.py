@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from repro import measures, perplexity
-from repro.engine import Diverged, stored_state, train_edge
+from repro.engine import Diverged, configure, stored_state, train_edge
 from repro.errors import Preempted
 from repro.parallel import ALONE, Processes
 from repro.store import Claim, Damaged, Store
@@ -128,6 +128,7 @@ class Worker:
                 state = train_edge(self._tree, key, self._store, self._claim, self._stop, self._processes)
             for run in lead(lambda: measures.missing(self._tree, key, self._store)):
                 at = self._tree.runs[run]
+                configure(at)
                 state = state or stored_state(at, self._store, key, self._processes)
                 perplexity.measure(at, key, state.model, self._store, self._stop, self._processes)
             self._stored[key] = step

@@ -202,6 +202,12 @@ def test_the_command_of_a_study_says_what_made_its_products_unless_it_is_the_def
     assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
 
 
+def test_the_command_of_a_study_that_was_not_run_makes_what_can_be_paired_with_the_others(tmp_path):
+    build(tmp_path, ["main"], Synthetic(more_numerics=()))
+    view = load(tmp_path, "synthetic").primary()
+    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+
+
 def test_runs_of_different_numerics_are_never_paired(tmp_path):
     folder = build(tmp_path, ["pilot"])
     assert judged(tmp_path)["P1"].weakest.seeds == (0, 1, 2)

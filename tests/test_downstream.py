@@ -94,6 +94,18 @@ def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tree, store
 
 
+def test_how_a_batch_of_examples_is_split_keys_what_is_fine_tuned(smoke: Overrides) -> None:
+    """Equal for pre-training, whose batch is not split either way: smoke's has 4 blocks, fine-tuning's 8 examples."""
+    whole, split, larger = (
+        downstream.items(make(compose(smoke(f"numerics.micro_batch_blocks={micro}", *more))).tree)
+        for micro, more in (("null", []), ("4", []), ("4", ["finetune.batch_examples=4"]))
+    )
+    unsplit = downstream.items(make(compose(smoke("finetune.batch_examples=4"))).tree)
+    assert [item.base for item in whole] == [item.base for item in split]
+    assert whole[-1].weights != split[-1].weights
+    assert larger[-1].weights == unsplit[-1].weights
+
+
 def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trained: tuple[Tree, Store]) -> None:
     tree, store = trained
     before = store.steps()

@@ -338,6 +338,38 @@ if __name__ == "__main__":
         )
 
 
+def test_what_was_trained_before_is_measured_under_its_own_numerics(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2"]
+    store = Store(tmp_path / "store")
+    train(plan_tree(smoke(*overrides)), store)
+    seen = []
+    heldout = Stream.heldout
+
+    def watched(stream: Stream, version: int) -> HeldOut:
+        seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+        return heldout(stream, version)
+
+    monkeypatch.setattr(Stream, "heldout", watched)
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(False)
+    train(plan_tree(smoke(*overrides, "evaluation.batch_blocks=3")), store)
+    assert set(seen) == {(1, True)}
+
+
+def test_what_was_compiled_for_another_instruction_set_is_not_used(smoke: Overrides, tmp_path: Path) -> None:
+    """As where a cluster's nodes share TORCHINDUCTOR_CACHE_DIR: AVX-512's code, run as AVX2's, reads foreign memory."""
+    overrides = smoke("numerics.compile=true", "paradigm=cpt", "stream.versions=1", "stream.steps_per_version=5")
+    common = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    for store, more in ((tmp_path / "one", {}), (tmp_path / "two", {"ATEN_CPU_CAPABILITY": "avx2"})):
+        done = subprocess.run(
+            [sys.executable, "-m", "repro.train", *overrides, "schedule.warmup_steps=1", f"store.path={store}"],
+            env=common | more, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_stop_while_a_version_is_measured_leaves_it_to_be_measured(
     smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,10 @@ import pytest
 import torch
 from together import CASES
 
-from repro import adopt, locks, measures, train
+from repro import adopt, locks, measures, models, parallel, train
+from repro.errors import UserError
 from repro.plan import Plan, compose, make
+from repro.settings import ModelSettings, NumericsSettings
 from repro.store import Damaged, Store
 from repro.tree import Tree
 from repro.work import Worker
@@ -236,6 +238,43 @@ def test_the_wrong_number_of_processes_is_refused(
         train.main(smoke(*overrides))
     assert refusal.value.code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_an_environment_that_says_half_of_what_torchrun_says_is_refused(
+    smoke: Overrides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    parallel.join.cache_clear()
+    with pytest.raises(SystemExit) as refusal:
+        train.main(smoke("numerics.parallel=ddp"))
+    assert refusal.value.code == 2
+    assert "WORLD_SIZE=2 is set in the environment, but not LOCAL_RANK" in capsys.readouterr().err
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    numerics = NumericsSettings(device="cuda", parallel="ddp", world_size=8)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    parallel.check([numerics], parallel.Processes(3, 8))
+    monkeypatch.setenv("LOCAL_RANK", "4")
+    with pytest.raises(UserError, match=r"process 4 .* on a machine with 4 GPUs"):
+        parallel.check([numerics], parallel.Processes(4, 8))
+
+
+def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past eight graphs, dynamo would leave further shapes uncompiled, and say nothing."""
+    resets: list[None] = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(None))
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", lambda model: model)
+    parallel._compile_anew.cache_clear()
+    numerics = NumericsSettings(compile=True, parallel="ddp", world_size=2)
+    counts = []
+    for width in (16, 16, 32, 16):
+        shape = ModelSettings(name="t", architecture="llama", width=width, layers=1, heads=2, kv_heads=2, ffn_width=8)
+        parallel.place(models.build(shape, vocab_size=32, block_tokens=8, seed=0), numerics)
+        counts.append(len(resets))
+    assert counts == [1, 1, 2, 3]
 
 
 def test_a_killed_process_costs_nothing_that_was_kept(together: Path, smoke: Overrides, tmp_path: Path) -> None:

@@ -225,6 +225,17 @@ def test_the_command_itself_refuses_without_a_traceback(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("device", ["cpu:0", "meta", "tpu"])
+def test_a_device_of_no_known_kind_is_refused(
+    smoke: Overrides, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A numbered CPU, too: it would be the same device under another name, hence under other keys."""
+    with pytest.raises(SystemExit) as refusal:
+        train.main(smoke(f"numerics.device={device}"))
+    assert refusal.value.code == 2
+    assert f"numerics.device='{device}' is " in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_here_is_planned_for_and_not_trained_on(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]

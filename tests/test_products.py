@@ -1,11 +1,14 @@
 """repro.products: linear layers whose products are oneDNN's."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from repro import models, numerics, products
+from repro.plan import make
 from repro.settings import ModelSettings, NumericsSettings
 from repro.sweeps import compose
 
@@ -83,6 +86,12 @@ def test_numerics_name_what_makes_the_products_and_the_processor_model() -> None
     with_it, without = (compose(["scale=smoke", f"numerics.matmul={name}"])[0] for name in ("onednn", "torch"))
     assert numerics.describe(with_it).keys() - numerics.describe(without).keys() == {"matmul"}
     assert numerics.describe(with_it)["matmul"].startswith("onednn ")
+
+
+@needs_onednn
+def test_what_makes_the_products_keys_the_store(smoke: Callable[..., list[str]]) -> None:
+    ends = [make(compose(smoke(f"numerics.matmul={name}"))).tree.ends[0][-1] for name in ("onednn", "torch")]
+    assert ends[0] != ends[1]
 
 
 def test_a_sweep_is_seen_as_the_machine_that_works_on_it_sees_it() -> None:

@@ -1,8 +1,9 @@
 """Training steps of the engine against peers on the same cores: python -m tests.bench.training [repeats=3]
 
-Peers, on the same model, batches, dtype and threads: transformers' Trainer, and a bare eager loop over the model's own
-loss. The limit: the float32 matrix-product peak of the same threads. Each in a process of its own, one after the other;
-medians with the range over repeats. For a machine that does nothing else. Writes docs/benchmarks/training.csv.
+Peers, on the same model, batches, dtype and threads: transformers' Trainer, a bare eager loop over the model's own
+loss, and the engine with torch's own matrix products in place of oneDNN's (also with both held to AVX2, as on older
+processors). The limit: the float32 matrix-product peak of the same threads. Each in a process of its own, one after the
+other; medians with the range over repeats. For a machine that does nothing else. Writes docs/benchmarks/training.csv.
 """
 
 import csv
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -116,18 +117,20 @@ def trainer(r: Run, steps: int) -> float:
     return (train(steps + 1) - train(1)) / steps
 
 
-def peak() -> float:
-    """float32 operations a second in a large matrix product, by torch itself or oneDNN, whichever is faster."""
+def peak(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
+    """float32 operations a second in a large matrix product."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-
-    def rate(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
+    multiply(a, b)
+    start = time.perf_counter()
+    for _ in range(8):
         multiply(a, b)
-        start = time.perf_counter()
-        for _ in range(8):
-            multiply(a, b)
-        return 8 * 2 * 1024**3 / (time.perf_counter() - start)
+    return 8 * 2 * 1024**3 / (time.perf_counter() - start)
 
-    return max(rate(torch.matmul), rate(products.product) if numerics.onednn(NumericsSettings(matmul="onednn")) else 0)
+
+def fastest() -> float:
+    """The peak by torch's own products or oneDNN's, whichever is higher."""
+    has_onednn = numerics.onednn(NumericsSettings(matmul="onednn"))
+    return max(peak(torch.matmul), peak(products.product) if has_onednn else 0.0)
 
 
 def machine() -> str:
@@ -156,16 +159,21 @@ CONTENDERS: dict[str, Callable[[Run, int], float]] = {
     OWN: ours,
     "bare loop": bare,
     "Trainer": trainer,
-    "peak": lambda r, steps: peak(),
+    "matrix-product peak": lambda r, steps: fastest(),
+    "peak of torch's own products": lambda r, steps: peak(torch.matmul),
 }
 
 
-def measured(contender: str, setup: str, threads: int, repeats: int) -> list[float]:
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+def measured(contender: str, setup: str, threads: int, repeats: int, environment: Mapping[str, str]) -> list[float]:
     """Repeats by a contender in a process of its own, so that none profits from how another set up its process."""
     words = [f"contender={contender}", f"setup={setup}", f"threads={threads}", f"repeats={repeats}"]
     said = subprocess.run(
-        [sys.executable, "-m", "tests.bench.training", *words], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+        [sys.executable, "-m", "tests.bench.training", *words],
+        check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
+    ).stdout  # fmt: skip
     return [float(value) for value in said.splitlines()[-1].split()]
 
 
@@ -190,14 +198,15 @@ def main() -> None:
     for setup in SETUPS:
         for threads in (1, 2):
             flops = prepared(setup, threads).step_flops
-            found = {contender: measured(contender, setup, threads, repeats) for contender in CONTENDERS}
+            found = {contender: measured(contender, setup, threads, repeats, {}) for contender in CONTENDERS}
+            older = {contender: measured(contender, setup, threads, repeats, AVX2) for contender in ("ours", OWN)}
             ratios = {
                 f"speed over {peer}": [b / a for a, b in zip(found["ours"], found[peer], strict=True)]
                 for peer in ("bare loop", "Trainer", OWN)
             }
-            ratios["share of matrix-product peak"] = [
-                flops / a / b for a, b in zip(found["ours"], found["peak"], strict=True)
-            ]
+            ratios[f"speed over {OWN}, AVX2 alone"] = [b / a for a, b in zip(older["ours"], older[OWN], strict=True)]
+            for limit in ("matrix-product peak", "peak of torch's own products"):
+                ratios[f"share of {limit}"] = [flops / a / b for a, b in zip(found["ours"], found[limit], strict=True)]
             for ratio, values in ratios.items():
                 low, middle, high = min(values), statistics.median(values), max(values)
                 rows.append([setup, threads, ratio, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", repeats, machine()])
