@@ -135,3 +135,42 @@ def test_the_choice_of_the_scale_rests_on_its_table() -> None:
     gain = 1 - chosen[[0, 1, 2]].mean() / flat.mean()
     assert f"; {100 * gain / (1 - gain):.1f} % here)" in page
     assert f"gains {100 * gain:.1f} % of PPL from its decay" in page
+
+
+def test_the_page_on_benchmarks_says_what_its_tables_say() -> None:
+    folder = ROOT / "docs" / "benchmarks"
+    page = " ".join((folder / "README.md").read_text().split())
+    steps = pd.read_csv(folder / "training.csv").set_index(["setup", "threads", "ratio"])["median"]
+    sweeps = pd.read_csv(folder / "sweeps.csv").set_index(["study", "quantity"])["value"]
+    bare, trainer, own = "speed over bare loop", "speed over Trainer", "speed over ours with torch's own products"
+    large, fastest, slower = "5 M parameters", "share of matrix-product peak", "share of peak of torch's own products"
+    one, two = steps.xs(1, level="threads"), steps.xs(2, level="threads")
+    older = steps.xs(f"{own}, AVX2 alone", level="ratio")
+    study, alone = sweeps[:, "logical steps over unique steps"], "wall time that is not training, start-up left out"
+    over = "wall time of one worker over that of two"
+
+    def span(*values: float) -> str:
+        return f"{min(values):.1f} to {max(values):.1f}"
+
+    for said in (
+        f"the engine is {one['proxy', bare]:.1f} times as fast as the bare loop and {one['proxy', trainer]:.1f}",
+        f"At quick (eager) it is {one['quick', bare]:.2f} and {one['quick', trainer]:.2f} times as fast",
+        f"At proxy {span(two['proxy', bare], two['proxy', trainer])} times as fast as the peers",
+        f"at quick {span(two['quick', bare], two['quick', trainer])}: not reached",
+        f"{one['quick', own]:.1f} times faster steps at quick, {one['proxy', own]:.1f} at proxy, {one[large, own]:.1f}",
+        f"about equal, {older.min():.2f} to {older.max():.2f}",
+        f"{one[large, bare]:.1f} times as fast as either peer, with {one[large, fastest]:.2f} of the matrix",
+        f"with one thread and {two[large, fastest]:.2f} with two",
+        f"it is {one[large, slower]:.2f} and {two[large, slower]:.2f}",
+        f"Studies need {span(*study.drop('all together'))} times fewer steps than",
+        f"all together {study['all together']:.1f} times",
+        f"took {sweeps['alpha', 'wall time with sharing off over wall time with it']:.1f} times as long",
+        f"{sweeps['alpha', over]:.2f} times as fast as one",
+        f"{sweeps['alpha', 'the same without start-up']:.2f} times with start-up left out",
+        f"{sweeps['headline', alone]:.2f} % of the wall time of the README's main job",
+        f"{sweeps['alpha', alone]:.2f} % of the alpha study's",
+        f"answers in {sweeps['alpha', 'wall time, run again with everything stored']:.1f} s",
+    ):
+        assert said in page
+    scaling = (ROOT / "docs" / "scaling.md").read_text()
+    assert f"AVX-512 steps are {span(*one[:, own])} times as fast as with PyTorch's own choice" in scaling

@@ -2,6 +2,8 @@
 
 import csv
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,11 +73,26 @@ def test_two_workers_of_joblib_give_the_same_ledger_as_one(place: Path, data_pat
     train.main(arguments(place, data_path, "study=pilot"))
     train.main(arguments(tmp_path, data_path, "study=pilot", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
     assert multiprocessing.active_children() == []
-    expected = {row["run"] for row in rows(place, "studies") if row["study"] == "pilot"}
+    assert_same_results(tmp_path, place, "pilot")
+
+
+def test_two_workers_of_ray_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install hydra-ray-launcher")
+    train.main(arguments(place, data_path, "study=pilot"))
+    launcher = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
+    given = arguments(tmp_path, data_path, "study=pilot", *launcher)
+    done = subprocess.run([sys.executable, "-m", "repro.train", *given], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_results(tmp_path, place, "pilot")
+
+
+def assert_same_results(mine: Path, place: Path, study: str) -> None:
+    """All of a place's results are those that another has of the study."""
+    runs = {row["run"] for row in rows(place, "studies") if row["study"] == study}
     for table in ("versions", "perplexity", "curves", "paths", "runs"):
-        mine = rows(tmp_path, table)
-        assert mine
-        assert mine == [row for row in rows(place, table) if row["run"] in expected]
+        found = rows(mine, table)
+        assert found
+        assert found == [row for row in rows(place, table) if row["run"] in runs]
 
 
 @pytest.mark.network

@@ -114,7 +114,7 @@ def main() -> None:
         note(chosen["study"], "the same without start-up", (one - again) / (two - again), "ratio")
         training, all_of_it = training_seconds(given, place / "three")
         note(chosen["study"], "wall time that is not training, start-up and the end's table included",
-             100 * (1 - training / one), "%")  # fmt: skip
+             100 * (1 - training / (all_of_it + again)), "%")  # fmt: skip
         note(chosen["study"], "wall time that is not training, start-up left out",
              100 * (1 - training / all_of_it), "%")  # fmt: skip
         if chosen["study"] != "headline":  # the README's main job
