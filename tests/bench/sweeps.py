@@ -121,6 +121,8 @@ def main() -> None:
             training, all_of_it = training_seconds(settings("headline"), place / "four")
             note("headline", "wall time that is not training, start-up left out",
                  100 * (1 - training / all_of_it), "%")  # fmt: skip
+            alone = unshared(settings("headline"))
+            note("headline", "wall time with sharing off over wall time with it", alone / all_of_it, "ratio")
         note(chosen["study"], "wall time with sharing off over wall time with it", unshared(given) / one, "ratio")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     with OUTPUT.open("w", newline="") as file:
