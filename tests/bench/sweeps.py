@@ -122,7 +122,8 @@ def main() -> None:
             note("headline", "wall time that is not training, start-up left out",
                  100 * (1 - training / all_of_it), "%")  # fmt: skip
             alone = unshared(settings("headline"))
-            note("headline", "wall time with sharing off over wall time with it", alone / all_of_it, "ratio")
+            note("headline", "wall time with sharing off over wall time with it, start-up left out",
+                 alone / all_of_it, "ratio")  # fmt: skip
         note(chosen["study"], "wall time with sharing off over wall time with it", unshared(given) / one, "ratio")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     with OUTPUT.open("w", newline="") as file:

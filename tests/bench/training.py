@@ -1,4 +1,4 @@
-"""Training steps of the engine against peers on the same cores: python -m tests.bench.training [repeats=3]
+"""Training steps of the engine against peers on the same cores: python -m tests.bench.training [repeats=5]
 
 Peers, on the same model, batches, dtype and threads: transformers' Trainer, a bare eager loop over the model's own
 loss, and the engine with torch's own matrix products in place of oneDNN's (also with both held to AVX2, as on older
@@ -186,7 +186,7 @@ def prepared(setup: str, threads: int, *more: str) -> Run:
 def main() -> None:
     """Measure, print and write the table."""
     chosen = dict(word.split("=") for word in sys.argv[1:])
-    repeats = int(chosen.get("repeats", "3"))
+    repeats = int(chosen.get("repeats", "5"))
     if "contender" in chosen:
         setup = chosen["setup"]
         contender = chosen["contender"]
