@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis import stats, style
+from analysis import stats
 from analysis.contrasts import (
     CPT,
     GENERALITY,
@@ -33,6 +33,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import View, paradigm_name, schedule_name, text
+from repro.common import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro.errors import UserError
-from repro.sweeps import CONF
+from repro.common.errors import UserError
+from repro.config.sweeps import CONF
 
 PARADIGMS = {"ptfs": "PTFS", "cpt": "CPT", "path_switching": "path switching", "two_stage": "two stages"}
 SCHEDULES = {"cosine": "cosine", "knee": "Knee", "multi_step": "multi-step", "constant": "constant"}

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.errors import UserError, refusals
+from repro.common.errors import UserError, refusals
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +62,8 @@ def build(scale: str, root: Path) -> Path:
     Raises:
         UserError: no such scale, or a ledger that cannot be read.
     """
-    from analysis import claims, figures, findings, frames, style, tables
+    from analysis import claims, figures, findings, frames, tables
+    from repro.common import style
 
     ledger = frames.load(root, scale)
     folder = root / scale

@@ -9,17 +9,17 @@ Bits are promised under one numerics. The copy's manifest therefore says in `ado
 that of every checkpoint that is trained from it; the store it lies in is no longer one of a single numerics.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import numerics
-from repro import plan as plans
-from repro.errors import UserError, refusals
-from repro.plan import Plan
-from repro.store import KEY_NAME, Damaged, Store, entries
-from repro.trajectory import Key
+from repro.common.errors import UserError, refusals
+from repro.config.arguments import CommandLine
+from repro.models import numerics
+from repro.planning import planner
+from repro.planning.planner import Plan
+from repro.recipes.trajectory import Key
+from repro.store.store import KEY_NAME, Damaged, Store, entries
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions")
 """What a copy's manifest says as the original's does."""
@@ -63,7 +63,7 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
 
 def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any], bool]]:
     """Missing nodes, with the manifest of what is the same computation, and whether that is still under way."""
-    for key, manifest in plans.counterparts(plan, store):
+    for key, manifest in planner.counterparts(plan, store):
         yield key, manifest, False
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing if not store.has(key)}
     for folder in entries(store.root / "interim", KEY_NAME):
@@ -79,18 +79,15 @@ def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any],
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        if any(argument in ("-h", "--help") for argument in given):
-            print(__doc__)
-            return
-        differ, given = plans.take(given, "differ", "")
+        line = CommandLine(__doc__, arguments)
+        differ = line.take("differ")
         if not differ:
             raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
-        plan = plans.make(plans.from_arguments(given))
+        plan = planner.make(line.settings())
         for run in plan.tree.runs:
             numerics.check_here(run.settings.numerics.device)
         lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))
-    print("\n".join(lines))
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

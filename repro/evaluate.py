@@ -13,13 +13,14 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from repro import downstream, sweeps
-from repro.downstream import KIND, Item
-from repro.errors import UserError
-from repro.launch import Command, launch, work
-from repro.plan import Plan
-from repro.store import Claim, Store
-from repro.tree import Tree
+from repro.common.errors import UserError
+from repro.config import sweeps
+from repro.downstream import jobs
+from repro.downstream.jobs import KIND, Item
+from repro.launching.launch import Command, launch, work
+from repro.planning.planner import Plan
+from repro.planning.tree import Tree
+from repro.store.store import Claim, Store
 
 
 @hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
@@ -30,14 +31,14 @@ def job(config: DictConfig) -> None:
 
 def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
     def do(item: Item, claim: Claim) -> None:
-        from repro import harness
-        from repro.engine import configure
-        from repro.export import load_model
+        from repro.downstream import harness
+        from repro.downstream.loading import load_model
+        from repro.training.engine import configure
 
         run = tree.runs[item.run]
         s = run.settings
         configure(run)
-        model, tokenizer = load_model(run, downstream.load(tree, item, item.weights, store))
+        model, tokenizer = load_model(run, jobs.load(tree, item, item.weights, store))
         rows = harness.evaluate(
             model,
             tokenizer,
@@ -49,28 +50,28 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         )
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
-    todo = downstream.items(tree)
-    downstream.drain(tree, todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
+    todo = jobs.items(tree)
+    jobs.drain(tree, todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained or not fine-tuned."""
-    downstream.check_trained(plan, store)
+    jobs.check_trained(plan, store)
     stored = store.steps()
-    for item in downstream.items(plan.tree):
+    for item in jobs.items(plan.tree):
         if item.weights not in stored:
             raise UserError(
                 f"version {item.version} of run {plan.tree.runs[item.run].name} is not fine-tuned yet under "
                 f"finetune.seeds={item.seed}; give repro.finetune the same arguments first."
             )
     if left(plan, store):
-        downstream.check_tasks(plan)
+        jobs.check_tasks(plan)
 
 
 def left(plan: Plan, store: Store) -> int:
     """Models still to evaluate. One that is not even there counts twice: a machine that has it is nearer to the end."""
     stored, results = store.steps(), store.results(KIND)
-    todo = {item.result: item.weights for item in downstream.items(plan.tree) if item.result not in results}
+    todo = {item.result: item.weights for item in jobs.items(plan.tree) if item.result not in results}
     return len(todo) + sum(weights not in stored for weights in todo.values())
 
 

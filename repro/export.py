@@ -9,56 +9,25 @@ all of its settings: what another run exported there is not overwritten.
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro import models
-from repro import plan as plans
-from repro.disk import clear_errors
-from repro.errors import UserError, refusals
-from repro.runs import Run
-from repro.store import Damaged, Store, Tensors
-from repro.stream import END_OF_TEXT, Stream
-from repro.trajectory import Key
+from repro.common.disk import clear_errors
+from repro.common.errors import UserError, refusals
+from repro.config.arguments import CommandLine
+from repro.downstream.loading import load_model
+from repro.planning import planner
+from repro.planning.planner import Plan
+from repro.planning.runs import Run
+from repro.recipes.trajectory import Key
+from repro.store.store import Damaged, Store
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    pass
 
 ORIGIN = "checkpoint.json"
 """In an exported folder: the key of what it was made from."""
-
-
-def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
-    """A version's model, in evaluation mode, and its tokenizer.
-
-    An exported folder loads as the same, but for what makes its matrix products (repro.products).
-
-    Args:
-        weights: as `Store.load_weights` gives them.
-    """
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
-    from repro import products
-
-    assert isinstance(run.stream, Stream)
-    s = run.settings
-    model = models.build(s.model, run.stream.vocab_size, s.stream.block_tokens, seed=0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(run.stream.tokenizer_file),
-        bos_token=END_OF_TEXT,
-        eos_token=END_OF_TEXT,
-        pad_token=END_OF_TEXT,
-        model_max_length=s.stream.block_tokens,
-        clean_up_tokenization_spaces=False,
-    )
-    products.place(model, s.numerics)
-    return model.eval().to(s.numerics.device), tokenizer
 
 
 def folder_name(name: str) -> str:
@@ -72,15 +41,12 @@ def folder_name(name: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        if any(argument in ("-h", "--help") for argument in given):
-            print(__doc__)
-            return
-        output, given = plans.take(given, "output", "models")
-        version, given = plans.take(given, "version", "")
+        line = CommandLine(__doc__, arguments)
+        output = line.take("output", "models")
+        version = line.take("version")
         if version and not version.isdigit():
             raise UserError(f"version={version} is no version; a number such as 4 works.")
-        plan = plans.make(plans.from_arguments(given))
+        plan = planner.make(line.settings())
         store = Store(Path(plan.tree.runs[0].settings.store.path))
         exports = _exports(plan, Path(output), version)
         if not exports:
@@ -90,11 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         for folder, (run, key) in exports.items():
             _export(folder, run, key, store)
-    for folder in exports:
-        print(folder)
+        for folder in exports:
+            print(folder)
 
 
-def _exports(plan: plans.Plan, output: Path, version: str) -> dict[Path, tuple[Run, Key]]:
+def _exports(plan: Plan, output: Path, version: str) -> dict[Path, tuple[Run, Key]]:
     """What to write, by folder.
 
     Raises:

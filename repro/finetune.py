@@ -12,13 +12,14 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from repro import downstream, sweeps
-from repro.downstream import Item
-from repro.errors import Preempted
-from repro.launch import Command, launch, work
-from repro.plan import Plan
-from repro.store import Claim, Store
-from repro.tree import Tree
+from repro.common.errors import Preempted
+from repro.config import sweeps
+from repro.downstream import jobs
+from repro.downstream.jobs import Item
+from repro.launching.launch import Command, launch, work
+from repro.planning.planner import Plan
+from repro.planning.tree import Tree
+from repro.store.store import Claim, Store
 
 
 @hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
@@ -28,19 +29,19 @@ def job(config: DictConfig) -> None:
 
 
 def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
-    from repro import tasks
+    from repro.downstream import tasks
 
     def do(item: Item, claim: Claim) -> None:
-        from repro import sft
-        from repro.engine import configure
-        from repro.export import load_model
+        from repro.downstream import sft
+        from repro.downstream.loading import load_model
+        from repro.training.engine import configure
 
         run = tree.runs[item.run]
         s = run.settings
         assert item.seed is not None
         configure(run)
         examples = tasks.training_examples(s.tasks, Path(s.data.path), s.finetune.max_examples)
-        model, tokenizer = load_model(run, downstream.load(tree, item, item.base, store))
+        model, tokenizer = load_model(run, jobs.load(tree, item, item.base, store))
 
         def progress(step: int, total: int, loss: float) -> None:
             claim.live({"step": step})
@@ -61,21 +62,21 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version, "losses": losses}
         store.save(item.weights, len(losses), {"model": weights}, about)
 
-    todo = [item for item in downstream.items(tree) if item.seed is not None]
-    downstream.drain(tree, todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
+    todo = [item for item in jobs.items(tree) if item.seed is not None]
+    jobs.drain(tree, todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained, and tasks that cannot be had."""
-    downstream.check_trained(plan, store)
+    jobs.check_trained(plan, store)
     if left(plan, store):
-        downstream.check_tasks(plan)
+        jobs.check_tasks(plan)
 
 
 def left(plan: Plan, store: Store) -> int:
     """Fine-tunings still to do."""
     stored = store.steps()
-    return len({item.weights for item in downstream.items(plan.tree)} - stored.keys())
+    return len({item.weights for item in jobs.items(plan.tree)} - stored.keys())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,15 +6,14 @@ is there already is checked. `output=json` prints one JSON object for each strea
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import plan as plans
-from repro.errors import UserError, refusals
-from repro.settings import Settings
-from repro.stream import open_stream
+from repro.common.errors import refusals
+from repro.config.arguments import CommandLine
+from repro.config.settings import Settings
+from repro.data.stream import open_stream
 
 
 def prepare(settings: Settings) -> dict[str, Any]:
@@ -39,21 +38,16 @@ def prepare(settings: Settings) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        output, given = plans.take(given, "output", "text")
-        if output not in ("text", "json"):
-            raise UserError(f"output={output} is unknown; text and json work.")
-        if any(argument in ("-h", "--help") for argument in given):
-            print(__doc__)
-            return
-        sweep = plans.from_arguments(given)
+        line = CommandLine(__doc__, arguments)
+        output = line.take("output", "text", ("text", "json"))
+        sweep = line.settings()
         streams: dict[str, dict[str, Any]] = {}
         for settings in sweep:
             stream = prepare(settings)
             before = streams.get(stream["fingerprint"], stream)
             streams[stream["fingerprint"]] = max(before, stream, key=lambda each: each["used_tokens"])
-    for stream in streams.values():
-        print(json.dumps(stream) if output == "json" else _text(stream))
+        for stream in streams.values():
+            print(json.dumps(stream) if output == "json" else _text(stream))
 
 
 def _text(stream: dict[str, Any]) -> str:

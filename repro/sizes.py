@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from repro import models, sweeps
+from repro.config import sweeps
+from repro.models import architectures
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 VOCABULARIES = (1_024, 32_000)
@@ -13,7 +14,7 @@ def table() -> str:
     rows = []
     for path in (sweeps.CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
-        counts = [models.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
+        counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
         shape = (llama.width, llama.layers, llama.heads, llama.kv_heads, llama.ffn_width)
         rows.append((counts[0], [path.stem, *map(str, shape), *(f"{count:,}" for count in counts)]))
     names = ["size", "width", "layers", "heads", "kv heads", "ffn width"]

@@ -2,7 +2,7 @@
 
 Any override of Hydra's works, any launcher too (`hydra/launcher=joblib`). The whole sweep is composed and checked
 first, and frozen to the store; each Hydra job then works on the frozen plan until its own run is finished. Run again,
-it finds what is in the store and goes on from there. For exit statuses see repro.launch.
+it finds what is in the store and goes on from there. For exit statuses see repro.launching.launch.
 """
 
 import sys
@@ -11,17 +11,19 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from repro import measures, parallel, sweeps
-from repro import plan as plans
-from repro.launch import Command, launch, work
-from repro.plan import Plan
-from repro.store import Store
+from repro.config import sweeps
+from repro.launching.launch import Command, launch, work
+from repro.planning import planner
+from repro.planning.planner import Plan
+from repro.results import measures
+from repro.store.store import Store
+from repro.training import parallel
 
 
 @hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
 def job(config: DictConfig) -> None:
     """One Hydra job: train whatever edge of the plan can be taken until this run is finished."""
-    from repro.work import Worker
+    from repro.training.worker import Worker
 
     work(config, lambda tree, own, store, stop: Worker(tree, own, store, stop, parallel.join()).work())
 
@@ -29,7 +31,7 @@ def job(config: DictConfig) -> None:
 def check(plan: Plan, store: Store) -> None:
     """Refuse models that cannot be built, disks without room, and more or fewer processes than the numerics say."""
     parallel.check([run.settings.numerics for run in plan.tree.runs], parallel.join())
-    plans.check_models(plan)
+    planner.check_models(plan)
     store.check_writable(plan.missing_bytes)
 
 

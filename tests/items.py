@@ -17,9 +17,10 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from repro import disk, tasks
-from repro.packages import Package
-from repro.settings import TaskSettings
+from repro.common import disk
+from repro.config.settings import TaskSettings
+from repro.data.packages import Package
+from repro.downstream import tasks
 
 NINE_LOCAL = tasks.ROOT / "conf" / "tasks" / "nine_local"
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple"]

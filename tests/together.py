@@ -9,11 +9,12 @@ from pathlib import Path
 
 from stops import StopAfter
 
-from repro import parallel
-from repro.errors import Preempted
-from repro.plan import compose, make
-from repro.store import Store
-from repro.work import Worker
+from repro.common.errors import Preempted
+from repro.config.sweeps import compose
+from repro.planning.planner import make
+from repro.store.store import Store
+from repro.training import parallel
+from repro.training.worker import Worker
 
 CASES = {
     "ddp": ["numerics.parallel=ddp"],

@@ -25,13 +25,14 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
     """One sweep, in a process of its own so that its memory is its own."""
     import torch
 
-    from repro import plan, upkeep
-    from repro.store import Store
-    from repro.work import remaining_path
+    from repro.planning import planner
+    from repro.store import upkeep
+    from repro.store.store import Store
+    from repro.training.worker import remaining_path
 
     given = ["study=alpha", "scale=smoke", "paradigm.alpha=0.2,0.4,0.6,0.8,1", f"seed=range({seeds})"]
     given += ["stream.versions=5", f"store.path={place / 'store'}", f"data.path={place.parent / 'data'}"]
-    plan.make(plan.compose(["scale=smoke", "stream.versions=5", *given[-2:]]))  # prepares the stream
+    planner.make(planner.compose(["scale=smoke", "stream.versions=5", *given[-2:]]))  # prepares the stream
     store = Store(place / "store")
     rows: list[list[Any]] = []
 
@@ -41,10 +42,10 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
         rows.append([operation, time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3])
         return result
 
-    sweep = timed("compose", lambda: plan.compose(given))
-    made = timed("plan", lambda: plan.make(sweep))
+    sweep = timed("compose", lambda: planner.compose(given))
+    made = timed("plan", lambda: planner.make(sweep))
     tree = made.tree
-    timed("freeze", lambda: plan.freeze(made, store))
+    timed("freeze", lambda: planner.freeze(made, store))
     timed("order of work", lambda: remaining_path(tree))
     tensors = {"model": {"w": torch.zeros(1)}}
 

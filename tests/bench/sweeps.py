@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import plan, sweeps
+from repro.config import sweeps
+from repro.planning import planner
 from tests.bench.training import machine
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "sweeps.csv"
@@ -35,15 +36,15 @@ def unshared(given: Sequence[str]) -> float:
     """Wall time of the study with one store for every version of every run, start-up counted once."""
     from threading import Event
 
-    from repro.runs import run
-    from repro.store import Store
-    from repro.tree import Node, Tree
-    from repro.work import Worker
+    from repro.planning.runs import run
+    from repro.planning.tree import Node, Tree
+    from repro.store.store import Store
+    from repro.training.worker import Worker
 
     start = time.perf_counter()
-    for settings in plan.compose(list(given)):
+    for settings in sweeps.compose(list(given)):
         made = run(settings)
-        full = plan.make([settings]).tree
+        full = planner.make([settings]).tree
         for key in full.ends[0]:
             node = full.nodes[key]
             alone = Node(key, node.identity_key, node.step, None, 0, 0, node.version)
@@ -56,7 +57,8 @@ def training_seconds(given: Sequence[str], place: Path) -> tuple[float, float]:
     """Of one worker in this process: seconds in training steps, and all seconds (imports are added by the caller)."""
     import torch
 
-    from repro import engine, train
+    from repro import train
+    from repro.training import engine
 
     read, zero_grad = engine.read, torch.optim.AdamW.zero_grad
     begun, spent = [0.0], [0.0]
@@ -95,11 +97,11 @@ def main() -> None:
 
     every = []
     for study in sweeps.studies():
-        sweep = plan.compose(settings(study))
+        sweep = sweeps.compose(settings(study))
         every += sweep
-        tree = plan.make(sweep).tree
+        tree = planner.make(sweep).tree
         note(study, "logical steps over unique steps", tree.logical_steps / tree.unique_steps, "ratio")
-    together = plan.make(every).tree
+    together = planner.make(every).tree
     note("all together", "logical steps over unique steps", together.logical_steps / together.unique_steps, "ratio")
 
     given = settings(chosen["study"])

@@ -22,14 +22,14 @@ import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from repro import models, numerics, products
-from repro.engine import train_edge
-from repro.runs import Run, run
-from repro.settings import NumericsSettings
-from repro.store import Store
-from repro.stream import Stream
-from repro.sweeps import compose
-from repro.tree import Node, Tree
+from repro.config.settings import NumericsSettings
+from repro.config.sweeps import compose
+from repro.data.stream import Stream
+from repro.models import architectures, matmul, numerics
+from repro.planning.runs import Run, run
+from repro.planning.tree import Node, Tree
+from repro.store.store import Store
+from repro.training.engine import train_edge
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "training.csv"
 SETUPS = {
@@ -130,7 +130,7 @@ def peak(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> floa
 def fastest() -> float:
     """The peak by torch's own products or oneDNN's, whichever is higher."""
     has_onednn = numerics.onednn(NumericsSettings(matmul="onednn"))
-    return max(peak(torch.matmul), peak(products.product) if has_onednn else 0.0)
+    return max(peak(torch.matmul), peak(matmul.product) if has_onednn else 0.0)
 
 
 def machine() -> str:
@@ -142,7 +142,7 @@ def machine() -> str:
 
 def _model(r: Run) -> PreTrainedModel:
     s = r.settings
-    return models.build(s.model, r.stream.vocab_size, s.stream.block_tokens, seed=0).train()
+    return architectures.build(s.model, r.stream.vocab_size, s.stream.block_tokens, seed=0).train()
 
 
 def _blocks(r: Run, steps: int) -> np.ndarray:

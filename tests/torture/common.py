@@ -5,9 +5,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from repro import ledger, locks, plan, upkeep
-from repro.store import Store
-from repro.tree import Tree
+from repro.common import locks
+from repro.config import sweeps
+from repro.planning import planner
+from repro.planning.tree import Tree
+from repro.results import ledger
+from repro.store import tables, upkeep
+from repro.store.store import Store
 
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "COLUMNS": "160"}
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -39,7 +43,7 @@ def command(given: Iterable[str], module: str = "repro.train") -> list[str]:
 
 
 def tree(given: Sequence[str]) -> Tree:
-    return plan.make(plan.compose(given)).tree
+    return planner.make(sweeps.compose(given)).tree
 
 
 def held(store: Store) -> list[Path]:
@@ -54,7 +58,7 @@ def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:
     for key in keys:
         first, second = (store.manifest(key)["files"] for store in stores)
         found += [f"{key}: {name}" for name in sorted(first | second) if first.get(name) != second.get(name)]
-    for name in (*(f"{table}.csv" for table in ledger.COLUMNS), ledger.SUMS):
+    for name in (*(f"{table}.csv" for table in ledger.COLUMNS), tables.SUMS):
         texts = [(place / "ledger" / name) for place in (one, other)]
         if len({path.read_bytes() if path.is_file() else None for path in texts}) > 1:
             found.append(f"ledger: {name}")

@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repro import upkeep
-from repro.store import Store
+from repro.store import upkeep
+from repro.store.store import Store
 
 from . import common
 

@@ -1,0 +1,145 @@
+"""Files that are whole or not there, and documents that know their own checksum.
+
+What is written is synced before it gets its name, so that a reader sees all of it or what was there before, also after
+a power cut. What a disk refuses (full, read-only, not permitted) becomes a message; it never counts as damage.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from repro.common.errors import UserError
+
+DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
+"""What reading a damaged file or folder can give. Anything else (no permission, too many open files) is no damage."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+STORE = "store.path (tables: ledger.path)"
+"""The setting to change where nothing else is named."""
+
+
+class Flaw(Exception):
+    """Something on disk is not what was written. Its message is the reason, to follow the path."""
+
+
+def read(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        Flaw: it is missing, no file, or on a bad spot of the disk.
+        UserError: it cannot be read for a reason that does not lie in it.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in DAMAGE:
+            raise Flaw(f"cannot be read ({error.strerror})") from None
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be read: {error.strerror or error}; make it readable, or choose another place.")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or the one before.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with clear_errors(path, undo=lambda: scratch.unlink(missing_ok=True)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(data)
+        sync(scratch)
+        scratch.rename(path)
+        sync(path.parent)
+
+
+def write_document(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON with its checksum; raises as `write_atomically` does."""
+    write_atomically(path, _document(content))
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """What `write_document` wrote; None where there is nothing.
+
+    Raises:
+        Flaw: a byte of it is another one.
+        UserError: as `read`.
+    """
+    if not os.path.lexists(path):
+        return None
+    data = read(path)
+    try:
+        content = json.loads(data)["content"]
+        if isinstance(content, dict) and _document(content) == data:
+            return content
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise Flaw("does not match its checksum")
+
+
+def _document(content: dict[str, Any]) -> bytes:
+    body = json.dumps(content, sort_keys=True)
+    return f'{{"content": {body}, "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"}}'.encode()
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's entries, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def clear_errors(place: Path, undo: Callable[[], object] = lambda: None, *, setting: str = STORE) -> Iterator[None]:
+    """Turn what a disk can refuse into a message; what was there before stays.
+
+    Args:
+        setting: what to choose another one of.
+    """
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            undo()
+        raise refused(place, error.strerror or str(error), error.errno in FULL, setting) from error
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own, tokenizers as an `Exception`.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if type(error).__name__ != "SafetensorError" and not (type(error) is Exception and number):
+            raise
+        undo()
+        raise refused(place, str(error), number is None or int(number[1]) in FULL, setting) from error
+
+
+def refused(place: Path, reason: str, full: bool, setting: str = STORE) -> UserError:
+    """What a disk refused, as a message.
+
+    Args:
+        full: for lack of space.
+        setting: what to choose another one of.
+    """
+    remedy = "free some space" if full else "make it writable"
+    return UserError(
+        f"{place} cannot be written: {reason}; {remedy}, or choose another {setting}. "
+        f"What was kept before stays usable."
+    )

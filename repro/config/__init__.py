@@ -1,0 +1,1 @@
+"""Settings: their schema, and from a command line to them."""

@@ -1,0 +1,45 @@
+"""A command line: options of the command itself (`output=json`), and overrides of the settings."""
+
+import sys
+from collections.abc import Sequence
+
+from repro.common.errors import UserError
+from repro.config import sweeps
+from repro.config.settings import Settings
+
+
+class CommandLine:
+    """What was typed after a command's name."""
+
+    def __init__(self, document: str | None, arguments: Sequence[str] | None) -> None:
+        """
+        Args:
+            document: what --help shows, after which the process ends.
+            arguments: None: those of this process.
+        """
+        self._given = list(sys.argv[1:] if arguments is None else arguments)
+        if {"-h", "--help"} & set(self._given):
+            print((document or "").strip())
+            raise SystemExit(0)
+
+    def take(self, name: str, default: str = "", choices: Sequence[str] = ()) -> str:
+        """The value of an option of the command, the last one if it was given twice; removed from what was typed.
+
+        Raises:
+            UserError: it is none of `choices`.
+        """
+        start = f"{name}="
+        value = next((each.removeprefix(start) for each in reversed(self._given) if each.startswith(start)), default)
+        self._given = [each for each in self._given if not each.startswith(start)]
+        if choices and value not in choices:
+            raise UserError(f"{name}={value} is unknown; {' and '.join(choices)} work.")
+        return value
+
+    def words(self) -> list[str]:
+        """What is left."""
+        return self._given
+
+    def settings(self) -> list[Settings]:
+        """The sweep that is left, of which `-m` or `--multirun` may be a part."""
+        overrides = [each for each in self._given if each not in ("-m", "--multirun")]
+        return sweeps.compose(overrides, multirun=len(overrides) < len(self._given))

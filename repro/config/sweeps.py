@@ -1,0 +1,138 @@
+"""From a command line to the settings of every run it asks for: what Hydra would launch, composed before it does.
+
+Hydra composes each job of a sweep when it launches it, so that an error in the last one shows after days. Here the
+whole sweep is composed first, with Hydra's own parser and sweeper.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro.common.errors import UserError
+from repro.config.settings import Settings, checked, typed
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+ALL_STUDIES = "study=all"
+MOST_JOBS = 20_000
+"""More runs than this in one sweep are taken for a mistake."""
+
+
+def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
+    """The settings of every job of a sweep, in Hydra's order; `study=all` stands for every study, one after another.
+
+    Args:
+        overrides: as given on the command line: `study=alpha`, `seed=0,1`, ...
+        multirun: `--multirun` was given (a study says so itself).
+
+    Raises:
+        UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
+    """
+    if ALL_STUDIES not in overrides:
+        return _sweep(overrides, multirun)
+    rest = [override for override in overrides if override != ALL_STUDIES]
+    return [settings for name in studies() for settings in _sweep([f"study={name}", *rest], multirun)]
+
+
+def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+    from hydra.types import RunMode
+
+    parser = OverridesParser.create()
+    given = []
+    for override in overrides:
+        try:
+            with _complaints([override]):
+                given += parser.parse_overrides([override])
+        except OverrideParseException as error:
+            raise UserError(
+                f"{override}: {error.message}. Overrides look like group=option or setting=value."
+            ) from None
+    # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
+    master = _compose(_lines(each for each in given if not each.is_sweep_override()))
+    if not multirun and master.hydra.mode != RunMode.MULTIRUN:
+        return [_settings(given)]
+    with _complaints(overrides):
+        swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
+        every = parser.parse_overrides([*swept, *overrides])
+        count = 1
+        for last in {each.get_key_element(): each for each in every}.values():
+            if last.is_sweep_override():
+                count *= sum(1 for _ in islice(last.sweep_string_iterator(), MOST_JOBS + 1))
+        if count > MOST_JOBS:
+            raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
+        jobs = [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
+    return [_settings(job) for job in jobs]
+
+
+def studies() -> list[str]:
+    """Names of the studies there are."""
+    return sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+
+
+def _settings(overrides: "Sequence[Override]") -> Settings:
+    """Compose one job. Jobs that choose the same groups share that part, since it takes most of the time."""
+    from omegaconf import OmegaConf
+
+    if any(each.is_sweep_override() for each in overrides):
+        _compose(_lines(overrides))  # raises Hydra's own complaint
+    with _complaints(_lines(overrides)):
+        config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
+        for each in overrides:
+            if _is_value(each):
+                OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+    return checked(config)
+
+
+@contextmanager
+def _complaints(overrides: "Sequence[str]") -> Iterator[None]:
+    """Hydra and OmegaConf choke on odd values with errors of every kind; each of them means what was given."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException):
+        raise
+    except Exception as error:
+        raise UserError(f"{' '.join(overrides)}: {str(error) or type(error).__name__}") from None
+
+
+def _is_value(override: "Override") -> bool:
+    """Whether it sets a value there is, which changes nothing else in the composition."""
+    from hydra.core.override_parser.types import OverrideType
+
+    key = override.key_or_group
+    return override.type == OverrideType.CHANGE and "/" not in key and key[:6] != "hydra." and not (CONF / key).is_dir()
+
+
+def _lines(overrides: "Iterable[Override]") -> tuple[str, ...]:
+    return tuple(each.input_line or "" for each in overrides)
+
+
+@lru_cache(maxsize=256)
+def _typed(overrides: tuple[str, ...]) -> "DictConfig":
+    return typed(_compose(overrides))
+
+
+@lru_cache(maxsize=256)
+def _compose(overrides: tuple[str, ...]) -> "DictConfig":
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import MissingConfigException
+
+    try:
+        with _complaints(overrides), initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides=list(overrides), return_hydra_config=True)
+    except MissingConfigException as error:
+        if "hydra/launcher/submitit_" in (error.missing_cfg_file or ""):
+            raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.") from None
+        raise

@@ -1,0 +1,182 @@
+"""What fine-tuning and lm-eval have to do for a sweep, and where its results are kept.
+
+One item is one version under one fine-tuning seed, or as it was pre-trained. Its keys say what it is made from: the
+version's checkpoint, the recipe, the tasks' files and what evaluates them.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence, Set
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from repro.common.canonical import digest
+from repro.common.errors import Preempted, UserError
+from repro.config.settings import TaskSettings
+from repro.downstream import tasks
+from repro.planning.planner import Plan
+from repro.planning.runs import Run
+from repro.planning.tree import Tree
+from repro.recipes.trajectory import Key
+from repro.store.store import Claim, Damaged, Store, Tensors
+
+KIND = "downstream"
+RECIPE = 1
+"""Raised by hand whenever fine-tuning or evaluation itself computes something else."""
+WAIT_SECONDS = 0.5
+"""Between two looks at what others have finished."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One model to make and to evaluate."""
+
+    run: int
+    """The run, by its place in the tree."""
+    version: int
+    base: Key
+    """The version's checkpoint."""
+    seed: int | None
+    """Fine-tuning's seed; None: as it was pre-trained."""
+    weights: Key
+    """Where the store keeps the model: `base`, or its fine-tuned weights."""
+    result: Key
+    """Where the store keeps its scores."""
+
+
+def items(tree: Tree) -> list[Item]:
+    """All items of a sweep: each chosen version, as it was pre-trained and under each fine-tuning seed."""
+    found = []
+    for index, ends in enumerate(tree.ends):
+        run = tree.runs[index]
+        settings = run.settings
+        for version in settings.finetune.versions or [len(ends)]:
+            for seed in (None, *settings.finetune.seeds) if version <= len(ends) else ():
+                base = ends[version - 1]
+                weights = base if seed is None else digest([base, _recipe(run), seed])
+                found.append(Item(index, version, base, seed, weights, digest([weights, _evaluation(run)])))
+    return found
+
+
+def _recipe(run: Run) -> list[Any]:
+    """What of the settings decides the fine-tuned weights."""
+    recipe = {name: value for name, value in asdict(run.settings.finetune).items() if name not in ("seeds", "versions")}
+    micro = run.settings.numerics.micro_batch_blocks
+    # Numerics say how a batch of blocks is split, not one of examples.
+    split = [] if micro is None or micro >= run.settings.finetune.batch_examples else [micro]
+    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split]
+
+
+def _evaluation(run: Run) -> list[Any]:
+    """What of the settings decides a model's scores."""
+    e = run.settings.evaluation
+    return [RECIPE, e.task_batch, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
+
+
+def _files(settings: TaskSettings) -> list[str]:
+    """The tasks' identity: their names, and their files with the checksums of the items."""
+    folder = tasks.folder(settings)
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        # What a file manager, an editor or Python leaves is no task.
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
+            digest.update(path.read_bytes())
+    return [settings.group, *settings.names, digest.hexdigest()]
+
+
+def check_trained(plan: Plan, store: Store) -> None:
+    """Refuse versions that have not been trained, and a store that cannot be written.
+
+    Raises:
+        UserError
+    """
+    for item in items(plan.tree):
+        if item.base not in plan.stored:
+            raise UserError(
+                f"version {item.version} of run {plan.tree.runs[item.run].name} is not trained yet; "
+                f"give repro.train the same arguments first."
+            )
+    store.check_writable()
+
+
+def check_tasks(plan: Plan) -> None:
+    """Prepare the tasks once, before any worker needs them.
+
+    Raises:
+        UserError: there is no such task, or its items cannot be had.
+    """
+    seen = []
+    for run in plan.tree.runs:
+        wanted = (run.settings.tasks, run.settings.data.path)
+        if wanted not in seen:
+            seen.append(wanted)
+            tasks.load(run.settings.tasks, Path(run.settings.data.path))
+
+
+def load(tree: Tree, item: Item, key: Key, store: Store) -> Tensors:
+    """Weights that an item begins with: the version's, or fine-tuned ones.
+
+    Raises:
+        UserError: they are damaged, and were set aside; or there are none.
+    """
+    there = store.has(key)
+    try:
+        return store.load_weights(key)
+    except Damaged:
+        fine_tuned, command = "", "repro.train"
+        if key != item.base:
+            fine_tuned, command = f", fine-tuned under finetune.seeds={item.seed},", "repro.finetune"
+        reason = "was damaged and was set aside" if there else "is not in the store (under this machine's numerics)"
+        raise UserError(
+            f"version {item.version} of run {tree.runs[item.run].name}{fine_tuned} {reason}; "
+            f"give {command} the same arguments again."
+        ) from None
+
+
+def drain(
+    tree: Tree,
+    todo: Sequence[Item],
+    key: Callable[[Item], Key],
+    done: Callable[[], Set[Key]],
+    do: Callable[[Item, Claim], None],
+    store: Store,
+    stop: threading.Event,
+) -> None:
+    """Do every item that nobody else does, then wait for those that others do.
+
+    Raises:
+        Preempted: asked to stop with items left.
+        UserError: some could not be done, after all others were; or the disk refuses, which it would again.
+    """
+    failed = _failed(tree, store)
+    while True:
+        finished = done()
+        left = [item for item in todo if key(item) not in finished and key(item) not in failed]
+        if not left:
+            break
+        if stop.is_set():
+            raise Preempted
+        for item in left:
+            with store.claim(key(item), item.base, item.weights) as claim:
+                if claim is not None:
+                    if key(item) not in done():
+                        try:
+                            do(item, claim)
+                        except UserError as error:
+                            if error.__cause__ is not None:
+                                raise  # the disk's doing
+                            failed[key(item)] = str(error)
+                    break
+        else:
+            stop.wait(WAIT_SECONDS)
+    if messages := dict.fromkeys(failed[key(item)] for item in todo if key(item) in failed.keys() - finished):
+        raise UserError("\n".join(messages))
+
+
+@lru_cache(maxsize=1)
+def _failed(tree: Tree, store: Store) -> dict[Key, str]:
+    """What this process could not do, with the reason: no other job of the sweep tries it here again."""
+    return {}

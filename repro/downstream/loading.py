@@ -1,0 +1,42 @@
+"""A version's weights as a model in memory, with its tokenizer."""
+
+from typing import TYPE_CHECKING
+
+from repro.data.stream import END_OF_TEXT, Stream
+from repro.models import architectures
+from repro.planning.runs import Run
+from repro.store.store import Tensors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
+    """A version's model, in evaluation mode, and its tokenizer.
+
+    An exported folder loads as the same, but for what makes its matrix products (repro.models.matmul).
+
+    Args:
+        weights: as `Store.load_weights` gives them.
+    """
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    from repro.models import matmul
+
+    assert isinstance(run.stream, Stream)
+    s = run.settings
+    model = architectures.build(s.model, run.stream.vocab_size, s.stream.block_tokens, seed=0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(run.stream.tokenizer_file),
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        model_max_length=s.stream.block_tokens,
+        clean_up_tokenization_spaces=False,
+    )
+    matmul.place(model, s.numerics)
+    return model.eval().to(s.numerics.device), tokenizer

@@ -1,0 +1,1 @@
+"""The model, its update rule, and what its bits depend on."""

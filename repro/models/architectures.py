@@ -1,0 +1,91 @@
+"""LLaMA and Qwen2 from transformers' own classes, and what follows from their shape: parameters, FLOPs, identity."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from repro.config.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+def config(model: ModelSettings, vocab_size: int, block_tokens: int) -> PretrainedConfig:
+    """The transformers configuration."""
+    from transformers import LlamaConfig, Qwen2Config
+
+    kind = {"llama": LlamaConfig, "qwen2": Qwen2Config}[model.architecture]
+    return kind(
+        vocab_size=vocab_size,
+        hidden_size=model.width,
+        intermediate_size=model.ffn_width,
+        num_hidden_layers=model.layers,
+        num_attention_heads=model.heads,
+        num_key_value_heads=model.kv_heads,
+        max_position_embeddings=block_tokens,
+        tie_word_embeddings=model.tie_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": model.rope_theta},
+        attn_implementation="sdpa",
+        use_cache=False,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+
+
+def build(model: ModelSettings, vocab_size: int, block_tokens: int, seed: int) -> PreTrainedModel:
+    """A model under transformers' own random initialization; the CPU's global random state is left as it was."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config(model, vocab_size, block_tokens), dtype=torch.float32)
+
+
+def build_meta(model: ModelSettings, vocab_size: int, block_tokens: int) -> PreTrainedModel:
+    """The model without memory for its weights: enough to check its shape and count its parameters."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config(model, vocab_size, block_tokens), dtype=torch.float32)
+
+
+@lru_cache(maxsize=256)
+def parameters(model: ModelSettings, vocab_size: int) -> int:
+    """Number of parameters, by arithmetic (a test compares it with the model itself)."""
+    head_width = model.width // model.heads
+    queries, keys = model.heads * head_width, model.kv_heads * head_width
+    attention = model.width * (2 * queries + 2 * keys)
+    if model.architecture == "qwen2":
+        attention += queries + 2 * keys  # biases of the query, key and value projections
+    layer = attention + 3 * model.width * model.ffn_width + 2 * model.width
+    embeddings = vocab_size * model.width * (1 if model.tie_embeddings else 2)
+    return embeddings + model.layers * layer + model.width
+
+
+def flops_per_token(model: ModelSettings, vocab_size: int, block_tokens: int) -> int:
+    """Floating-point operations of one forward and backward pass, a token.
+
+    6 for each parameter that multiplies (the input embedding does not), plus attention's 12 x layers x width x
+    block_tokens (PaLM's appendix B; causal masking not subtracted).
+    """
+    lookup = 0 if model.tie_embeddings else vocab_size * model.width
+    return 6 * (parameters(model, vocab_size) - lookup) + 12 * model.layers * model.width * block_tokens
+
+
+def identity(model: ModelSettings, vocab_size: int, block_tokens: int) -> dict[str, Any]:
+    """What of the model decides its initialization and its computation."""
+    return {
+        "architecture": model.architecture,
+        "width": model.width,
+        "layers": model.layers,
+        "heads": model.heads,
+        "kv_heads": model.kv_heads,
+        "ffn_width": model.ffn_width,
+        "tie_embeddings": model.tie_embeddings,
+        "rope_theta": model.rope_theta,
+        "vocab_size": vocab_size,
+        "block_tokens": block_tokens,
+    }

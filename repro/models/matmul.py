@@ -1,0 +1,69 @@
+"""Linear layers whose float32 products on a CPU are oneDNN's.
+
+PyTorch has MKL make them, which uses no AVX-512 on AMD's processors and is then half as fast as the oneDNN that PyTorch
+holds as well; with AVX2 alone the two are about equal (docs/benchmarks). Bits differ, so that
+`numerics.matmul` keys the store. The model stays transformers' own: its linear layers change their class, and with it
+where their products are made, and keep weights, names and values.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from repro.config.settings import NumericsSettings
+from repro.models import numerics
+
+
+def place(model: PreTrainedModel, settings: NumericsSettings) -> None:
+    """Have a model's linear layers make their products as `settings` say."""
+    if numerics.onednn(settings):
+        for module in model.modules():
+            if type(module) is nn.Linear:
+                module.__class__ = Linear
+
+
+# (..., k) times the transpose of (n, k): (..., n). An operator of its own, so that torch.compile leaves it whole; by
+# torch's low-level interface, since at 45 calls a step what custom_op adds to each is 3 % of a small model's step.
+_operators = torch.library.Library("repro", "DEF")  # type: ignore[no-untyped-call]
+_operators.define("product(Tensor left, Tensor right) -> Tensor", tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]
+
+
+@torch.library.impl(_operators, "product", "CPU")
+def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+    return result
+
+
+@torch.library.register_fake("repro::product")  # type: ignore[untyped-decorator]
+def _shape(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return left.new_empty(*left.shape[:-1], right.shape[0])
+
+
+product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.ops.repro.product.default
+
+
+class Linear(nn.Linear):
+    """What a linear layer becomes."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(..., in) to (..., out), float32."""
+        output: torch.Tensor = _Linear.apply(input, self.weight)  # type: ignore[no-untyped-call]
+        return output if self.bias is None else output + self.bias
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(inputs, weight)
+        return product(inputs, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, weight = ctx.saved_tensors
+        outer, inner = gradients[0].flatten(0, -2).t(), inputs.flatten(0, -2).t()
+        # oneDNN copies its left side where that is a transpose: let it be the smaller of the two.
+        wide = weight.shape[0] > weight.shape[1]
+        return product(gradients[0], weight.t()), product(inner, outer).t() if wide else product(outer, inner)

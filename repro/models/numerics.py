@@ -1,0 +1,180 @@
+"""Everything that may change the bits of a computation without changing what is computed.
+
+Bits depend on the library versions, the processor's instruction set, dtype, thread count, compilation and how a
+batch is split. All of it keys the store, and nothing is promised across it.
+"""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from repro.common.errors import UserError
+from repro.config.settings import NumericsSettings, Settings
+
+ENGINE = 1
+"""Raised by hand whenever the training loop itself computes other bits."""
+
+
+Machine: TypeAlias = dict[str, dict[str, str]]
+"""What a machine adds to numerics, by part: a device, its C++ compiler, or what oneDNN takes into account."""
+
+COMPILER = "c++"
+ONEDNN = "onednn"
+
+
+NONE_HERE = "none here: planning only"
+"""In place of a processor: plans can be made for a device that is elsewhere."""
+
+
+def describe(settings: Settings, machine: Machine | None = None) -> dict[str, Any]:
+    """The run's numerics: flat, of JSON's own types.
+
+    Args:
+        machine: where it runs; None: here.
+
+    Raises:
+        UserError: the device does not exist here.
+    """
+    numerics = settings.numerics
+    # What is off is left out, so that a new setting leaves the keys of runs without it as they were.
+    more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
+    if numerics.activation_checkpointing:
+        more["activation_checkpointing"] = True
+    return more | {
+        "engine": ENGINE,
+        "torch": _version("torch"),
+        "transformers": _version("transformers"),
+        **_where(settings, machine),
+        "device": numerics.device,
+        "dtype": numerics.dtype,
+        "threads": numerics.threads,
+        "compile": numerics.compile,
+        "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks // numerics.world_size,
+        "world_size": numerics.world_size,
+    }
+
+
+_version = lru_cache(version)
+
+
+def here(every: Iterable[Settings]) -> Machine:
+    """This machine, as far as these settings go."""
+    return {part: _part(part) for settings in every for part in _parts(settings)}
+
+
+def _where(settings: Settings, machine: Machine | None) -> dict[str, str]:
+    return {
+        name: value
+        for part in _parts(settings)
+        for name, value in (_part(part) if machine is None else machine[part]).items()
+    }
+
+
+def _parts(settings: Settings) -> list[str]:
+    asked, parts = settings.numerics, [settings.numerics.device]
+    if asked.compile and asked.device == "cpu":
+        parts.append(COMPILER)
+    if _asks_onednn(asked):
+        parts.append(ONEDNN)
+    return parts
+
+
+def _part(part: str) -> dict[str, str]:
+    if part == COMPILER:
+        return {"compiler": _compiler()}
+    if part == ONEDNN:
+        # It cuts its products to the caches' sizes, which go with the processor's model.
+        return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
+    return _processor(part)
+
+
+def onednn(settings: NumericsSettings) -> bool:
+    """Whether oneDNN makes the products of linear layers here (repro.models.matmul)."""
+    return _asks_onednn(settings) and _has_onednn()
+
+
+def _asks_onednn(settings: NumericsSettings) -> bool:
+    return settings.matmul == "onednn" and settings.device == "cpu" and settings.dtype == "float32"
+
+
+@lru_cache
+def _has_onednn() -> bool:
+    import torch
+
+    # Elsewhere than on x86, PyTorch's own products are oneDNN's where it has it.
+    return platform.machine().lower() in ("x86_64", "amd64") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+@lru_cache
+def _compiler() -> str:
+    """The C++ compiler that torch.compile would call for a CPU, with its version."""
+    command = os.environ.get("CXX", "g++")
+    try:
+        said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        raise UserError(
+            f"numerics.compile=true needs a C++ compiler on a CPU, and {command!r} does not run; install one "
+            "(Debian: g++), name another in the variable CXX, or set numerics.compile=false."
+        ) from None
+    return said.splitlines()[0]
+
+
+def check_here(device: str) -> None:
+    """Refuse a device that this machine has not.
+
+    Raises:
+        UserError
+    """
+    if _processor(device).get("processor") == NONE_HERE:
+        import torch
+
+        raise UserError(
+            f"numerics.device={device}: this machine's torch ({torch.__version__}) sees no such GPU. numerics=cpu "
+            "works here; repro.plan works anywhere."
+        )
+
+
+@lru_cache
+def _processor(device: str) -> dict[str, str]:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UserError(f"numerics.device={device!r} is no device; cpu and cuda work.") from None
+    if kind == "cuda":
+        if not torch.cuda.is_available() or (torch.device(device).index or 0) >= torch.cuda.device_count():
+            return {"processor": NONE_HERE}
+        major, minor = torch.cuda.get_device_capability(device)
+        return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}
+    if device != "cpu":
+        raise UserError(f"numerics.device={device!r} is not supported; cpu, cuda and cuda:NUMBER are.")
+    # MKL chooses its kernels by vendor as well as by instruction set.
+    return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {torch.backends.cpu.get_cpu_capability()}"}
+
+
+def _cpu(what: str) -> str:
+    """What Linux says of the processor under this name; elsewhere, the processor's name."""
+    try:
+        with Path("/proc/cpuinfo").open() as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name.strip() == what:
+                    return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Each setting in which two numerics differ: `threads (theirs 2, ours 1)`."""
+    return ", ".join(
+        f"{name} (theirs {theirs.get(name)}, ours {ours.get(name)})"
+        for name in sorted(ours | theirs)
+        if ours.get(name) != theirs.get(name)
+    )

@@ -1,0 +1,1 @@
+"""Runs merged into one graph, checked and frozen."""

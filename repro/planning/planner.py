@@ -1,0 +1,190 @@
+"""A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.common.disk import Flaw
+from repro.common.errors import UserError
+from repro.config.settings import Settings
+from repro.models import architectures, numerics
+from repro.planning.runs import run
+from repro.planning.tree import Tree, merge
+from repro.recipes.trajectory import Key
+from repro.store.store import Store, read_manifest
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked sweep."""
+
+    study: str
+    scale: str
+    tree: Tree
+    stored: dict[str, int]
+    """Checkpoints the store holds, with their steps."""
+
+    @cached_property
+    def missing(self) -> set[str]:
+        return self.tree.missing(self.stored)
+
+    @property
+    def missing_steps(self) -> int:
+        return sum(self.tree.nodes[key].steps for key in self.missing)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Of all checkpoints the plan keeps."""
+        return self._bytes(self.tree.nodes)
+
+    @property
+    def missing_bytes(self) -> int:
+        return self._bytes(self.missing)
+
+    @property
+    def seconds(self) -> float:
+        """Of the missing steps on one worker."""
+        total = 0.0
+        for node in map(self.tree.nodes.__getitem__, self.missing):
+            total += self._hours(node.run, node.steps) / self.tree.runs[node.run].settings.numerics.world_size
+        return 3600 * total
+
+    def _hours(self, run: int, steps: int) -> float:
+        """What steps of a run take, in hours of one device."""
+        at = self.tree.runs[run]
+        return steps * at.step_flops / at.settings.estimate.flops_per_second / 3600
+
+    def studies(self) -> list[dict[str, Any]]:
+        """What each study takes, and all of them: every trajectory alone, or the tree of its runs (`unique`)."""
+        tree = self.tree
+        members: dict[str, list[int]] = {}
+        for index, r in enumerate(tree.runs):
+            members.setdefault(r.settings.study or "none", []).append(index)
+        if len(members) > 1:
+            members["all"] = list(range(len(tree.runs)))
+        rows = []
+        for study, indices in members.items():
+            lengths = {index: sum(len(t) for t in tree.runs[index].trajectories) for index in indices}
+            nodes = {key: node for index in indices for key, node in tree.own(index).items()}.values()
+            rows.append(
+                {
+                    "study": study,
+                    "runs": len(indices),
+                    "logical_steps": sum(lengths.values()),
+                    "unique_steps": sum(node.steps for node in nodes),
+                    "logical_hours": sum(self._hours(index, steps) for index, steps in lengths.items()),
+                    "unique_hours": sum(self._hours(node.run, node.steps) for node in nodes),
+                }
+            )
+        return rows
+
+    def _bytes(self, keys: Any) -> int:
+        return sum(self.tree.runs[self.tree.nodes[key].run].checkpoint_bytes for key in keys)
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in JSON's own types."""
+        tree = self.tree
+        nodes = tree.nodes.values()
+        first = tree.runs[0].settings
+        return {
+            "study": self.study,
+            "scale": self.scale,
+            "runs": [
+                {
+                    "name": r.name,
+                    "paradigm": r.settings.paradigm.kind,
+                    "schedule": r.settings.schedule.kind,
+                    "seed": r.settings.seed,
+                    "steps": tree.run_steps(index),
+                    "relative_cost": tree.relative_cost(index),
+                }
+                for index, r in enumerate(tree.runs)
+            ],
+            "logical_steps": tree.logical_steps,
+            "unique_steps": tree.unique_steps,
+            "stored_steps": tree.unique_steps - self.missing_steps,
+            "branch_points": tree.branch_points,
+            "checkpoints": len(tree.nodes),
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "tokens": sum(node.steps * tree.runs[node.run].step_tokens for node in nodes),
+            "flops": sum(node.steps * tree.runs[node.run].step_flops for node in nodes),
+            "estimated_seconds": self.seconds,
+            "estimated_hours": sum(self._hours(tree.nodes[key].run, tree.nodes[key].steps) for key in self.missing),
+            "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
+            | asdict(first.estimate),
+            "studies": self.studies(),
+        }
+
+
+def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
+    """Check every run of a sweep and merge them into a plan. Trains and writes nothing.
+
+    Raises:
+        UserError: what cannot work, before anything is trained.
+    """
+    runs = [run(settings, data_optional=data_optional) for settings in sweep]
+    first = sweep[0]
+    stored = Store(Path(first.store.path)).steps()
+    tree = merge(runs, stored)
+    return Plan(study_name(sweep), first.scale, tree, stored)
+
+
+def study_name(sweep: Sequence[Settings]) -> str:
+    """What a sweep is called: its study, or `all` of several."""
+    studies = {settings.study or "none" for settings in sweep}
+    return studies.pop() if len(studies) == 1 else "all"
+
+
+def check_models(plan: Plan) -> None:
+    """Build each model that has to be trained, on the meta device.
+
+    Raises:
+        UserError: transformers refuses the shape.
+    """
+    shapes = {}
+    for key in plan.missing:
+        r = plan.tree.runs[plan.tree.nodes[key].run]
+        shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.block_tokens] = r
+    for (model, vocab_size, block_tokens), r in shapes.items():
+        try:
+            architectures.build_meta(model, vocab_size, block_tokens)
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise UserError(f"model={r.settings.model.name}: transformers cannot build it: {error}") from None
+
+
+MOST_LOOKS = 2000
+"""Manifests, at most, that are read in search of checkpoints made under other numerics."""
+
+
+def counterparts(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Missing nodes, each with the manifest of a checkpoint that is the same computation under other numerics."""
+    wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing}
+    steps = {plan.tree.nodes[key].step for key in plan.missing}
+    others = ((key, step) for key, step in plan.stored.items() if step in steps and key not in plan.tree.nodes)
+    for key, step in islice(others, MOST_LOOKS):
+        try:
+            manifest = read_manifest(store.checkpoint_folder(key, step), key)
+        except Flaw:
+            continue  # nothing of ours; whoever reads it will say so
+        if (ours := wanted.get(manifest.get("identity_key", ""))) is not None:
+            yield ours, manifest
+
+
+def foreign(plan: Plan, store: Store) -> list[str]:
+    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
+    found: dict[str, int] = {}
+    for ours, manifest in counterparts(plan, store):
+        run = plan.tree.runs[plan.tree.nodes[ours].run]
+        difference = numerics.difference(run.numerics, manifest["numerics"])
+        found[difference] = found.get(difference, 0) + 1
+    return [
+        f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
+        f"and are not used: {difference}. (python -m repro.adopt would use them.)"
+        for difference, count in found.items()
+    ]

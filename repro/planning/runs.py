@@ -1,0 +1,126 @@
+"""A run: one paradigm, one schedule, one seed, over all versions. What one Hydra job asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from repro.common.canonical import canonical
+from repro.config.settings import CorpusSettings, ParadigmSettings, Settings, StreamSettings
+from repro.data.stream import Stream, VirtualStream, describe, is_prepared, open_stream
+from repro.models import architectures, numerics
+from repro.models.numerics import Machine
+from repro.recipes import paradigms
+from repro.recipes.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings, the data they name, and the trajectories they lead to."""
+
+    settings: Settings
+    stream: Stream | VirtualStream
+    machine: Machine | None = None
+    """Where it is trained, if not here."""
+
+    @cached_property
+    def numerics(self) -> dict[str, Any]:
+        return numerics.describe(self.settings, self.machine)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What fixes the initialization and the update rule."""
+        s = self.settings
+        return {
+            "model": architectures.identity(s.model, self.stream.vocab_size, s.stream.block_tokens),
+            "seed": s.seed,
+            "optimizer": {
+                "beta1": s.optimizer.beta1,
+                "beta2": s.optimizer.beta2,
+                "eps": s.optimizer.eps,
+                "weight_decay": s.optimizer.weight_decay,
+                "clip_norm": s.optimizer.clip_norm,
+            },
+        }
+
+    @cached_property
+    def trajectories(self) -> list[Trajectory]:
+        """One a version, version 1 first."""
+        return paradigms.trajectories(self.settings, canonical(self.identity), canonical(self.numerics))
+
+    @property
+    def versions(self) -> int:
+        return len(self.trajectories)
+
+    @property
+    def name(self) -> str:
+        """A label for people: what a study may sweep over, and the seed."""
+        return "-".join(self.name_parts)
+
+    @property
+    def name_parts(self) -> list[str]:
+        s = self.settings
+        return [
+            s.schedule.kind,
+            _paradigm_label(s.paradigm),
+            s.model.architecture,
+            s.model.name,
+            f"T{s.stream.steps_per_version}",
+            f"lr{s.schedule.max_lr:g}",
+            f"s{s.seed}",
+        ]
+
+    @cached_property
+    def scratch_steps(self) -> list[int]:
+        """Steps of pre-training each version from scratch: what costs are relative to."""
+        steps = self.settings.stream.steps_per_version
+        return [version * steps for version in range(1, self.versions + 1)]
+
+    @property
+    def step_tokens(self) -> int:
+        return self.settings.stream.batch_blocks * self.settings.stream.block_tokens
+
+    @property
+    def step_flops(self) -> int:
+        s = self.settings
+        return self.step_tokens * architectures.flops_per_token(s.model, self.stream.vocab_size, s.stream.block_tokens)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Weights and two moments in float32."""
+        return 12 * architectures.parameters(self.settings.model, self.stream.vocab_size)
+
+
+def run(settings: Settings, *, data_optional: bool = False) -> Run:
+    """The run that `settings` ask for.
+
+    Args:
+        data_optional: plan with a stand-in for a hub's corpus that is not prepared here (repro.prepare).
+    """
+    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional))
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """Short names that tell the runs of one sweep apart: without what they all share, but for the paradigm."""
+    parts = [run.name_parts for run in runs]
+    kept = [place for place, values in enumerate(zip(*parts, strict=True)) if place == 1 or len(set(values)) > 1]
+    return [" ".join(each[place] for place in kept) for each in parts]
+
+
+@lru_cache(maxsize=64)
+def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> Stream | VirtualStream:
+    """Opened once a process: runs of one sweep share it, and what is derived from it."""
+    if optional and corpus.kind == "hf" and not is_prepared(corpus, stream, Path(data_path)):
+        return describe(corpus, stream)
+    return open_stream(corpus, stream, Path(data_path))
+
+
+def _paradigm_label(paradigm: ParadigmSettings) -> str:
+    label = {
+        "ptfs": "ptfs" if paradigm.order == "mixed" else f"ptfs_{paradigm.order}",
+        "cpt": "cpt",
+        "path_switching": f"path_switching_a{paradigm.alpha}",
+        "two_stage": f"two_stage_{paradigm.first_cycle}_{paradigm.second_cycle}",
+    }[paradigm.kind]
+    return label if paradigm.carry_optimizer else f"{label}_reset"

@@ -1,0 +1,294 @@
+"""Results as plain tables: what tables, figures and claims are made from, and nothing else.
+
+Each file has one row a fact, sorted, with floats as Python prints them (exact). Rows are replaced by run: writing a
+study again, or another study, or on another machine, adds to what is there. `SHA256SUMS` beside them is what
+`sha256sum --check` reads: a file that does not match it is never added to.
+"""
+
+import csv
+import io
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro.common import locks
+from repro.common.canonical import digest
+from repro.common.disk import Flaw, clear_errors
+from repro.common.disk import read as read_file
+from repro.common.errors import UserError
+from repro.data.stream import Stream
+from repro.downstream import jobs
+from repro.models import architectures
+from repro.planning import frozen, machines, planner
+from repro.planning.planner import Plan
+from repro.planning.runs import Run
+from repro.planning.tree import Tree
+from repro.recipes.trajectory import Key
+from repro.results import measures
+from repro.store import tables
+from repro.store.store import Damaged, Store
+
+CURVE_POINTS = 200
+"""Points of each training curve."""
+
+COLUMNS = {
+    "studies": ["study", "run"],
+    "runs": [
+        *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
+        *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
+        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
+        *("logical_steps", "unique_steps", "relative_cost", "flops"),
+    ],
+    "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
+    "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
+    "curves": ["run", "version", "step", "lr", "loss"],
+    "paths": ["run", "version", "segment", "kind", "from_step", "to_step"],
+    "downstream": [
+        *("run", "version", "finetune_seed", "task", "metric", "value", "stderr", "chance", "items"),
+        *("gold_bits_per_byte", "lm_eval"),
+    ],
+    "numerics": ["numerics", "setting", "value"],
+}
+"""The ledger's files and their columns."""
+
+Row = dict[str, Any]
+
+
+def write(plan: Plan, store: Store) -> None:
+    """Add the finished versions of a plan's runs to the ledger that each run names.
+
+    Where a table turns out damaged, it is set aside, and the store's other plans add their rows again as well.
+
+    Raises:
+        UserError: the disk refuses, or a table is none of ours.
+    """
+    for folder in sorted({Path(r.settings.ledger.path) for r in plan.tree.runs}):
+        with ExitStack() as stack:
+            with clear_errors(folder):
+                stack.enter_context(locks.held(folder / ".lock"))
+            sources = [plan]
+            for path, reason in list(tables.damage(folder, [f"{name}.csv" for name in COLUMNS])):
+                tables.set_aside(path, reason)
+                sources = [plan, *_others(plan, folder, store)]
+            rows: dict[str, list[Row]] = {}
+            for source in sources:
+                for table, found in _rows(source, folder, store).items():
+                    rows.setdefault(table, []).extend(found)
+            tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, rows[name]) for name in rows})
+
+
+def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
+    """The store's other plans that write to this ledger."""
+    for name in store.plans():
+        try:
+            every = [s for s in frozen.thaw(name, store)[0] if Path(s.ledger.path) == folder]
+            if every:
+                yield machines.nearest(planner.make(every), lambda plan, _: plan.missing_steps, store)
+        except UserError as error:
+            print(f"ledger: rows of plan {name} are not made again: {error}", file=sys.stderr)
+
+
+def _rows(plan: Plan, folder: Path, store: Store) -> dict[str, list[Row]]:
+    """Rows of every table of the runs that write to this ledger."""
+    rows: dict[str, list[Row]] = {}
+    scores = _downstream(plan.tree, store)
+    stored = store.steps()
+    for index, r in enumerate(plan.tree.runs):
+        if Path(r.settings.ledger.path) != folder:
+            continue
+        for table, found in (_tables(plan.tree, index, stored, store) | {"downstream": scores.get(index, [])}).items():
+            if found:
+                rows.setdefault(table, []).extend(found)
+    return rows
+
+
+def run_id(tree: Tree, run: int) -> str:
+    """What the ledger calls a run: a hash of its versions' keys, its name, and its conditions.
+
+    Two paradigms can lead to the same versions, and the same versions can be measured in two ways.
+    """
+    r = tree.runs[run]
+    return digest([tree.ends[run], r.name, conditions(r)])[:12]
+
+
+def conditions(r: Run) -> str:
+    """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
+    s = r.settings
+    return digest([asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks])[:8]
+
+
+def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
+    """One run's rows of every table, as far as its versions are finished; one that diverged has losses that are NaN."""
+    r = tree.runs[index]
+    finished = measures.finished(tree, index, stored, store)
+    diverged = measures.diverged(tree, index, stored, store)
+    if not finished + diverged:
+        return {}
+    run = run_id(tree, index)
+    numerics = digest(r.numerics)[:8]
+    tables: dict[str, list[Row]] = {
+        "studies": [{"study": r.settings.study or "none", "run": run}],
+        "runs": [{"run": run, "numerics": numerics} | _run_row(tree, index)],
+        "numerics": [{"numerics": numerics, "setting": name, "value": value} for name, value in r.numerics.items()],
+        "versions": [],
+        "perplexity": [],
+        "curves": [],
+        "paths": [],
+    }
+    for version in sorted(finished + diverged):
+        key = tree.ends[index][version - 1]
+        at = {"run": run, "version": version}
+        tables["versions"].append(
+            at
+            | {
+                "key": key,
+                "steps": len(r.trajectories[version - 1]),
+                "unique_steps": tree.run_steps(index, version),
+                "relative_cost": tree.relative_cost(index, version),
+            }
+        )
+        tables["perplexity"] += [at | row for row in measures.find(r, key, store) or _no_numbers(r)]
+        paths = _paths(r, version)
+        tables["paths"] += [at | row for row in paths]
+        if version in diverged:
+            continue
+        try:
+            trace = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
+        except Damaged:
+            continue
+        tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], trace)]
+    return tables
+
+
+def _no_numbers(r: Run) -> Iterator[Row]:
+    """The losses of a version that diverged."""
+    assert isinstance(r.stream, Stream)
+    for part in range(1, r.stream.versions + 1):
+        heldout = r.stream.heldout(part)
+        yield {"slice": part, "nll": np.nan, "tokens": heldout.blocks[:, 1:].size, "bytes": heldout.target_bytes}
+
+
+def _run_row(tree: Tree, index: int) -> Row:
+    r = tree.runs[index]
+    s = r.settings
+    kind = s.paradigm.kind
+    steps = tree.run_steps(index)
+    return {
+        "name": r.name,
+        "paradigm": kind,
+        "schedule": s.schedule.kind,
+        "order": s.paradigm.order if kind == "ptfs" else "",
+        "alpha": s.paradigm.alpha if kind == "path_switching" else "",
+        "first_cycle": s.paradigm.first_cycle if kind == "two_stage" else "",
+        "second_cycle": s.paradigm.second_cycle if kind == "two_stage" else "",
+        "carry_optimizer": s.paradigm.carry_optimizer,
+        "seed": s.seed,
+        "architecture": s.model.architecture,
+        "size": s.model.name,
+        "parameters": architectures.parameters(s.model, r.stream.vocab_size),
+        "corpus": s.corpus.kind,
+        "stream": s.stream.order,
+        "versions": r.versions,
+        "steps_per_version": s.stream.steps_per_version,
+        "tokens_per_step": r.step_tokens,
+        "max_lr": s.schedule.max_lr,
+        "min_lr": s.schedule.floor_lr,
+        "warmup_steps": s.schedule.warmup_steps,
+        "conditions": conditions(r),
+        "logical_steps": sum(len(t) for t in r.trajectories),
+        "unique_steps": steps,
+        "relative_cost": tree.relative_cost(index),
+        "flops": steps * r.step_flops,
+    }
+
+
+def _paths(r: Run, version: int) -> list[Row]:
+    """What a version adds to its run's path: from scratch (`start`), along the main path (`trunk`), or off it."""
+    kind = r.settings.paradigm.kind
+    phases = r.trajectories[version - 1].phases
+    if kind == "ptfs":
+        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": phases[0].steps}]
+    ends = list(np.cumsum([phase.steps for phase in phases]))
+    if kind != "path_switching":
+        return [{"segment": 0, "kind": "trunk", "from_step": ends[-1] - phases[-1].steps, "to_step": ends[-1]}]
+    leaves = ends[-1] - phases[-1].steps
+    before = r.trajectories[version - 2].phases[0].steps if version > 1 else 0
+    rows = [("trunk", before if leaves > before else 0, leaves), ("branch", leaves, ends[-1])]
+    return [
+        {"segment": segment, "kind": name, "from_step": start, "to_step": stop}
+        for segment, (name, start, stop) in enumerate(row for row in rows if row[1] < row[2])
+    ]
+
+
+def _curve(r: Run, version: int, start: int, losses: np.ndarray) -> Iterable[Row]:
+    """The learning rate at about `CURVE_POINTS` steps from `start` on, and the mean loss since the point before."""
+    rates = r.trajectories[version - 1].learning_rates
+    points = sorted({*np.linspace(start, len(rates) - 1, CURVE_POINTS).astype(int).tolist()})
+    before = start
+    for step in points:
+        mean = float(losses[before : step + 1].mean(dtype=np.float64))
+        yield {"step": step, "lr": float(rates[step]), "loss": round(mean, 6)}
+        before = step + 1
+
+
+def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
+    """Each run's downstream scores, where it has any."""
+    if not store.results(jobs.KIND):
+        return {}
+    scores: dict[int, list[Row]] = {}
+    for item in jobs.items(tree):
+        result = store.get_result(jobs.KIND, item.result)
+        at = {
+            "run": run_id(tree, item.run),
+            "version": item.version,
+            "finetune_seed": "" if item.seed is None else item.seed,
+        }
+        for row in result["rows"] if result is not None else ():
+            scores.setdefault(item.run, []).append(at | {n: "" if v is None else v for n, v in row.items()})
+    return scores
+
+
+def _text(path: Path, table: str, rows: list[Row]) -> bytes:
+    """A CSV file with rows in place of what it says of the same runs (numerics; study and run; model)."""
+    columns = COLUMNS[table]
+    new = [[str(row[column]) for column in columns] for row in rows]
+    depth = {"studies": 2, "downstream": 3}.get(table, 1)
+    replaced = {tuple(row[:depth]) for row in new}
+    kept = [row for row in read(path, table) if tuple(row[:depth]) not in replaced]
+    unique = sorted({tuple(row) for row in [*kept, *new]}, key=lambda row: [_order(cell) for cell in row])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *unique])
+    return text.getvalue().encode()
+
+
+def read(path: Path, table: str) -> list[list[str]]:
+    """Rows of one of the ledger's files; none where there is no such file.
+
+    Raises:
+        UserError: it has other columns.
+    """
+    if not path.exists():
+        return []
+    try:
+        header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
+    except (UnicodeDecodeError, csv.Error, Flaw):
+        header = []
+    if header != COLUMNS[table]:
+        raise UserError(
+            f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."
+        )
+    return rows
+
+
+def _order(cell: str) -> tuple[int, float, str]:
+    """Numbers by value, before text."""
+    try:
+        return 0, float(cell), cell
+    except ValueError:
+        return 1, 0.0, cell

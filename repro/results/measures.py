@@ -1,0 +1,76 @@
+"""What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from."""
+
+import math
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+from repro.common.canonical import digest
+from repro.planning.runs import Run
+from repro.planning.tree import Tree
+from repro.recipes.trajectory import Key
+from repro.store.store import Store
+
+KIND = "perplexity"
+DIVERGED = "diverged"
+"""Kind of result that says of a node that the loss was no number on the edge to it."""
+
+
+def result_key(run: Run, key: Key) -> str:
+    """Where the store keeps the losses of checkpoint `key`: batch size and numerics can change the last bits."""
+    s = run.settings
+    content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks, run.numerics]
+    return digest(content)
+
+
+def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
+    """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
+    result = store.get_result(KIND, result_key(run, key))
+    return None if result is None else result["slices"]
+
+
+def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
+    """Of a version: over all tokens of slices 1 to `version`; infinite where it is larger than any number."""
+    slices = [row for row in slices if row["slice"] <= version]
+    loss: float = sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices)
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
+
+
+def missing(tree: Tree, key: Key, store: Store) -> list[int]:
+    """Runs that release checkpoint `key` as a version and have not had it measured."""
+    return [run for run in tree.releases.get(key, ()) if find(tree.runs[run], key, store) is None]
+
+
+def unmeasured(tree: Tree, stored: Collection[Key], store: Store) -> list[Key]:
+    """Versions that are stored, and not measured for each run that releases them."""
+    measured = _measured(tree, store)
+    left = []
+    for key in tree.releases.keys() - measured:
+        if key in stored:
+            if missing(tree, key, store):
+                left.append(key)
+            else:
+                measured.add(key)
+    return left
+
+
+@lru_cache(maxsize=2)
+def _measured(tree: Tree, store: Store) -> set[Key]:
+    """What this process has seen to be measured."""
+    return set()
+
+
+def diverged(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:
+    """Versions of a run that training cannot reach, since the loss was no number on the way."""
+    known = store.results(DIVERGED) - set(stored)
+    ends = enumerate(tree.ends[run], start=1)
+    return [version for version, key in ends if known & {node.key for node in tree.path(key)}] if known else []
+
+
+def finished(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:
+    """Versions of a run that are trained and measured."""
+    ends = enumerate(tree.ends[run], start=1)
+    return [version for version, key in ends if key in stored and not missing(tree, key, store)]

@@ -1,0 +1,1 @@
+"""Checkpoints and results by key."""

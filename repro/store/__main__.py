@@ -1,0 +1,167 @@
+"""Looks after a store: python -m repro.store ls|du|verify|repair|gc|forget store.path=store
+
+    ls       every checkpoint, with its size and why it is kept
+    du       how much space is taken, and by what
+    verify   read everything and compare it with its checksums; exit status 1 where something is damaged
+    repair   set aside by name what is damaged, so that it is made again, and remove what dead processes left
+    gc       list what could go; with delete=true, remove it
+    forget   plan=ID: drop a frozen plan, so that gc can remove what it alone keeps
+
+What goes: checkpoints that no frozen plan names, places to resume from that have served their purpose, and what dead
+processes left. What stays: every node of every frozen plan, whatever numerics it was trained under; models fine-tuned
+from those; whatever a claim is held on, and what its holder works from; all measures and scores, which are small; and
+what was set aside, unless set_aside=true. While a plan is damaged or set aside nobody knows what it keeps, and no
+checkpoint is removed.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from repro.common import locks
+from repro.common.disk import Flaw, read_document
+from repro.common.errors import UserError, printable, refusals
+from repro.store import tables
+from repro.store.store import Store
+from repro.store.upkeep import collect, damage, forget, ledgers, references, size, survey
+
+VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        if not given or any(argument in ("-h", "--help") for argument in given):
+            print(__doc__)
+            return
+        verb, *rest = given
+        if verb not in VERBS:
+            raise UserError(f"{verb} is unknown; choose one of {', '.join(VERBS)}.")
+        options = {
+            "store.path": "store",
+            "store.stale_seconds": "600",
+            "delete": "false",
+            "set_aside": "false",
+            "plan": "",
+        }
+        for argument in rest:
+            name, _, value = argument.partition("=")
+            if name not in options:
+                raise UserError(f"{argument} is no option of {verb}; there are {', '.join(f'{o}=' for o in options)}.")
+            options[name] = value
+        _carry_out(verb, options)
+
+
+def _carry_out(verb: str, options: dict[str, str]) -> None:
+    root = Path(options["store.path"])
+    if not root.is_dir():
+        raise UserError(f"store.path={root} is no folder; nothing was trained there.")
+    try:
+        store = Store(root, float(options["store.stale_seconds"]))
+    except ValueError:
+        raise UserError(f"store.stale_seconds={options['store.stale_seconds']} is no number.") from None
+    for name in ("delete", "set_aside"):
+        if options[name] not in ("true", "false"):
+            raise UserError(f"{name}={options[name]} must be true or false.")
+    match verb:
+        case "ls":
+            _list(store)
+        case "du":
+            _usage(store)
+        case "verify":
+            if _verify(store, repair=False):
+                raise SystemExit(1)
+        case "repair":
+            _verify(store, repair=True)
+        case "gc":
+            _collect(store, delete=options["delete"] == "true", set_aside=options["set_aside"] == "true")
+        case "forget":
+            forget(store, options["plan"])
+
+
+def _list(store: Store) -> None:
+    for path in store.plan_files():
+        plan = _plan(path)
+        if plan is not None:
+            print(f"plan {path.stem}: study {plan['study']}, scale {plan['scale']}, {len(plan['settings']):,} runs")
+    for item in sorted(survey(store), key=lambda item: (item.kind, item.why, item.step)):
+        name = item.path.name if item.key is None and item.kind in ("leftover", "set aside") else item.path.name[:16]
+        print(printable(f"{_megabytes(item.bytes)}  {item.kind:12}  step {item.step:>7}  {name:16}  {item.why}"))
+
+
+def _usage(store: Store) -> None:
+    taken: dict[str, list[int]] = {}
+    for item in survey(store):
+        taken.setdefault(item.kind, []).append(item.bytes)
+    for name in ("results", "plans", "hydra"):
+        taken[name] = [size(item) for item in (store.root / name).rglob("*") if item.is_file()]
+    for kind, sizes in sorted(taken.items()):
+        print(f"{_megabytes(sum(sizes))}  {len(sizes):>7,}  {kind}")
+    print(f"{_megabytes(size(store.root))}  in all")
+
+
+def _verify(store: Store, *, repair: bool) -> int:
+    """Say what is damaged, and set it aside if asked to; how much there is."""
+    count = 0
+    for path, reason in list(damage(store)):
+        count += 1
+        if repair:
+            store.set_aside(path, reason)
+        else:
+            print(printable(f"damaged: {path} {reason}"))
+    for folder in ledgers(store):
+        # Whoever writes a ledger has its checksums and its tables out of step for a moment.
+        with locks.held(folder / ".lock") if repair and folder.is_dir() else nullcontext():
+            for path, reason in list(tables.damage(folder)):
+                count += 1
+                if repair:
+                    tables.set_aside(path, reason)
+                else:
+                    print(printable(f"damaged: {path} {reason}"))
+    left = [item for item in survey(store) if item.kind == "leftover"]
+    if repair:
+        for item in left:
+            if item.key is None:
+                store.remove_leftover(item.path)
+            else:
+                store.discard(item.path)
+    what = "set aside; the commands that made it make it again" if repair else "repair sets it aside"
+    print(f"{count:,} damaged{f' ({what})' if count else ''}; {len(left):,} left by dead or finished processes"
+          f"{' (removed)' if repair and left else ''}")  # fmt: skip
+    return count
+
+
+def _collect(store: Store, *, delete: bool, set_aside: bool) -> None:
+    for reason in references(store).unknown:
+        print(
+            printable(f"{reason}: what it keeps is unknown, so no checkpoint goes. Run its command again, on each ")
+            + "machine that did; then `gc delete=true set_aside=true`.",
+            file=sys.stderr,
+        )
+    items = [(item, item.bytes) for item in collect(store, delete=False, set_aside=set_aside)]
+    total = sum(taken for _, taken in items)
+    if not delete:
+        for item, taken in items:
+            print(printable(f"{_megabytes(taken)}  {item.path.relative_to(store.root)}  {item.why}"))
+        print(f"{_megabytes(total)}  in {len(items):,} could go; delete=true removes them")
+        return
+    gone = collect(store, delete=True, set_aside=set_aside)
+    print(f"{len(gone):,} removed of {len(items):,} ({_megabytes(total).strip()})")
+
+
+def _plan(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_document(path)
+    except Flaw:
+        return None
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:>10,.1f} MB"
+
+
+if __name__ == "__main__":
+    main()

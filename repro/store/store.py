@@ -1,0 +1,589 @@
+"""Checkpoints and results by key: atomic, checksummed, claimed by one worker at a time.
+
+Layout under the store's root:
+    checkpoints/<key>.<step>/   a finished edge: manifest.json, model.safetensors, optimizer.safetensors, ...
+    interim/<key>/<step>/       where an edge that ends in <key> can be resumed
+    results/<kind>/<key>.json   measures and scores
+    plans/<id>.json             frozen plans
+    claims/<key>.<n>            locked, by the operating system, while someone works on <key>
+    scratch/                    what is being written or removed; a lock beside it tells whether its writer lives
+    set_aside/                  what was found damaged, by name
+
+A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
+the folder is renamed into place; it is renamed out of place before it is removed. Content is keyed by what produced
+it, so a second writer of a key can only write the same bits; that it did is checked. Nothing on disk is unpickled.
+What has a name that no store gives is somebody else's, wherever it lies, and is left alone.
+`python -m repro.store` looks after a store (repro.store.upkeep).
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from repro.common import locks
+from repro.common.disk import Flaw, clear_errors, read, read_document, sha256, sync, unreadable, write_document
+from repro.common.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Tensors: TypeAlias = "dict[str, torch.Tensor]"
+Contents: TypeAlias = "Tensors | list[Path]"
+"""Of one file: its tensors, or files that hold shards of them (repro.store.shards) and go into the store's own folder."""
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+MOST_TURNS = 100
+"""Suspended holders of one claim, at most, that others overtake."""
+
+KEY_NAME = re.compile("[0-9a-f]{64}")
+CHECKPOINT_NAME = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
+"""Key and step."""
+CLAIM_NAME = CHECKPOINT_NAME
+"""Key and turn."""
+PLAN_NAME = re.compile(r"p?[0-9a-f]{15,16}\.json")
+RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
+"""By key; of machines, by a shorter hash."""
+SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
+UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
+"""A test of whether there is room, and a document that is being written."""
+SET_ASIDE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
+
+
+class Damaged(Exception):
+    """A file of the store that is not what its manifest says, or a checkpoint that is gone: to be made again."""
+
+
+class Store:
+    """One store. Any number of processes may use it at once."""
+
+    def __init__(self, root: Path, stale_seconds: float = 600.0) -> None:
+        """
+        Args:
+            root: the store's folder; made when first written to.
+            stale_seconds: a claim without a sign of life for this long is taken over, and what a dead process was
+                writing removed.
+        """
+        self.root = root
+        self.stale_seconds = stale_seconds
+        self._seen: dict[str, int] = {}
+        self._results: dict[tuple[str, str], dict[str, Any]] = {}
+
+    # Checkpoints
+
+    def has(self, key: str) -> bool:
+        return self._find(key) is not None
+
+    def steps(self) -> dict[str, int]:
+        """Keys of all checkpoints with their steps, in one look at the folder."""
+        try:
+            names = [entry.name for entry in os.scandir(self.root / "checkpoints")]
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise UserError(f"store.path={self.root} cannot be read: {error.strerror}; choose another one.") from error
+        self._seen = {match[1]: int(match[2]) for match in map(CHECKPOINT_NAME.fullmatch, names) if match}
+        return dict(self._seen)
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """The checkpoint's manifest.
+
+        Raises:
+            Damaged: it is no manifest of this key, or there is no such checkpoint.
+        """
+        return self._read(self._checkpoint(key), key, ())[0]
+
+    def save(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
+        """Keep a checkpoint; its edge's interim ones go.
+
+        Args:
+            tensors: for each file (without its suffix) its tensors, or the shards of it that were written already.
+            about: what the manifest says besides: identity, numerics, ...
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        self._write(self.checkpoint_folder(key, step), key, tensors, about | {"step": step})
+        self._seen[key] = step
+        self.discard(self.root / "interim" / key)
+
+    def load(self, key: str, *names: str) -> dict[str, Tensors]:
+        """Files of a checkpoint, verified against its manifest.
+
+        Raises:
+            Damaged: a file is missing or altered, and the checkpoint has been set aside; or there is none.
+        """
+        return self._load(self._checkpoint(key), key, names)
+
+    def load_weights(self, key: str) -> Tensors:
+        return self.load(key, "model")["model"]
+
+    def save_interim(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
+        """Keep where the edge that ends in `key` can be resumed; older such places of it go."""
+        folder = self.root / "interim" / key
+        self._write(folder / str(step), key, tensors, about | {"step": step})
+        for other in self.interim_steps(key):
+            if other < step:
+                self.discard(folder / str(other))
+
+    def interim_steps(self, key: str) -> list[int]:
+        """Steps at which the edge that ends in `key` can be resumed, ascending."""
+        folder = self.root / "interim" / key
+        try:
+            names = [entry.name for entry in os.scandir(folder)]
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            self.set_aside(folder, "is no folder")
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def interim_manifest(self, key: str, step: int) -> dict[str, Any]:
+        return self._read(self.root / "interim" / key / str(step), key, ())[0]
+
+    def load_interim(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
+        return self._load(self.root / "interim" / key / str(step), key, names)
+
+    def verified(self, key: str, interim: int | None = None) -> tuple[Path, dict[str, Any]]:
+        """A checkpoint's folder, or that of an interim one, and its manifest: for several processes to read from.
+
+        Raises:
+            Damaged: as `load`; every file was looked at.
+        """
+        folder = self._checkpoint(key) if interim is None else self.root / "interim" / key / str(interim)
+        manifest, _ = self._read(folder, key, ())
+        for name in manifest["files"]:
+            self._read(folder, key, (name,))
+        return folder, manifest
+
+    def checkpoint_folder(self, key: str, step: int) -> Path:
+        return self.root / "checkpoints" / f"{key}.{step}"
+
+    # Results and plans: small JSON documents
+
+    def put_result(self, kind: str, key: str, content: dict[str, Any]) -> None:
+        write_document(self.root / "results" / kind / f"{key}.json", content)
+
+    def get_result(self, kind: str, key: str) -> dict[str, Any] | None:
+        """The result, not to be changed, or None where there is none; a damaged one is set aside and counts as none."""
+        if (kind, key) not in self._results:
+            content = self._document(self.root / "results" / kind / f"{key}.json")
+            if content is None:
+                return None
+            self._results[kind, key] = content
+        return self._results[kind, key]
+
+    def results(self, kind: str) -> set[str]:
+        """Keys of all results of a kind."""
+        return {path.stem for path in (self.root / "results" / kind).glob("[!.]*.json")}
+
+    def put_plan(self, name: str, content: dict[str, Any]) -> None:
+        write_document(self.root / "plans" / f"{name}.json", content)
+
+    def get_plan(self, name: str) -> dict[str, Any] | None:
+        """The plan, or None where there is none; a damaged one is set aside and counts as none."""
+        return self._document(self.root / "plans" / f"{name}.json")
+
+    def plans(self) -> list[str]:
+        """Names of all plans."""
+        return [path.stem for path in self.plan_files()]
+
+    def plan_files(self) -> list[Path]:
+        return entries(self.root / "plans", PLAN_NAME)
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Hold off others that freeze plans, or that remove what no plan references."""
+        with contextlib.ExitStack() as stack:
+            with clear_errors(self.root):
+                stack.enter_context(locks.held(self.root / "plans.lock"))
+            yield
+
+    # Claims
+
+    @contextlib.contextmanager
+    def claim(self, key: str, *uses: str | None) -> Iterator["Claim | None"]:
+        """Try to be the one that works on `key`; None when someone else is.
+
+        The operating system holds the claim and drops it when its holder dies. A holder that is alive but gave no
+        sign of life for `stale_seconds` (suspended, or cut off) keeps its lock, and the next one is taken instead:
+        should the holder wake up, it commits the same bits under the same key.
+
+        Args:
+            uses: keys of what the work starts from: not to be removed meanwhile.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        with clear_errors(self.root):
+            (self.root / "claims").mkdir(parents=True, exist_ok=True)
+            claim = self._take(key, [use for use in uses if use is not None])
+        try:
+            yield claim
+        finally:
+            if claim is not None:
+                claim.close()
+
+    def _take(self, key: str, uses: list[str]) -> "Claim | None":
+        claim = None
+        for turn in range(MOST_TURNS):
+            path = self.root / "claims" / f"{key}.{turn}"
+            if claim is not None and not path.exists():
+                break
+            handle = locks.take(path)
+            if handle is None:
+                if self._stale(path):
+                    continue
+                if claim is not None:
+                    claim.close()  # someone overtook a holder that has died since
+                return None
+            if claim is None:
+                claim = Claim(path, handle, self.stale_seconds / 4, {"uses": uses} if uses else {})
+            else:
+                locks.let_go(path, handle)
+        return claim
+
+    def claims(self) -> dict[str, dict[str, Any]]:
+        """What is being worked on: by key, the last sign of life."""
+        signs = {}
+        for path in (self.root / "claims").glob("*.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime <= self.stale_seconds:
+                    signs[path.name.split(".")[0]] = self.sign(path)
+        return signs
+
+    def sign(self, claim: Path) -> dict[str, Any]:
+        """The last sign of life on a claim."""
+        try:
+            content = json.loads(claim.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _stale(self, sign: Path) -> bool:
+        """Whether the holder of a lock shows no sign of life."""
+        for look in range(2):
+            try:
+                if time.time() - sign.stat().st_mtime <= self.stale_seconds:
+                    return False
+            except FileNotFoundError:
+                return False
+            if look == 0:
+                time.sleep(0.05)  # it may just have locked a dead one's file, and not signed yet
+        return True
+
+    def _untouched(self, scratch: Path) -> bool:
+        """Whether nobody wrote to a scratch folder for `stale_seconds`, nor touched its lock.
+
+        The lock alone does not tell: where locks do not reach other nodes, a living writer's looks free.
+        """
+        inside = (Path(at, name) for at, folders, files in os.walk(scratch) for name in (*folders, *files))
+        newest = 0.0
+        for path in (scratch, scratch.with_suffix(".lock"), *inside):
+            with contextlib.suppress(OSError):
+                newest = max(newest, path.lstat().st_mtime)
+        return time.time() - newest > self.stale_seconds
+
+    # Checks
+
+    def check_writable(self, needed_bytes: int = 0) -> None:
+        """Refuse a store that cannot be written, or a disk without room for `needed_bytes`.
+
+        Raises:
+            UserError
+        """
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        with clear_errors(self.root, undo=lambda: probe.unlink(missing_ok=True)):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+        free = shutil.disk_usage(self.root).free
+        if free < needed_bytes:
+            raise UserError(
+                f"store.path={self.root}: the plan's checkpoints need {needed_bytes / 1e9:.2f} GB, and the disk has "
+                f"{free / 1e9:.2f} GB free; free some, or choose another store.path."
+            )
+
+    def set_aside(self, path: Path, reason: str) -> None:
+        """Move a damaged file or folder out of the way, keeping it for a look.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        inside = "-".join(path.relative_to(self.root).parts)
+        target = self.root / "set_aside" / f"{inside}-{uuid.uuid4().hex[:8]}"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        except FileNotFoundError:
+            return  # someone else was first
+        except OSError as error:
+            raise UserError(f"{path} {reason}, and it cannot be set aside: {error.strerror or error}.") from error
+        print(f"store: {path} {reason}; set aside as {target}, to be made again", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            target.with_name(f"{target.name}.reason.txt").write_text(f"{path} {reason}\n")
+
+    def leftovers(self) -> Iterator[tuple[Path, str]]:
+        """What processes left that died: paths, with a reason."""
+        for path in entries(self.root / "scratch", SCRATCH_NAME):
+            if self._untouched(path.with_suffix("")) and not locks.is_held(path.with_suffix(".lock")):
+                yield path, "its writer is dead"
+        for path in entries(self.root / "claims", CLAIM_NAME):
+            if not locks.is_held(path):
+                yield path, "its holder is dead"
+        for folder in (self.root, self.root / "plans", *entries(self.root / "results")):
+            for path in entries(folder, UNFINISHED_NAME):
+                if path.is_file() and self._stale(path):
+                    yield path, "its writer is dead"
+
+    def tidy(self) -> None:
+        """Remove what processes left that died; what cannot be removed now is left for later."""
+        with contextlib.suppress(OSError):
+            for path, _ in self.leftovers():
+                self.remove_leftover(path)
+
+    def remove_leftover(self, path: Path) -> None:
+        if path.parent == self.root / "claims":
+            locks.sweep(path)  # nobody may take it meanwhile
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder: all of it at once, for whoever looks. What cannot be removed now is left for later."""
+        with contextlib.suppress(OSError), self.scratch() as scratch:
+            folder.rename(scratch)
+
+    # Files
+
+    def _find(self, key: str) -> Path | None:
+        for look in range(2):
+            if key in self._seen:
+                folder = self.checkpoint_folder(key, self._seen[key])
+                if os.path.lexists(folder):
+                    return folder
+            if look == 0:
+                self.steps()
+        return None
+
+    def _checkpoint(self, key: str) -> Path:
+        folder = self._find(key)
+        if folder is None:
+            raise Damaged(f"{self.root} holds no checkpoint {key}")
+        return folder
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A name for a folder that is gone in the end, and is known as a dead one's should this process die."""
+        scratch = self.root / "scratch" / uuid.uuid4().hex
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        lock = scratch.with_suffix(".lock")
+        handle = locks.take(lock)
+        assert handle is not None  # nobody else knows the name
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            locks.let_go(lock, handle)
+
+    def _write(self, target: Path, key: str, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
+        from safetensors.torch import save_file
+
+        with clear_errors(self.root), self.scratch() as scratch:
+            scratch.mkdir()
+            files = {}
+            for name, content in tensors.items():
+                paths = [scratch / f"{name}.safetensors"]
+                if isinstance(content, list):
+                    paths = [written.rename(scratch / written.name) for written in content]
+                else:
+                    save_file(content, paths[0])
+                for path in paths:
+                    scratch.with_suffix(".lock").touch()  # a sign of life
+                    sync(path)
+                    files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+            manifest = {"format": FORMAT, "key": key, "files": files} | about
+            manifest["manifest_sha256"] = _manifest_sha256(manifest)
+            (scratch / MANIFEST).write_text(_text(manifest))
+            sync(scratch / MANIFEST)
+            sync(scratch)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            while not _renamed(scratch, target):
+                if self._same(target, key, files):
+                    break
+            sync(target.parent)
+
+    def _same(self, target: Path, key: str, files: dict[str, Any]) -> bool:
+        """Whether a sound checkpoint was there first; a damaged one is set aside."""
+        try:
+            theirs = self._read(target, key, ())[0]["files"]
+        except Damaged:
+            return False
+        if theirs == files:
+            print(f"store: {target} was made by another worker as well, with the same bits", file=sys.stderr)
+        else:
+            print(
+                f"store: {target} was made twice, with different bits: this machine's numerics are not reproducible. "
+                f"The first one is kept.",
+                file=sys.stderr,
+            )
+        return True
+
+    def _load(self, folder: Path, key: str, names: tuple[str, ...]) -> dict[str, Tensors]:
+        from safetensors.torch import load
+
+        files = self._read(folder, key, ())[0]["files"]
+        result = {}
+        for name in names:
+            shards_of = [file for file in files if re.fullmatch(rf"{name}\.\d+-of-\d+\.safetensors", file)]
+            data = self._read(folder, key, shards_of or [f"{name}.safetensors"])[1]
+            if shards_of:
+                from repro.store import shards
+
+                result[name] = shards.read(folder, shards_of)
+            else:
+                result[name] = load(*data.values())
+        return result
+
+    def _read(self, folder: Path, key: str, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The manifest and the files, verified."""
+        try:
+            before = folder.stat()
+        except FileNotFoundError:
+            raise Damaged(f"{folder} is gone") from None
+        except OSError as error:
+            raise unreadable(folder, error) from error
+        try:
+            manifest = read_manifest(folder, key)
+            return manifest, {name: read_file(folder, manifest, name) for name in names}
+        except Flaw as flaw:
+            # Someone may have made it again since, and moved that into place.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(before, folder.stat()):
+                    self.set_aside(folder, str(flaw))
+            raise Damaged(f"{folder}: {flaw}") from None
+
+    def _document(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return read_document(path)
+        except Flaw as flaw:
+            self.set_aside(path, str(flaw))
+            return None
+
+
+class Claim:
+    """The right to work on a key. Signs of life show that its holder is not suspended."""
+
+    def __init__(self, path: Path, handle: int, beat_seconds: float, sign: dict[str, Any]) -> None:
+        self._path, self._handle = path, handle
+        self._sign = sign | {"pid": os.getpid(), "host": socket.gethostname()}
+        self._next = 0.0
+        self._over = threading.Event()
+        self.live({})
+        # Whatever the holder does (a long evaluation, say): a thread of its process signs.
+        self._heart = threading.Thread(target=self._beat, args=(min(beat_seconds, 60.0),), daemon=True)
+        self._heart.start()
+
+    def live(self, sign: dict[str, Any]) -> None:
+        """Say how far the work is, at most once a second."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1.0
+            content = json.dumps(sign | self._sign)
+            with contextlib.suppress(OSError):
+                # One write of one length: a reader never sees a part of it.
+                os.pwrite(self._handle, content.ljust(1000).encode(), 0)
+
+    def _beat(self, seconds: float) -> None:
+        while not self._over.wait(seconds):
+            with contextlib.suppress(OSError):
+                os.utime(self._handle)
+
+    def close(self) -> None:
+        self._over.set()
+        self._heart.join()
+        locks.let_go(self._path, self._handle)
+
+
+def read_manifest(folder: Path, key: str) -> dict[str, Any]:
+    """A checkpoint's manifest.
+
+    Raises:
+        Flaw: it is no manifest of this key.
+    """
+    try:
+        data = read(folder / MANIFEST)
+    except Flaw as flaw:
+        raise Flaw(f"has a manifest that {flaw}") from None
+    try:
+        manifest = json.loads(data)
+        if (
+            manifest["key"] == key
+            and manifest["manifest_sha256"] == _manifest_sha256(manifest)
+            and _text(manifest).encode() == data
+        ):
+            assert isinstance(manifest, dict)
+            return manifest
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise Flaw("has a manifest that does not match its checksum or its place")
+
+
+def read_file(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
+    """A file of a checkpoint.
+
+    Raises:
+        Flaw: it is not what the manifest says.
+    """
+    if name not in manifest["files"]:
+        raise Flaw(f"has no {name}")
+    try:
+        data = read(folder / name)
+    except Flaw as flaw:
+        raise Flaw(f"has a {name} that {flaw}") from None
+    if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
+        raise Flaw(f"has a {name} that was altered")
+    return data
+
+
+def entries(folder: Path, names: re.Pattern[str] | None = None) -> list[Path]:
+    """What a folder holds, of all names or of some; nothing where there is no folder."""
+    try:
+        found = sorted(Path(entry.path) for entry in os.scandir(folder))
+        return [path for path in found if names is None or names.fullmatch(path.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Move a folder into place, where there is none."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
+
+
+def _text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True)
+
+
+def _manifest_sha256(manifest: dict[str, Any]) -> str:
+    body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,387 @@
+"""Verdicts: in worlds made so that a claim must hold, must fail, or cannot be told."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_analysis_ledger import Synthetic, build
+
+from analysis import claims, contrasts, findings, frames, tables
+from analysis.claims import Judged
+from analysis.frames import STUDIES, load
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def judged(root: Path, scale: str = "synthetic") -> dict[str, Judged]:
+    return {one.claim.id: one for one in claims.judge(load(root, scale).primary())}
+
+
+def rewrite(path: Path, change) -> None:
+    """Apply `change` to each row of a CSV file."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A world in which every claim holds, every study run with three seeds."""
+    root = tmp_path_factory.mktemp("whole")
+    build(root, STUDIES)
+    return root
+
+
+def test_every_claim_is_reproduced_where_it_is_true(whole):
+    assert {one.verdict for one in judged(whole).values()} == {"reproduced"}
+
+
+def test_each_claim_has_a_source_an_estimator_a_margin_and_a_place_in_the_documentation():
+    documented = re.findall(r"^\| ([A-Z]\d) \|", (DOCS / "claims.md").read_text(), re.MULTILINE)
+    assert [claim.id for claim in claims.CLAIMS] == documented
+    assert len(set(documented)) == 15
+    for claim in claims.CLAIMS:
+        assert set(re.findall(r"\[(\w+)\]", claim.source)) <= {"abstract", "article", "review"}
+        assert claim.source
+        assert claim.estimator
+        assert claim.margin
+        assert claim.study in STUDIES
+
+
+def test_the_documented_margins_are_the_ones_in_force():
+    text = (DOCS / "claims.md").read_text()
+    for value in (f"{100 * claims.RECOVERED:g} %", f"{100 * claims.TIE:g} %", f"{100 * claims.PUBLISHED_COST:g} %"):
+        assert value in text
+
+
+def test_estimates_are_those_that_the_world_was_made_with(whole):
+    found = judged(whole)
+    parts = {part.what: part for one in found.values() for part in one.parts}
+    # Gaps of 0.02, 0.04 and 0.06 nats a token at versions 2 to 4, of which 95 % are recovered.
+    assert parts["CPT above PTFS, cosine"].estimate == pytest.approx(100 * (np.exp(0.04) - 1), abs=0.1)
+    assert parts["growth of CPT's gap to PTFS, Knee"].estimate == pytest.approx(100 * (np.exp(0.02) - 1), abs=0.1)
+    assert parts["gap recovered, cosine"].estimate == pytest.approx(95, abs=2)
+    assert parts["fall of PPL for each 0.1 of alpha, cosine"].estimate == pytest.approx(0.2, abs=0.05)
+    assert parts["path switching above PTFS"].estimate == pytest.approx(2, abs=0.2)
+    assert found["P1"].weakest.seeds == (0, 1, 2)
+
+
+def test_a_reversed_gap_contradicts_p1_and_p2(tmp_path):
+    build(tmp_path, ["pilot"], Synthetic(gap=-0.05))
+    found = judged(tmp_path)
+    assert found["P1"].verdict == "contradicted"
+    assert found["P2"].verdict == "contradicted"
+    assert "cosine" in found["P1"].reason
+
+
+def test_noise_without_an_effect_decides_nothing_and_says_how_many_seeds_would(tmp_path):
+    build(tmp_path, ["main"], Synthetic(gap=0.001, noise=0.02))
+    found = judged(tmp_path)
+    for claim in ("P1", "P2", "M1"):
+        assert found[claim].verdict == "undecided"
+        assert re.search(r"3 seeds; (about \d+|more than 1000) would (decide|contradict it)", found[claim].reason)
+
+
+def test_noise_that_speaks_against_a_claim_says_how_many_seeds_would_contradict_it(tmp_path):
+    build(tmp_path, ["pilot"], Synthetic(gap=-0.004, noise=0.02))
+    p1 = judged(tmp_path)["P1"]
+    assert p1.verdict == "undecided"
+    assert min(float(part.contrast.mean()) for part in p1.parts) < 0
+    assert re.search(r"3 seeds; about \d+ would contradict it", p1.reason)
+
+
+def test_one_seed_shows_an_estimate_and_decides_nothing_but_costs(tmp_path):
+    build(tmp_path, STUDIES, Synthetic(seeds=(0,)))
+    found = judged(tmp_path)
+    exact = {"P3", "M2", "T1"}
+    assert {claim for claim, one in found.items() if one.verdict == "reproduced"} == exact
+    for claim in found.keys() - exact:
+        assert found[claim].verdict == "undecided"
+        assert "1 seed; at least 2 needed for an interval" in found[claim].reason
+        assert found[claim].weakest is not None
+        assert found[claim].weakest.estimate == found[claim].weakest.estimate
+
+
+def test_what_was_not_run_is_named_with_the_command_that_runs_it(tmp_path):
+    build(tmp_path, ["headline"])
+    found = judged(tmp_path)
+    for claim in ("S1", "S2", "C1", "A1", "D1", "G1", "G2", "G3", "G4"):
+        one = found[claim]
+        assert one.verdict == "not run"
+        assert one.parts == []
+        assert f"study={one.claim.study} scale=synthetic" in one.reason
+
+
+def test_one_schedule_of_three_is_not_enough(tmp_path):
+    build(tmp_path, ["headline"])
+    one = judged(tmp_path)["P1"]
+    assert one.verdict == "undecided"
+    assert "not run: Knee, multi-step (python -m repro.train study=pilot scale=synthetic)" in one.reason
+    build(tmp_path, ["pilot"])
+    assert judged(tmp_path)["P1"].verdict == "reproduced"
+
+
+def test_path_switching_must_recover_most_of_the_gap(tmp_path):
+    build(tmp_path, ["main"], Synthetic(recovered=0.5))
+    found = judged(tmp_path)
+    assert found["P1"].verdict == "reproduced"
+    assert found["M1"].verdict == "contradicted"
+    shares = [part for part in found["M1"].parts if part.unit == "% of the gap" and part.role == "decides"]
+    assert [part.estimate for part in shares] == pytest.approx([50] * 3, abs=3)
+    assert all(part.low < part.estimate < part.high < 80 for part in shares)
+    beats = [part for part in found["M1"].parts if part.what.startswith("CPT above")]
+    assert all(part.holds for part in beats)
+
+
+def test_without_a_gap_no_share_of_it_is_shown(tmp_path):
+    build(tmp_path, ["main"], Synthetic(gap=0.0, noise=0.01))
+    assert not [part for part in judged(tmp_path)["M1"].parts if part.unit == "% of the gap"]
+
+
+def test_the_published_cost_is_compared_with_the_tree_and_not_with_itself(tmp_path):
+    folder = build(tmp_path, ["main"], Synthetic(seeds=(0,)))
+    assert judged(tmp_path)["M2"].weakest.estimate == pytest.approx(58.0)
+
+    def dearer(row):
+        if row["version"] == "4" and row["unique_steps"] == "580":
+            row["unique_steps"], row["relative_cost"] = "620", "0.62"
+
+    rewrite(folder / "versions.csv", dearer)
+    found = judged(tmp_path)
+    assert found["M2"].verdict == "contradicted"
+    assert found["M2"].weakest.estimate == pytest.approx(62.0)
+    assert found["T1"].verdict == "contradicted"
+
+
+def test_the_published_cost_is_only_compared_at_its_own_alpha_and_versions(tmp_path):
+    build(tmp_path, ["main"], Synthetic(setting={"alpha": "0.4"}), scale="alpha")
+    build(tmp_path, ["main"], Synthetic(setting={"versions": "3"}), scale="versions")
+    for scale in ("alpha", "versions"):
+        one = judged(tmp_path, scale)["M2"]
+        assert one.verdict == "not run"
+        assert "published for 4 versions and alpha 0.6" in one.reason
+        assert judged(tmp_path, scale)["T1"].verdict == "reproduced"
+
+
+def test_scores_at_chance_decide_nothing(tmp_path):
+    build(tmp_path, ["downstream"], Synthetic(above_chance=-0.05, downstream_gain=0.01))
+    one = judged(tmp_path)["D1"]
+    assert one.verdict == "undecided"
+    assert "premise is not established: average score above chance" in one.reason
+
+
+def test_a_better_paradigm_downstream_contradicts_d1(tmp_path):
+    build(tmp_path, ["downstream"], Synthetic(downstream_gain=-0.02))
+    assert judged(tmp_path)["D1"].verdict == "contradicted"
+
+
+def test_a_value_alone_shows_no_generality(tmp_path):
+    build(tmp_path, ["architecture"])
+    folder = tmp_path / "synthetic" / "data"
+    rewrite(folder / "studies.csv", lambda row: row)
+    runs = {row["run"] for row in csv.DictReader((folder / "runs.csv").open()) if row["architecture"] == "qwen2"}
+    kept = [line for line in (folder / "studies.csv").read_text().splitlines() if line.split(",")[1] not in runs]
+    (folder / "studies.csv").write_text("\n".join(kept) + "\n")
+    one = judged(tmp_path)["G1"]
+    assert one.verdict == "undecided"
+    assert "only architecture llama was run" in one.reason
+
+
+def test_the_command_of_a_study_says_what_made_its_products_unless_it_is_the_default(tmp_path):
+    build(tmp_path, ["main"])
+    build(tmp_path, ["alpha"], Synthetic(numerics=("older",), more_numerics=()))
+    view = load(tmp_path, "synthetic").primary()
+    assert "matmul" not in claims.command("main", "synthetic", view)
+    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+
+
+def test_the_command_of_a_study_that_was_not_run_makes_what_can_be_paired_with_the_others(tmp_path):
+    build(tmp_path, ["main"], Synthetic(more_numerics=()))
+    view = load(tmp_path, "synthetic").primary()
+    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+
+
+def test_runs_of_different_numerics_are_never_paired(tmp_path):
+    folder = build(tmp_path, ["pilot"])
+    assert judged(tmp_path)["P1"].weakest.seeds == (0, 1, 2)
+
+    def move(row):
+        if row["paradigm"] == "cpt" and row["seed"] == "2":
+            row["numerics"] = "elsewhere"
+
+    rewrite(folder / "runs.csv", move)
+    assert judged(tmp_path)["P1"].weakest.seeds == (0, 1)
+
+
+def test_a_diverged_run_is_left_out_of_comparisons(tmp_path):
+    folder = build(tmp_path, ["pilot"])
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+
+    def diverge(row):
+        if runs[row["run"]]["paradigm"] == "cpt" and runs[row["run"]]["seed"] == "1":
+            row["nll"] = "nan"
+
+    rewrite(folder / "perplexity.csv", diverge)
+    assert judged(tmp_path)["P1"].weakest.seeds == (0, 2)
+
+
+def test_another_setting_has_verdicts_of_its_own(tmp_path):
+    build(tmp_path, ["pilot", "headline"])
+    build(tmp_path, ["pilot"], Synthetic(gap=-0.05, setting={"stream": "chronological"}))
+    primary, other = load(tmp_path, "synthetic").views()
+    verdicts = [next(one for one in claims.judge(view) if one.claim.id == "P1").verdict for view in (primary, other)]
+    assert verdicts == ["reproduced", "contradicted"]
+
+
+def test_another_schedule_is_shown_and_decides_nothing(tmp_path):
+    build(tmp_path, ["main"])
+    build(tmp_path, ["headline"], Synthetic(gap=-0.05, setting={"schedule": "constant"}))
+    found = judged(tmp_path)
+    for claim in ("P1", "P2", "M1"):
+        assert found[claim].verdict == "reproduced"
+        assert "constant" in {part.what.split(", ")[-1] for part in found[claim].parts if part.role == "shown"}
+
+
+def test_alpha_and_cpt_of_different_numerics_are_never_paired(tmp_path):
+    build(tmp_path, ["main"], Synthetic(numerics=("n0",)))
+    build(tmp_path, ["alpha"], Synthetic(numerics=("nA",)))
+    view = load(tmp_path, "synthetic").primary()
+    assert len(contrasts.alpha_losses(view, "cosine")) == 3
+    assert contrasts.alpha_to_cpt(view, "cosine").empty
+    assert not [note for note in findings.missing(view) if note.startswith("Left out")]
+
+
+def test_seeds_that_lack_an_alpha_are_shown_and_not_paired(tmp_path):
+    build(tmp_path, ["alpha"])
+    folder = tmp_path / "synthetic" / "data"
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    (gone,) = (run for run, row in runs.items() if row["alpha"] == "0.2" and row["seed"] == "2")
+    text = (folder / "perplexity.csv").read_text().splitlines()
+    (folder / "perplexity.csv").write_text("\n".join(line for line in text if not line.startswith(gone)) + "\n")
+    view = load(tmp_path, "synthetic").primary()
+    assert list(contrasts.alpha_losses(view, "cosine").index) == [0, 1]
+    table = tables.alpha(view)
+    assert table is not None
+    assert [row[-1] for row in table.rows] == ["2", "3", "3", "3"]
+    assert list(table.data["n"]) == [2, 3, 3, 3]
+    assert any("seed 2 without some alpha" in note for note in findings.missing(view))
+
+
+def test_too_few_values_for_a_trend_are_named(tmp_path):
+    folder = build(tmp_path, ["alpha", "first_stage"])
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    few = {run for run, row in runs.items() if row["alpha"] in ("0.2", "0.8") or row["first_cycle"] in ("1", "2")}
+    rows = (folder / "studies.csv").read_text().splitlines()
+    kept = [line for line in rows[1:] if line.split(",")[1] in few]
+    (folder / "studies.csv").write_text("\n".join([rows[0], *kept]) + "\n")
+    found = judged(tmp_path)
+    assert "at least 3 alphas" in found["A1"].reason
+    assert "at least 3 cycles" in found["S1"].reason
+
+
+def test_what_goes_along_with_a_factor_may_vary_on_its_own(tmp_path):
+    build(tmp_path, ["max_lr"])
+    build(tmp_path, ["max_lr"], Synthetic(setting={"min_lr": "0.0001"}))
+    found = judged(tmp_path)["G4"]
+    labels = {part.what for part in found.parts}
+    assert "CPT above path switching, maximum learning rate 0.004, min_lr 0.0001, cosine" in labels
+    assert "CPT above path switching, maximum learning rate 0.004, min_lr 0.0004, cosine" in labels
+
+
+def test_a_trend_is_not_claimed_from_two_versions(tmp_path):
+    build(tmp_path, ["pilot"], Synthetic(setting={"versions": "2"}))
+    found = judged(tmp_path)
+    assert found["P1"].verdict == "reproduced"
+    assert found["P2"].verdict == "not run"
+    assert found["T1"].verdict == "not run"
+
+
+def altered(root: Path, claim: str, change) -> Judged:
+    """The claim's verdict in a world whose perplexities `change(run, row)` has altered in place."""
+    folder = root / "synthetic" / "data"
+    original = (folder / "perplexity.csv").read_text()
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    try:
+        rewrite(folder / "perplexity.csv", lambda row: change(runs[row["run"]], row))
+        return judged(root)[claim]
+    finally:
+        (folder / "perplexity.csv").write_text(original)
+
+
+def test_all_parts_must_hold(whole):
+    """One cycle out of line is enough to contradict a claim about all of them."""
+
+    def improve(run, row):
+        if run["paradigm"] == "two_stage" and run["second_cycle"] == "2" and run["first_cycle"] == frames.ENDLESS:
+            row["nll"] = str(float(row["nll"]) * 0.9)
+
+    one = altered(whole, "S2", improve)
+    assert one.verdict == "contradicted"
+    assert one.weakest.what == "2 T above 1 T"
+
+
+def test_a_swept_value_at_which_path_switching_diverged_speaks_against_it(whole):
+    def diverge(run, row):
+        if run["paradigm"] == "path_switching" and run["steps_per_version"] == "50":
+            row["nll"] = "nan"
+
+    one = altered(whole, "G3", diverge)
+    assert one.verdict == "contradicted"
+    assert "diverged, T 50, cosine" in one.reason
+
+
+def test_a_swept_value_without_results_leaves_a_claim_open(whole):
+    def diverge(run, row):
+        if run["paradigm"] == "cpt" and run["steps_per_version"] == "50" and run["seed"] == "1":
+            row["nll"] = "nan"
+
+    one = altered(whole, "G3", diverge)
+    assert one.verdict == "undecided"
+    assert "T 50, cosine: not all three paradigms came to version 4 with seeds 1" in one.reason
+
+
+def test_a_checkpoint_that_nothing_tells_apart_is_not_the_worst(whole):
+    def flatten(run, row):
+        if run["paradigm"] == "two_stage" and row["version"] == "1":
+            row["nll"] = str(1000 * (3.499 if run["first_cycle"] == frames.ENDLESS else 3.5))
+
+    assert altered(whole, "S1", flatten).verdict != "reproduced"
+
+
+def test_the_weakest_part_is_judged_by_its_p_not_by_its_t():
+    few, many = np.array([0.9, 1.0, 2.2]), np.tile([0.5, 1.5, 1.1, -0.1, 1.2], 2)
+    parts = [
+        claims.Part(
+            what=name, unit="", needs="", estimate=0, low=0, high=0, contrast=values, seeds=tuple(range(len(values)))
+        )
+        for name, values in (("many", many), ("few", few))
+    ]
+    assert [part.holds for part in parts] == [True, False]
+    weakest = claims._weakest(parts)
+    assert weakest is not None
+    assert weakest.what == "few"
+
+
+def test_downstream_averages_are_over_what_all_three_have(tmp_path):
+    folder = build(tmp_path, ["downstream"])
+    runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
+    with (folder / "downstream.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    easy = [row for row in rows if not (runs[row["run"]]["paradigm"] == "ptfs" and row["task"] == "sentiment")]
+    before = contrasts.downstream_means(load(tmp_path, "synthetic").primary()).mean()
+    with (folder / "downstream.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(easy)
+    means = contrasts.downstream_means(load(tmp_path, "synthetic").primary()).mean()
+    assert means["cpt"] - means["ptfs"] == pytest.approx(before["cpt"] - before["ptfs"], abs=0.2)
+    one = judged(tmp_path)["D1"]
+    assert one.verdict == "undecided"
+    assert "8 of 9 tasks were scored for all three paradigms" in one.reason

@@ -1,0 +1,64 @@
+"""What the documents tell a reader to type works, and what they link to is there."""
+
+import ast
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from repro.config import sweeps
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OWN_OPTIONS = ("output=", "figure=", "version=", "root=", "data.path=", "-")
+
+
+def commands(document: Path) -> list[str]:
+    """The command lines of a document's shell blocks."""
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", document.read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+ALL = [(document.name, command) for document in DOCUMENTS for command in commands(document)]
+
+
+@pytest.mark.parametrize(("document", "command"), ALL)
+def test_a_command_in_the_documents_composes(document: str, command: str) -> None:
+    words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    if words[:1] == ["make"]:
+        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+    if "-m" not in words or not (module := words[words.index("-m") + 1]).startswith("repro."):
+        return
+    overrides = [word for word in words[words.index("-m") + 2 :] if not word.startswith(OWN_OPTIONS)]
+    if module in ("repro.plan", "repro.train", "repro.finetune", "repro.evaluate", "repro.export"):
+        overrides = [word.replace("study=all", "study=main") for word in overrides]
+        assert sweeps.compose([word for word in overrides if not word.startswith("hydra")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    named = re.findall(r"\[(\w+)\]\(\.\./(tests/\w+\.py)\)", (ROOT / "docs/promises.md").read_text())
+    assert len(named) > 25
+    missing = [name for name, path in named if not re.search(rf"(def|class) {name}\b", (ROOT / path).read_text())]
+    assert not missing
+
+
+def test_the_layout_in_the_design_lists_every_module_after_what_it_imports() -> None:
+    layout = re.search(r"\nrepro/ (.*?)\nconf/", (ROOT / "docs" / "design.md").read_text(), flags=re.DOTALL)
+    assert layout
+    listed = layout[1].split()
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "repro").glob("*.py") if path.stem != "__init__")
+    for module in listed:
+        for node in ast.parse((ROOT / "repro" / f"{module}.py").read_text()).body:  # at the top, not within functions
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "repro":
+                within = (node.module or "").split(".")[1:] or [alias.name for alias in node.names]
+                assert {listed.index(each) for each in within} <= set(range(listed.index(module))), (module, within)

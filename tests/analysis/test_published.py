@@ -1,0 +1,179 @@
+"""What is published under paper_figures follows from the committed tables, and README says what they say."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import claims, frames, report
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "paper_figures"
+SCALES = sorted(path.name for path in PUBLISHED.iterdir() if (path / "manifest.json").exists())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> None:
+    """Tables and text to the byte, figures to the pixel."""
+    shutil.copytree(PUBLISHED / scale / "data", tmp_path / scale / "data")
+    report.main([f"scale={scale}", f"root={tmp_path}"])
+    manifest = json.loads((PUBLISHED / scale / "manifest.json").read_text())
+    again = {path.relative_to(tmp_path / scale) for path in (tmp_path / scale).rglob("*") if path.is_file()}
+    there = {path.relative_to(PUBLISHED / scale) for path in (PUBLISHED / scale).rglob("*") if path.is_file()}
+    assert again == there
+    for name in sorted(again):
+        one, other = tmp_path / scale / name, PUBLISHED / scale / name
+        if name.suffix in (".csv", ".md", ".tex"):
+            assert one.read_bytes() == other.read_bytes(), name
+    if any(version(package) != known for package, known in manifest["packages"].items()):
+        pytest.skip("figures were drawn with other versions of packages, which may change a pixel")
+    for name in sorted(name for name in again if name.suffix == ".png"):
+        pixels = [matplotlib.image.imread(root / scale / name) for root in (tmp_path, PUBLISHED)]
+        assert np.array_equal(*pixels), name
+
+
+def evidence() -> str:
+    """README's section of results."""
+    match = re.search(r"## What it shows\n(.*?)\n## ", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert match
+    return match[1]
+
+
+def test_the_readmes_scorecard_is_that_of_the_evidence() -> None:
+    claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv")
+    claims = claims[claims["setting"] == "primary"]
+    wanted = [f"| {row.claim} | {row.statement} | {row.verdict} |" for row in claims.itertuples()]
+    shown = re.findall(r"^\| [A-Z]\d \|.*\|$", evidence(), flags=re.MULTILINE)
+    assert shown == wanted, "\n" + "\n".join(wanted)
+
+
+def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
+    said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", evidence(), flags=re.MULTILINE)
+    assert len(said) >= 5
+    text = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
+    for sentence in said:
+        assert " ".join(sentence.split()) in text, sentence
+    counts = re.search(r"15 claims: .*? not run\.", text)
+    assert counts
+    assert counts[0] in " ".join(evidence().split())
+
+
+def test_what_the_readme_makes_of_them_holds_in_the_tables() -> None:
+    tables = PUBLISHED / "proxy" / "tables"
+    parts = pd.read_csv(tables / "claim_parts.csv").set_index("part")
+    text = " ".join(evidence().split())
+    level = "Under a cosine, path switching beats CPT and is, on average over versions 2 to 4, not told apart from PTFS"
+    assert f"{level}, at 58 % of the cost. At version 4 it lies behind PTFS, and the distance grows" in text
+    assert parts.loc["CPT above path switching, cosine", "low"] > 0
+    equal = parts.loc["PTFS above path switching, cosine"]
+    assert equal["low"] < 0 < equal["high"]
+    assert round(parts.loc["our tree's cost over PTFS's (cosine)", "estimate"]) == 58
+    assert parts.loc["PTFS above path switching, version 4, cosine", "high"] < 0
+    assert parts.loc["growth of PTFS's distance above path switching, cosine", "high"] < 0
+    assert "Part of its gain is the shape of its schedule" in text
+    assert parts.loc["PTFS above path switching, version 1, cosine", "low"] > 0
+    assert "Under Knee it recovers little of the gap, and under multi-step it is worse than CPT" in text
+    assert parts.loc["gap recovered, Knee", "high"] < 20
+    assert parts.loc["CPT above path switching, multi-step", "high"] < 0
+    assert "three seeds do not decide" in text
+    verdicts = (
+        pd.read_csv(PUBLISHED / "proxy" / "claims.csv").query("setting == 'primary'").set_index("claim")["verdict"]
+    )
+    assert set(verdicts[["G1", "G2", "G3", "G4"]]) == {"undecided"}
+    assert "In order of date" in text
+    assert "recovers less of the gap" in text
+    shares = [pd.read_csv(tables / f"recovery{which}.csv").query("version == '2-4'") for which in ("", "_setting2")]
+    here, there = (share.set_index("schedule").loc["cosine", "recovered_share"] for share in shares)
+    assert there < here
+
+
+def test_what_the_page_on_scales_says_of_seeds_and_noise() -> None:
+    page = " ".join((ROOT / "docs" / "scales.md").read_text().split())
+    ledger = frames.load(PUBLISHED, "proxy")
+    kept = ledger.runs[ledger.runs["seed"] < 3]
+    rest = {
+        name: getattr(ledger, name) for name in ("studies", "versions", "perplexity", "curves", "paths", "downstream")
+    }
+    rest = {name: frame[frame["run"].isin(kept["run"])] for name, frame in rest.items()}
+    three = {one.claim.id: one for one in claims.judge(replace(ledger, runs=kept, **rest).primary())}
+    five = {one.claim.id: one for one in claims.judge(ledger.primary())}
+    assert "After three seeds P1 was reproduced, P2 and M1 were undecided" in page
+    assert [three[claim].verdict for claim in ("P1", "P2", "M1")] == ["reproduced", "undecided", "undecided"]
+    assert "the two more made M1 contradicted and left P2 undecided" in page
+    assert [five[claim].verdict for claim in ("M1", "P2")] == ["contradicted", "undecided"]
+    assert f"p = {five['M1'].p:.4f} after Holm's" in page
+    report_ = (PUBLISHED / "proxy" / "report.md").read_text()
+    noise = re.search(r"version 1 varies by ([\d.]+) % from seed to seed", report_)
+    gain = re.search(r"PPL differs from that of a full cosine by \+([\d.]+) %", report_)
+    assert noise
+    assert gain
+    assert f"({float(noise[1]):.1f} % over five seeds" in page
+    assert f"worth nearly as much ({float(gain[1]):.1f} % of the decayed model's PPL" in page
+
+
+def test_the_choice_of_the_scale_rests_on_its_table() -> None:
+    table = pd.read_csv(ROOT / "docs" / "scales.csv")
+    runs = table.set_index(["steps_per_version", "max_lr", "min_lr", "seed"])["ppl"]
+    page = (ROOT / "docs" / "scales.md").read_text()
+    rows = re.findall(r"^\| \**([\d,]+)\S* (.*)\|$", page, flags=re.MULTILINE)
+    assert len(rows) == 10
+    for steps, rest in rows:
+        cells = [cell.strip(" *") for cell in rest.split("|")]
+        rate, *shown = [float(re.match(r"[\d.]+", cell)[0]) for cell in cells if re.match(r"[\d.]+", cell)]
+        lowest = rate if "no decay" in rest else rate / 10
+        found = runs[int(steps.replace(",", "")), rate, round(lowest, 6)]
+        assert shown[:3] == [round(found[seed], 2) for seed in range(3)], (steps, rest)
+        assert shown[3] == round(found[[0, 1, 2]].mean(), 1)
+    chosen, flat = runs[600, 0.004, 0.0004], runs[600, 0.004, 0.004]
+    assert f"deviation over five seeds of {chosen.std():.2f}, or {100 * chosen.std() / chosen.mean():.1f} %" in page
+    gain = 1 - chosen[[0, 1, 2]].mean() / flat.mean()
+    assert f"; {100 * gain / (1 - gain):.1f} % here)" in page
+    assert all(numerics in page for numerics in set(table["numerics"]))
+    assert f"gains {100 * gain:.1f} % of PPL from its decay" in page
+
+
+def test_the_page_on_benchmarks_says_what_its_tables_say() -> None:
+    folder = ROOT / "docs" / "benchmarks"
+    page = " ".join((folder / "README.md").read_text().split())
+    steps = pd.read_csv(folder / "training.csv").set_index(["setup", "threads", "ratio"])["median"]
+    sweeps = pd.read_csv(folder / "sweeps.csv").set_index(["study", "quantity"])["value"]
+    bare, trainer, own = "speed over bare loop", "speed over Trainer", "speed over ours with torch's own products"
+    large, fastest, slower = "5 M parameters", "share of matrix-product peak", "share of peak of torch's own products"
+    one, two = steps.xs(1, level="threads"), steps.xs(2, level="threads")
+    older = steps.xs(f"{own}, AVX2 alone", level="ratio")
+    study, alone = sweeps[:, "logical steps over unique steps"], "wall time that is not training, start-up left out"
+    over, off = "wall time of one worker over that of two", "wall time with sharing off over wall time with it"
+
+    def span(*values: float) -> str:
+        return f"{min(values):.1f} to {max(values):.1f}"
+
+    for said in (
+        f"the engine is {one['proxy', bare]:.1f} times as fast as the bare loop and {one['proxy', trainer]:.1f}",
+        f"At quick (eager) it is {one['quick', bare]:.2f} and {one['quick', trainer]:.2f} times as fast",
+        f"At proxy {span(two['proxy', bare], two['proxy', trainer])} times as fast as the peers",
+        f"at quick {span(two['quick', bare], two['quick', trainer])}: not reached",
+        f"{one['quick', own]:.1f} times faster steps at quick, {one['proxy', own]:.1f} at proxy, {one[large, own]:.1f}",
+        f"about equal, {older.min():.2f} to {older.max():.2f}",
+        f"{one[large, bare]:.1f} times as fast as either peer, with {one[large, fastest]:.2f} of the matrix",
+        f"with one thread and {two[large, fastest]:.2f} with two",
+        f"it is {one[large, slower]:.2f} and {two[large, slower]:.2f}",
+        f"Studies need {span(*study.drop('all together'))} times fewer steps than",
+        f"all together {study['all together']:.1f} times",
+        f"alpha study took {sweeps['alpha', off]:.1f} times as long with sharing off",
+        f"the headline study {sweeps['headline', f'{off}, start-up left out']:.1f} times",
+        f"{sweeps['alpha', over]:.2f} times as fast as one",
+        f"{sweeps['alpha', 'the same without start-up']:.2f} times with start-up left out",
+        f"{sweeps['headline', alone]:.2f} % of the wall time of the README's main job",
+        f"{sweeps['alpha', alone]:.2f} % of the alpha study's",
+        f"answers in {sweeps['alpha', 'wall time, run again with everything stored']:.1f} s",
+    ):
+        assert said in page
+    scaling = (ROOT / "docs" / "scaling.md").read_text()
+    assert f"AVX-512 steps are {span(*one[:, own])} times as fast as with PyTorch's own choice" in scaling

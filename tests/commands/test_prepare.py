@@ -1,0 +1,123 @@
+"""Preparing streams ahead of workers: once, whole, and read without a hub afterwards."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import pytest
+
+from repro import prepare
+from repro.common.errors import UserError
+from repro.config.settings import CorpusSettings
+from repro.config.sweeps import compose
+from repro.data import stream
+from repro.data.stream import open_stream
+from repro.launching import launch
+from repro.planning.frozen import freeze
+from repro.planning.planner import make
+
+Overrides = Callable[..., list[str]]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> list[str]:
+    """A data set as `datasets` gives it, and a data folder of its own."""
+    rows = tmp_path / "rows.jsonl"
+    words = random.Random(0)
+    texts = (" ".join(words.choices(["alpha", "beta", "gamma", "delta"], k=400)) + f" {n}" for n in range(40))
+    rows.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    return [
+        "corpus=hf",
+        "corpus.dataset=json",
+        f"corpus.path={rows}",
+        "stream.steps_per_version=5",
+        "schedule.warmup_steps=2",
+    ]
+
+
+def files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix != ".lock"}
+
+
+def test_a_sweeps_streams_are_written_once_and_told(
+    smoke: Overrides, hub: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = smoke(*hub, f"data.path={tmp_path / 'data'}", "stream.steps_per_version=3,5", "--multirun")
+    prepare.main([*overrides, "output=json"])
+    (told,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert len(told["train_tokens"]) == 4
+    assert min(told["train_tokens"]) > told["used_tokens"] == 5 * 4 * 32
+    before = files(tmp_path / "data")
+    prepare.main(overrides)
+    text = capsys.readouterr().out
+    assert told["fingerprint"] in text
+    assert f"version 4: {told['train_tokens'][3]:,} tokens to train on, 640 of them used" in text
+    assert files(tmp_path / "data") == before
+
+
+def test_a_worker_asks_no_hub_for_a_stream_that_is_gone(smoke: Overrides, hub: list[str], tmp_path: Path) -> None:
+    """On a cluster, it would tokenize a corpus while it holds a GPU, and every other worker waits."""
+    settings = compose(smoke(*hub, f"data.path={tmp_path / 'data'}"))
+    store = launch.open_store(settings[0])
+    frozen = freeze(make(settings), store)
+    job = replace(settings[0], frozen_plan=frozen)
+    assert launch._opened(job)[0] == settings
+    for manifest in (tmp_path / "data").rglob("manifest.json"):
+        manifest.unlink()
+    launch._last = None
+    with pytest.raises(UserError, match=r"python -m repro\.prepare, with the sweep's arguments"):
+        launch._opened(job)
+
+
+def test_a_hubs_corpus_is_planned_with_a_stand_in_until_it_is_prepared(
+    smoke: Overrides, hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = compose(smoke(*hub, f"data.path={tmp_path / 'data'}"))
+    stand_in = make(settings, data_optional=True)
+    assert not (tmp_path / "data").exists()
+    prepare.prepare(settings[0])
+
+    def no_hub(*arguments: object, **more: object) -> None:
+        raise AssertionError("asked the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", no_hub)
+    from repro.planning import runs
+
+    runs._stream.cache_clear()
+    planned, trained = make(settings, data_optional=True), make(settings)
+    assert planned.tree.nodes.keys() == trained.tree.nodes.keys()
+    assert planned.tree.unique_steps == stand_in.tree.unique_steps
+    assert not planned.tree.nodes.keys() & stand_in.tree.nodes.keys()
+
+
+def test_a_corpus_that_is_too_short_is_refused_with_what_would_work(
+    smoke: Overrides, hub: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        prepare.main(smoke(*hub, f"data.path={tmp_path / 'data'}", "stream.steps_per_version=100000"))
+    assert refusal.value.code == 2
+    assert "is the largest that works" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["", "--nope"])
+def test_an_argument_that_is_none_is_refused(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        prepare.main([argument])
+    assert refusal.value.code == 2
+    assert "Overrides look like group=option" in capsys.readouterr().err
+
+
+def test_the_tokenizer_of_a_large_corpus_sees_the_beginning_of_it(
+    smoke: Overrides, hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settings,) = compose(smoke(*hub))
+    shape = replace(settings.stream, vocab_size=400)
+    corpus: CorpusSettings = settings.corpus
+    whole = open_stream(corpus, shape, tmp_path / "whole")
+    monkeypatch.setattr(stream, "TOKENIZER_BYTES", 1)  # then it is the first piece
+    first = open_stream(corpus, shape, tmp_path / "first")
+    merges = [json.loads(each.tokenizer_file.read_text())["model"]["merges"] for each in (whole, first)]
+    assert 0 < len(merges[1]) < len(merges[0])

@@ -1,0 +1,119 @@
+"""Every study, from its Hydra command to its tables, at scale smoke and in one store."""
+
+import csv
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import report
+from repro import evaluate, finetune, train
+from repro.config import sweeps
+from repro.config.sweeps import compose
+from repro.planning.planner import make
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studies")
+
+
+def arguments(place: Path, data_path: Path, *more: str) -> list[str]:
+    return [
+        "scale=smoke",
+        f"store.path={place}/store",
+        f"data.path={data_path}",
+        f"ledger.path={place}/smoke/data",
+        *more,
+    ]
+
+
+def rows(place: Path, table: str) -> list[dict[str, str]]:
+    with (place / "smoke/data" / f"{table}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("study", sweeps.studies())
+def test_a_study_runs_from_its_command_to_its_table(
+    place: Path, data_path: Path, study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments(place, data_path, f"study={study}")
+    train.main(given)
+    assert "PPL by version" in capsys.readouterr().out
+    planned = make(compose(given))
+    assert planned.missing_steps == 0
+    runs = {row["run"] for row in rows(place, "studies") if row["study"] == study}
+    assert len(runs) == len(planned.tree.runs)
+    versions = [row for row in rows(place, "versions") if row["run"] in runs]
+    assert len(versions) == sum(r.versions for r in planned.tree.runs)
+    slices = [row for row in rows(place, "perplexity") if row["run"] in runs]
+    assert len(slices) == 4 * len(versions)
+    report.main(["scale=smoke", f"root={place}"])
+    tables = {path.stem for path in (place / "smoke/tables").glob("*.csv")}
+    if study != "downstream":
+        assert study in tables
+
+
+def test_a_sweep_run_again_trains_nothing(place: Path, data_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = arguments(place, data_path, "study=headline")
+    train.main(given)
+    before = {path.name: path.stat().st_mtime_ns for path in (place / "store/checkpoints").iterdir()}
+    ledger = {path.name: path.read_bytes() for path in (place / "smoke/data").iterdir()}
+
+    def job() -> None:
+        raise AssertionError("Hydra was asked to launch jobs")
+
+    monkeypatch.setattr(train, "job", job)
+    train.main(given)
+    assert before == {path.name: path.stat().st_mtime_ns for path in (place / "store/checkpoints").iterdir()}
+    assert ledger == {path.name: path.read_bytes() for path in (place / "smoke/data").iterdir()}
+
+
+def test_two_workers_of_joblib_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
+    train.main(arguments(place, data_path, "study=pilot"))
+    train.main(arguments(tmp_path, data_path, "study=pilot", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    assert multiprocessing.active_children() == []
+    assert_same_results(tmp_path, place, "pilot")
+
+
+def test_two_workers_of_ray_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install hydra-ray-launcher")
+    train.main(arguments(place, data_path, "study=pilot"))
+    launcher = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
+    given = arguments(tmp_path, data_path, "study=pilot", *launcher)
+    done = subprocess.run([sys.executable, "-m", "repro.train", *given], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same_results(tmp_path, place, "pilot")
+
+
+def assert_same_results(mine: Path, place: Path, study: str) -> None:
+    """All of a place's results are those that another has of the study."""
+    runs = {row["run"] for row in rows(place, "studies") if row["study"] == study}
+    for table in ("versions", "perplexity", "curves", "paths", "runs"):
+        found = rows(mine, table)
+        assert found
+        assert found == [row for row in rows(place, table) if row["run"] in runs]
+
+
+@pytest.mark.network
+def test_fine_tuning_and_lm_eval_run_on_a_studys_versions(place: Path, data_path: Path) -> None:
+    given = arguments(place, data_path, "study=headline", "finetune.seeds=[0,1]", "finetune.max_examples=9")
+    with pytest.raises(SystemExit) as refusal:
+        evaluate.main(given)
+    assert refusal.value.code == 2
+    train.main(given)
+    finetune.main(given)
+    evaluate.main(given)
+    scores = rows(place, "downstream")
+    assert {row["finetune_seed"] for row in scores} == {"", "0", "1"}
+    assert len({row["task"] for row in scores}) == 9
+    assert len(scores) == 3 * 3 * 9
+    report.main(["scale=smoke", f"root={place}"])
+    assert (place / "smoke/tables/downstream.csv").exists()
+
+
+def test_planning_every_study_shares_most_steps(place: Path, data_path: Path) -> None:
+    everything = make(sweeps.compose(arguments(place, data_path, "study=all")))
+    assert everything.tree.unique_steps < everything.tree.logical_steps / 2

@@ -1,0 +1,57 @@
+"""Every shipped configuration composes, and composes to what Hydra itself would launch."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from repro.config import sweeps
+from repro.config.settings import from_config
+
+SCALES = sorted(path.stem for path in (sweeps.CONF / "scale").glob("*.yaml"))
+FILES = sorted(path.relative_to(sweeps.CONF) for path in sweeps.CONF.glob("*/*.yaml") if path.parent.name != "study")
+NEEDS = {"local": ["corpus.path=texts"], "hf": ["corpus.dataset=some/dataset"]}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("study", sweeps.studies())
+def test_every_study_composes_at_every_scale(study: str, scale: str) -> None:
+    settings = sweeps.compose([f"study={study}", f"scale={scale}"])
+    assert len(settings) > 1
+    assert {s.study for s in settings} == {study}
+    assert {s.scale for s in settings} == {scale}
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_group_option_composes(file: Path) -> None:
+    if file.stem == "base":
+        pytest.skip("shared by the files beside it, not for direct use")
+    (settings,) = sweeps.compose([f"{file.parent}={file.stem}", *NEEDS.get(file.stem, [])])
+    assert settings.scale in SCALES
+
+
+def test_every_shipped_file_says_how_to_use_it() -> None:
+    for path in sweeps.CONF.glob("*/*.yaml"):
+        if path.stem != "base":
+            assert "python -m repro." in path.read_text().split("\n\n")[0], path
+
+
+@pytest.mark.parametrize("study", ["alpha", "first_stage", "architecture", "data_scale"])
+def test_composing_a_sweep_at_once_gives_what_hydra_gives_job_by_job(study: str) -> None:
+    given = [f"study={study}", "scale=smoke", "optimizer.eps=1e-7", "seed=4,5"]
+    fast = sweeps.compose(given)
+    with initialize_config_dir(str(sweeps.CONF), version_base="1.3"):
+        master = hydra_compose("config", overrides=given[:2], return_hydra_config=True)
+        swept = [f"{k}={v}" for k, v in master.hydra.sweeper.params.items()]
+        parsed = OverridesParser.create().parse_overrides([*swept, *given])
+        jobs = BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+        slow = [from_config(hydra_compose("config", overrides=job)) for job in jobs]
+    assert fast == slow
+
+
+def test_an_override_on_top_replaces_what_a_study_sweeps() -> None:
+    settings = sweeps.compose(["study=alpha", "scale=quick", "paradigm.alpha=0.3,0.5", "seed=0,1,2"])
+    assert [(s.paradigm.alpha, s.seed) for s in settings] == [(a, s) for a in ("0.3", "0.5") for s in (0, 1, 2)]

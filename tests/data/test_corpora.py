@@ -1,0 +1,332 @@
+"""Corpora: what each loader promises, and what it refuses."""
+
+import gzip
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_packages import build_deb, needs_debian
+
+from repro.common.errors import UserError
+from repro.config.settings import CorpusSettings
+from repro.data import corpora
+from repro.data.corpora import Document, equal_shares, load, rfc_prose, strip_html
+from repro.data.packages import Package
+
+
+def local(path: Path, **settings: object) -> CorpusSettings:
+    return CorpusSettings(kind="local", path=str(path), **settings)  # type: ignore[arg-type]
+
+
+# State of the Union
+
+
+def test_sotu_holds_every_address_with_its_date(tmp_path: Path) -> None:
+    documents = list(load(CorpusSettings(kind="sotu"), tmp_path))
+    assert len(documents) == 249
+    assert documents[0].text.startswith("Fellow-Citizens of the Senate and House of Representatives:")
+    assert (documents[0].date, documents[-1].date) == ("1790-01-08", "2026-02-24")
+    assert sum(len(document.text.encode()) for document in documents) == 12_185_751
+
+
+# botocore
+
+
+@pytest.fixture
+def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Four tiny releases in place of the pinned ones, in the cache `tmp_path`. Returns the strings each has added."""
+    strings = [{f"s{n}": sentence(n, 20 * part) for n in range(3 * part, 3 * part + 3)} for part in range(4)]
+    pinned: dict[str, Package] = {}
+    for part, date in enumerate(corpora.BOTOCORE):
+        known = {key: value for earlier in strings[: part + 1] for key, value in earlier.items()}
+        service = {
+            "documentation": "<p>too short</p>",
+            "shapes": {key: {"documentation": f"<p>{value}</p>"} for key, value in known.items()},
+            "members": {"documentation": {"shape": "a member of this name"}, "list": [{"documentation": known["s0"]}]},
+        }
+        content = json.dumps(service).encode()
+        path = tmp_path / f"botocore-{part}.0.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            # Later releases compress their files.
+            name = "botocore/data/things/2020-01-01/service-2.json"
+            archive.writestr(*((name, content) if part < 2 else (f"{name}.gz", gzip.compress(content))))
+            archive.writestr("botocore/data/things/2020-01-01/paginators-1.json", b"{")
+        pinned[date] = Package("botocore", f"{part}.0", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(corpora, "BOTOCORE", pinned)
+    return strings
+
+
+def sentence(number: int, start: int) -> str:
+    return " ".join(f"word{number}x{i}" for i in range(start, start + 20))
+
+
+def test_botocore_holds_what_each_release_added(releases: list[dict[str, str]], tmp_path: Path) -> None:
+    documents = list(load(CorpusSettings(kind="botocore"), tmp_path))
+    assert [document.part for document in documents] == [1, 2, 3, 4]
+    assert [document.date for document in documents] == list(corpora.BOTOCORE)
+    for document, added in zip(documents, releases, strict=True):
+        assert document.text.split("\n\n") == list(added.values())
+
+
+def test_botocore_drops_near_duplicates_of_earlier_strings() -> None:
+    novelty = corpora._Novelty()
+    words = sentence(0, 0).split()
+    base, copy = " ".join(words), " ".join([*words[:-1], "changed"])
+    half = " ".join(words[:14] + [f"new{i}" for i in range(9)])
+    assert list(novelty.choose([f"<p>{base}</p>", copy, half, "short", "<p>" + "&nbsp;" * 200])) == [base, half]
+    assert list(novelty.choose([half])) == []
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>One <b>bold</b> word.</p><p>Two.</p>", "One bold word.\nTwo."),
+        ("<ul> <li>a</li> <li> <p>b</p> </li> </ul>", "a\nb"),
+        ('See <a href="x>y">the   guide</a> &amp; more', 'See y">the guide & more'),
+        ("a < b and c &lt;d&gt; <code>e</code>", "a < b and c <d> e"),
+        ("x<!-- a <b> note -->y<br/>z", "xy\nz"),
+        ("", ""),
+    ],
+)
+def test_html_is_stripped_to_a_line_a_block(markup: str, text: str) -> None:
+    assert strip_html(markup) == text
+
+
+def test_mixed_holds_a_quarter_of_sotu_with_each_release(releases: list[dict[str, str]], tmp_path: Path) -> None:
+    documents = list(load(CorpusSettings(kind="mixed"), tmp_path))
+    for part in (1, 2, 3, 4):
+        members = [document for document in documents if document.part == part]
+        speeches = [document for document in members if document.name.startswith("sotu/")]
+        assert sum(len(document.text.encode()) for document in speeches) == pytest.approx(12_185_751 / 4, rel=0.05)
+        assert [d.text.split("\n\n") for d in members if d not in speeches] == [list(releases[part - 1].values())]
+    last = [max(d.date or "" for d in documents if d.part == p and d.name.startswith("sotu/"))[:4] for p in (1, 2, 3)]
+    assert last == ["1859", "1902", "1960"]
+
+
+# RFCs
+
+RFC = """\
+
+
+
+Network Working Group                                         A. Nobody
+Request for Comments: 9                                   January 1990
+
+                            A Title
+
+1.  Introduction
+
+   The first paragraph runs over the end of the page, which cuts
+   it in two and puts a footer
+
+
+
+Nobody                       Standards Track                    [Page 1]
+\f
+RFC 9                          A Title                      January 1990
+
+
+   and a header into the sentence.
+
+   +--------+-------+
+   | 0 1 2  | 3 4 5 |
+   +--------+-------+
+
+   The second paragraph ends with its page.
+
+Nobody                       Standards Track                    [Page 2]
+\f
+RFC 9                          A Title                      January 1990
+
+   The third one follows.
+"""
+
+
+def test_an_rfc_is_reduced_to_its_prose() -> None:
+    paragraphs = rfc_prose(RFC).split("\n\n")
+    assert paragraphs[-3:] == [
+        "The first paragraph runs over the end of the page, which cuts it in two and puts a footer and a header into "
+        "the sentence.",
+        "The second paragraph ends with its page.",
+        "The third one follows.",
+    ]
+    assert not any("[Page" in paragraph or "+--" in paragraph for paragraph in paragraphs)
+
+
+@needs_debian
+def test_rfcs_are_read_from_debian_packages_with_their_month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "usr/share/doc/RFC/standard"
+    files = {f"{folder}/rfc10.txt": RFC.encode(), f"{folder}/rfc9.txt.gz": gzip.compress(RFC.encode())}
+    for number, date in ((9, "January 1990"), (10, "1 April 2003"), (11, "May 2004")):
+        files[f"{folder}/rfc{number}.json"] = json.dumps({"pub_date": date}).encode()
+    deb = build_deb(tmp_path, files).rename(tmp_path / "tiny-1.0.deb")
+    monkeypatch.setattr(corpora, "RFC", (Package("tiny", "1.0", hashlib.sha256(deb.read_bytes()).hexdigest(), "deb"),))
+    documents = list(load(CorpusSettings(kind="rfc"), tmp_path))
+    # 11 was published as something else than text.
+    assert documents == [Document(rfc_prose(RFC), "rfc9", "1990-01"), Document(rfc_prose(RFC), "rfc10", "2003-04")]
+
+
+# A user's own text
+
+
+def test_a_folder_of_text_files_holds_a_document_a_file(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "b.txt").write_text("\ufeffzwei — 你好", encoding="utf-8")
+    (tmp_path / "deep" / "a.MD").write_text("# one", encoding="utf-8")
+    (tmp_path / "c.pdf").write_bytes(b"\xff\xfe")
+    documents = list(load(local(tmp_path), tmp_path))
+    assert {document.text for document in documents} == {"zwei — 你好", "# one"}
+    assert {document.date for document in documents} == {None}
+
+
+def test_jsonl_holds_a_document_a_line(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "date": "2021"},
+        {"text": "b", "date": "2021-02-03T04:05:06Z"},
+        {"text": "c"},
+        {"text": "d", "date": None},
+    ]
+    lines = "\n\n".join(map(json.dumps, rows)) + "\n"
+    (tmp_path / "x.jsonl").write_text(lines, encoding="utf-8")
+    expected = [("a", "2021"), ("b", "2021-02-03T04:05:06Z"), ("c", None), ("d", None)]
+    for path in (tmp_path, tmp_path / "x.jsonl"):
+        documents = list(load(local(path), tmp_path))
+        assert [(document.text, document.date) for document in documents] == expected
+    assert documents[1].name == f"{tmp_path / 'x.jsonl'}, line 3"
+
+
+def test_the_columns_of_jsonl_can_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"body": "a", "day": "2021-01-01"}')
+    (document,) = load(local(tmp_path, text_column="body", date_column="day"), tmp_path)
+    assert (document.text, document.date) == ("a", "2021-01-01")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "line 2 is no JSON"),
+        (b"9" * 5000, "line 2 is no JSON"),
+        (b"[" * 10**6, "line 2 is no JSON"),
+        (b"[1]", "line 2 holds no JSON object"),
+        (b'{"text": 3}', "line 2: text must be a string, not int"),
+        (b'{"text": null}', "line 2: text must be a string, not NoneType"),
+        (b'{"title": "x", "id": 3}', r"line 2 has no corpus\.text_column=text; it has title, id"),
+        (b'{"text": "\xff"}', "line 2 is not UTF-8"),
+        (b'{"text": "\\ud800"}', "line 2: text is no valid Unicode"),
+        (b'{"text": "a", "date": "yesterday"}', "line 2: the date 'yesterday' is not ISO 8601"),
+        (b'{"text": "a", "date": 2021}', "line 2: the date 2021 is not ISO 8601"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"text": "fine"}\n' + line + b"\n")
+    with pytest.raises(UserError, match=rf"x\.jsonl, {message}"):
+        list(load(local(tmp_path), tmp_path))
+
+
+def test_a_text_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.txt is not UTF-8"):
+        list(load(local(tmp_path), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        (CorpusSettings(kind="local", path="/no/such/folder"), "does not exist"),
+        (CorpusSettings(kind="local"), r"needs corpus\.path"),
+        (CorpusSettings(kind="hf"), r"needs corpus\.dataset"),
+    ],
+)
+def test_a_corpus_that_is_not_there_is_refused_at_once(corpus: CorpusSettings, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        corpora.identity(corpus)
+
+
+def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"holds no \.txt, \.md or \.jsonl"):
+        corpora.identity(local(tmp_path))
+
+
+def test_a_local_corpus_is_identified_by_its_content(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").write_text("same")
+    same = corpora.identity(local(tmp_path / "one"))
+    assert corpora.identity(local(tmp_path / "two")) == same
+    (tmp_path / "one" / "more.txt").write_text("more")
+    assert corpora.identity(local(tmp_path / "one")) != same
+    (tmp_path / "two" / "two.txt").rename(tmp_path / "two" / "two.jsonl")
+    assert corpora.identity(local(tmp_path / "two")) != same
+
+
+# Hugging Face data sets (from local files: no hub is asked)
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    frame = pd.DataFrame({"body": ["a", "b", "c"], "day": pd.to_datetime(["2020-01-01", "2021-01-01", "2022-01-01"])})
+    frame.to_parquet(folder / "part.parquet")
+    return folder
+
+
+def hf(dataset: object, **settings: object) -> CorpusSettings:
+    return CorpusSettings(kind="hf", dataset=str(dataset), **settings)  # type: ignore[arg-type]
+
+
+def test_a_data_set_is_streamed_with_the_columns_chosen(parquet: Path, tmp_path: Path) -> None:
+    documents = list(load(hf(parquet, text_column="body", date_column="day", max_documents=2), tmp_path))
+    assert [(d.text, d.date) for d in documents] == [("a", "2020-01-01T00:00:00"), ("b", "2021-01-01T00:00:00")]
+
+
+def test_a_builder_reads_the_files_of_corpus_path(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    corpus = hf("json", path=str(tmp_path / "x.jsonl"))
+    assert [document.text for document in load(corpus, tmp_path)] == ["a", "b"]
+    before = corpora.identity(corpus)
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "c"}\n')
+    assert corpora.identity(corpus) != before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"no corpus\.text_column=text; it has body, day"),
+        ({"text_column": "body", "date_column": "when"}, r"no corpus\.date_column=when; it has body, day"),
+        ({"text_column": "day"}, "day must be a string, not datetime"),
+        ({"text_column": "body", "split": "test"}, r"Available splits: \['train'\]"),
+    ],
+)
+def test_a_data_set_without_what_was_asked_for_is_refused(
+    parquet: Path, tmp_path: Path, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        list(load(hf(parquet, **settings), tmp_path))
+
+
+def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"corpus\.dataset=.*nothing cannot be read"):
+        list(load(hf(tmp_path / "nothing"), tmp_path))
+
+
+# Shares
+
+
+def test_equal_shares_are_consecutive_and_about_equal() -> None:
+    shares = equal_shares("abcdefgh", [1, 1, 1, 1, 4, 4, 2, 2], 4)
+    assert shares == [list("abcd"), ["e"], ["f"], list("gh")]
+    assert equal_shares("abc", [1, 1, 1], 1) == [list("abc")]
+
+
+@pytest.mark.network
+def test_the_real_botocore_releases_add_what_was_measured(tmp_path: Path) -> None:
+    sizes = dict.fromkeys((1, 2, 3, 4), 0)
+    for document in load(CorpusSettings(kind="botocore"), tmp_path):
+        assert document.part is not None
+        sizes[document.part] += len(document.text)
+    assert {part: round(size / 1e6, 1) for part, size in sizes.items()} == {1: 7.4, 2: 3.0, 3: 3.3, 4: 5.3}

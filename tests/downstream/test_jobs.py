@@ -1,0 +1,184 @@
+"""Fine-tuning and evaluating a sweep's versions: what one item, or a request to stop, does to the others."""
+
+import errno
+import threading
+from collections.abc import Callable
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+from stops import StopAfter
+
+from repro import evaluate, finetune
+from repro.common.disk import clear_errors
+from repro.common.errors import Preempted, UserError
+from repro.config.settings import TaskSettings
+from repro.config.sweeps import compose
+from repro.downstream import harness, jobs, sft, tasks
+from repro.downstream.jobs import Item
+from repro.planning.planner import make
+from repro.planning.tree import Tree
+from repro.store.store import Claim, Store
+from repro.training.worker import Worker
+
+Overrides = Callable[..., list[str]]
+EXAMPLES = [(f"Question: tree number {n}?\nAnswer:", f" birch {n}") for n in range(20)]
+
+
+class Items:
+    """Three items to work on, and what was done of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.tree, self.store, self.done, self.tried = Tree([]), store, set[str](), list[str]()
+        self.errors: dict[str, Exception] = {}
+        self.todo = [Item(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
+
+    def do(self, item: Item, claim: Claim) -> None:
+        self.tried.append(item.weights)
+        if item.weights in self.errors:
+            raise self.errors[item.weights]
+        self.done.add(item.weights)
+
+    def drain(self, stop: threading.Event) -> None:
+        key = attrgetter("weights")
+        jobs.drain(self.tree, self.todo, key, lambda: self.done, self.do, self.store, stop)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Items:
+    return Items(Store(tmp_path / "store"))
+
+
+def test_a_stop_with_items_left_is_said_and_one_after_the_last_is_not(three: Items) -> None:
+    with pytest.raises(Preempted):
+        three.drain(StopAfter(1))
+    assert three.tried == ["weights0"]
+    three.drain(threading.Event())
+    assert three.tried == ["weights0", "weights1", "weights2"]
+    stop = threading.Event()
+    stop.set()
+    three.drain(stop)
+
+
+def test_an_item_that_fails_holds_up_no_other_and_is_not_tried_by_the_next_job(three: Items) -> None:
+    three.errors["weights0"] = UserError("the loss became nan")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^the loss became nan$"):
+            three.drain(threading.Event())
+        assert three.tried == ["weights0", "weights1", "weights2"]
+    three.done.add("weights0")  # someone else could
+    three.drain(threading.Event())
+
+
+def test_a_disk_that_refuses_one_item_is_not_asked_for_the_others(three: Items) -> None:
+    def full() -> None:
+        with clear_errors(three.store.root):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError) as refused:
+        full()
+    three.errors["weights0"] = refused.value
+    with pytest.raises(UserError, match="No space left"):
+        three.drain(threading.Event())
+    assert three.tried == ["weights0"]
+
+
+@pytest.fixture
+def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tree, Store]:
+    """A run of two versions, and examples to fine-tune them on."""
+    given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    tree = make(
+        compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]", "numerics.micro_batch_blocks=2"])
+    ).tree
+    store = Store(tmp_path / "store")
+    Worker(tree, 0, store, threading.Event()).work()
+    monkeypatch.setattr(tasks, "training_examples", lambda settings, path, most: EXAMPLES)
+    return tree, store
+
+
+def test_how_a_batch_of_examples_is_split_keys_what_is_fine_tuned(smoke: Overrides) -> None:
+    """Equal for pre-training, whose batch is not split either way: smoke's has 4 blocks, fine-tuning's 8 examples."""
+    whole, split, larger = (
+        jobs.items(make(compose(smoke(f"numerics.micro_batch_blocks={micro}", *more))).tree)
+        for micro, more in (("null", []), ("4", []), ("4", ["finetune.batch_examples=4"]))
+    )
+    unsplit = jobs.items(make(compose(smoke("finetune.batch_examples=4"))).tree)
+    assert [item.base for item in whole] == [item.base for item in split]
+    assert whole[-1].weights != split[-1].weights
+    assert larger[-1].weights == unsplit[-1].weights
+
+
+def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trained: tuple[Tree, Store]) -> None:
+    tree, store = trained
+    before = store.steps()
+    with pytest.raises(Preempted):
+        finetune._work(tree, 0, store, StopAfter(2))  # looked at before it begins, and after each of its three steps
+    assert store.steps() == before
+    assert store.claims() == {}
+    finetune._work(tree, 0, store, threading.Event())
+    assert len(store.steps()) == len(before) + 2
+    assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
+
+
+def test_fine_tuning_takes_no_more_examples_at_once_than_training_takes_blocks(
+    trained: tuple[Tree, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, store = trained
+    sizes, collate = set[int](), sft.collate
+    monkeypatch.setattr(sft, "collate", lambda batch, device: sizes.add(len(batch)) or collate(batch, device))
+    finetune._work(tree, 0, store, threading.Event())
+    assert sizes == {2}
+
+
+def _damage(store: Store, key: str) -> None:
+    path = store.checkpoint_folder(key, store.steps()[key]) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
+    trained: tuple[Tree, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, store = trained
+    scored = []
+    monkeypatch.setattr(harness, "evaluate", lambda *args, **kwargs: scored.append(args) or [])
+    damaged = tree.ends[0][0]
+    again = "was damaged and was set aside; give repro.{} the same arguments again"
+    _damage(store, damaged)
+    with pytest.raises(UserError, match=r"version 1 of run .* " + again.format("train")):
+        finetune._work(tree, 0, store, threading.Event())
+    made = {item.version: item.weights for item in jobs.items(tree) if item.seed is not None}
+    assert store.has(made[2])
+    assert not store.has(made[1])
+
+    _damage(store, made[2])
+    with pytest.raises(UserError) as refused:
+        evaluate._work(tree, 0, store, threading.Event())
+    message = str(refused.value)
+    assert "version 2 of run" in message
+    assert "fine-tuned under finetune.seeds=0, " + again.format("finetune") in message
+    assert len(scored) == 1, "version 2 as it was pre-trained"
+
+    jobs._failed.cache_clear()  # what the messages say is given to new processes
+    Worker(tree, 0, store, threading.Event()).work()
+    finetune._work(tree, 0, store, threading.Event())
+    evaluate._work(tree, 0, store, threading.Event())
+    assert len(scored) == 4
+
+
+def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("task: one\n")
+    settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
+    before = jobs._files(settings)
+    (tmp_path / ".DS_Store").write_bytes(b"layout")
+    assert jobs._files(settings) == before
+    (tmp_path / "task.yaml").write_text("task: another\n")
+    assert jobs._files(settings) != before
+
+
+def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("task: one\n")
+    (tmp_path / "items.jsonl").write_text('{"question": "one"}\n')
+    settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
+    before = jobs._files(settings)
+    (tmp_path / "items.jsonl").write_text('{"question": "another"}\n')
+    assert jobs._files(settings) != before

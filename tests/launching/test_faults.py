@@ -1,0 +1,159 @@
+"""Sweeps that are stopped, orphaned, damaged, raced for, and out of space. More, and at random: `make torture`."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from torture.common import held
+
+from repro.store import upkeep
+from repro.store.store import Store
+
+Overrides = Callable[..., list[str]]
+Process = subprocess.Popen  # of bytes
+
+
+def wait_for(what: Callable[[], bool], process: "Process[bytes] | None" = None, seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen in time"
+        assert process is None or process.poll() is None, "the process ended by itself"
+        time.sleep(0.02)
+
+
+@dataclass
+class Sweep:
+    """A sweep with long edges, trained by two workers of one launcher."""
+
+    place: Path
+    given: list[str]
+    processes: "list[Process[bytes]]" = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.place / "store")
+
+    @property
+    def log(self) -> str:
+        return (self.place / "log").read_text()
+
+    def start(self) -> "Process[bytes]":
+        """Start it; returns when both workers train."""
+        command = [sys.executable, "-m", "repro.train", *self.given]
+        with (self.place / "log").open("ab") as log:
+            process = Process(command, stdout=log, stderr=log, start_new_session=True)
+        self.processes.append(process)
+        signs = self.store.claims
+        wait_for(
+            lambda: len(held(self.store)) == 2 and all(sign.get("step", 0) > 1 for sign in signs().values()), process
+        )
+        return process
+
+    def under_way(self) -> dict[str, int]:
+        """Edges under way, with the step at which they go on."""
+        folders = [folder.name for folder in (self.store.root / "interim").glob("*")]
+        return {key: self.store.interim_steps(key)[-1] for key in folders if self.store.interim_steps(key)}
+
+
+@pytest.fixture
+def sweep(smoke: Overrides, tmp_path: Path) -> Iterator[Sweep]:
+    given = smoke("study=headline", "stream.steps_per_version=2000", "schedule.warmup_steps=20")
+    result = Sweep(tmp_path, [*given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    yield result
+    for process in result.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert list(upkeep.damage(result.store)) == []
+    assert "/repro/" not in result.log, "no traceback of ours"
+    assert "another worker" not in result.log
+
+
+def test_a_signal_finishes_the_step_and_the_next_run_goes_on_from_it(sweep: Sweep) -> None:
+    process = sweep.start()
+    process.send_signal(signal.SIGTERM)  # to the launcher, which hands it on
+    assert process.wait(120) == 75
+    assert not held(sweep.store)
+    first = sweep.under_way()
+    assert len(first) == 2
+
+    process = sweep.start()
+    os.killpg(process.pid, signal.SIGUSR1)  # to all, so that workers get it twice
+    assert process.wait(120) == 75
+    second = sweep.under_way()
+    for key, step in first.items():
+        assert second[key] > step
+        assert sweep.store.interim_manifest(key, second[key])["sessions"][-1] == step
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("whole_group", [False, True], ids=["launcher", "group"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+def test_any_signal_to_anyone_ends_with_the_status_that_says_go_on(
+    sweep: Sweep, number: signal.Signals, whole_group: bool
+) -> None:
+    process = sweep.start()
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    assert process.wait(120) == 75
+    assert len(sweep.under_way()) == 2
+
+
+@pytest.mark.torture
+def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None:
+    process = sweep.start()
+    process.send_signal(signal.SIGSTOP)  # so that both have arrived when it looks
+    process.send_signal(signal.SIGUSR2)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(120) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
+    wait_for(lambda: not held(sweep.store), seconds=20)
+
+
+EARLY_ORPHAN = """
+import multiprocessing, os, sys, time
+from repro.launching import launch
+
+def job() -> None:
+    while os.getppid() == multiprocessing.parent_process().pid:
+        time.sleep(0.01)
+    print("orphaned", flush=True)
+    with launch.stopping():
+        time.sleep(10)
+        print("works on", flush=True)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=job).start()
+    os._exit(1)
+"""
+
+
+def test_a_worker_whose_launcher_was_killed_before_its_first_job_leaves_as_well(tmp_path: Path) -> None:
+    script = tmp_path / "launcher.py"
+    script.write_text(EARLY_ORPHAN)
+    said = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True)
+    assert said.stdout.split("\n") == ["orphaned", ""], said.stderr
+
+
+@pytest.mark.torture
+def test_workers_whose_launcher_was_killed_keep_their_step_and_leave(sweep: Sweep) -> None:
+    process = sweep.start()
+    process.kill()
+    process.wait()  # else its zombie keeps the group alive
+    wait_for(lambda: not held(sweep.store), seconds=120)
+    assert len(sweep.under_way()) == 2
+
+    def gone() -> bool:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_for(gone, seconds=60)

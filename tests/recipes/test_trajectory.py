@@ -1,0 +1,151 @@
+"""Prefix keys: what enters them, and what never does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.config.sweeps import compose
+from repro.planning.planner import make
+from repro.planning.runs import Run
+from repro.recipes.trajectory import Order, PrefixChain
+
+Overrides = Callable[..., list[str]]
+
+
+class Blocks:
+    """A stream's shape and digests, for orders alone."""
+
+    versions = 3
+    blocks_per_version = 40
+    stand_in = None
+    block_digests = np.random.default_rng(0).integers(0, 256, (120, 16), dtype=np.uint8)
+
+
+def run(overrides: list[str]) -> Run:
+    return make(compose(overrides)).tree.runs[0]
+
+
+def last_key(overrides: list[str]) -> str:
+    return make(compose(overrides)).tree.ends[0][-1]
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        "store.save_seconds=1",
+        "store.stale_seconds=7",
+        "evaluation.batch_blocks=3",
+        "evaluation.task_batch=3",
+        "finetune.epochs=7",
+        "estimate.flops_per_second=1",
+        "ledger.path=elsewhere",
+        "tracker=tensorboard",
+        "tracker=wandb",
+        "tracker=mlflow",
+        "tracker.path=elsewhere",
+        "tracker.project=other",
+        "tracker.mode=online",
+        "tracker.uri=sqlite:///elsewhere.db",
+        "model.name=renamed",
+        "hydra/launcher=joblib",
+    ],
+)
+def test_placement_never_enters_a_key(smoke: Overrides, placement: str) -> None:
+    assert last_key(smoke()) == last_key(smoke(placement))
+
+
+def test_the_places_of_store_and_data_never_enter_a_key(smoke: Overrides, tmp_path: Path, data_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(data_path)
+    assert last_key(smoke()) == last_key(smoke(f"store.path={tmp_path / 'other'}", f"data.path={elsewhere}"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "schedule.max_lr=0.011",
+        "schedule.min_lr=0.0011",
+        "schedule.warmup_steps=4",
+        "paradigm.alpha=0.4",
+        "optimizer.weight_decay=0.2",
+        "optimizer.beta2=0.99",
+        "optimizer.eps=1e-7",
+        "optimizer.clip_norm=2",
+        "model=qwen",
+        "size=w48_l2",
+        "model.rope_theta=5000",
+        "model.tie_embeddings=true",
+        "stream.batch_blocks=2",
+        "stream.order=chronological",
+        "stream.split_seed=1",
+        "stream.vocab_size=301",
+        "numerics.threads=2",
+        "numerics.dtype=bfloat16",
+        "numerics.compile=true",
+        "numerics.micro_batch_blocks=2",
+    ],
+)
+def test_identity_and_numerics_enter_the_key(smoke: Overrides, change: str) -> None:
+    assert last_key(smoke()) != last_key(smoke(change))
+
+
+def test_numerics_alone_leave_the_identity_key_as_it_is(smoke: Overrides) -> None:
+    one, two = (make(compose(smoke(f"numerics.threads={n}"))).tree for n in (1, 2))
+    assert one.ends != two.ends
+    assert {n.identity_key for n in one.nodes.values()} == {n.identity_key for n in two.nodes.values()}
+
+
+def test_spellings_of_the_same_effect_share_a_key(smoke: Overrides) -> None:
+    assert last_key(smoke("paradigm.alpha=0.6")) == last_key(smoke("paradigm.alpha=3/5"))
+    assert last_key(smoke()) == last_key(smoke("schedule.min_lr=0.001"))
+    assert last_key(smoke()) == last_key(smoke("numerics.micro_batch_blocks=4"))
+
+
+def test_total_steps_do_not_enter_the_key(smoke: Overrides) -> None:
+    short = make(compose(smoke("paradigm=cpt", "stream.versions=4"))).tree
+    longer = make(compose(smoke("paradigm=two_stage", "paradigm.first_cycle=1"))).tree
+    assert short.ends[0][:2] == longer.ends[0]
+
+
+def test_keys_are_prefix_keys(smoke: Overrides) -> None:
+    r = run(smoke())
+    trajectory = r.trajectories[3]
+    records = trajectory.records(r.stream).tobytes()
+    chain = PrefixChain((trajectory.identity, trajectory.numerics))
+    one_by_one = [
+        PrefixChain((trajectory.identity, trajectory.numerics)).key(records, step) for step in (0, 1, 57, 200)
+    ]
+    assert [chain.key(records, step) for step in (0, 1, 57, 200)] == one_by_one
+    assert len(set(one_by_one)) == 4
+
+
+@pytest.mark.parametrize("mixed", [None, 2, 3])
+def test_an_order_visits_every_block_once(mixed: int | None) -> None:
+    steps = 10 * (mixed or 3)
+    ids = Order(seed=1, batch_blocks=4, mixed=mixed).batches(Blocks(), 0, steps)
+    assert sorted(ids.ravel()) == list(range(40 * (mixed or 3)))
+
+
+def test_batches_are_pure_functions_of_the_step() -> None:
+    for mixed in (None, 3):
+        order = Order(seed=5, batch_blocks=4, mixed=mixed)
+        whole = order.batches(Blocks(), 0, 30)
+        for start, stop in ((0, 1), (7, 13), (9, 21), (29, 30)):
+            assert np.array_equal(order.batches(Blocks(), start, stop), whole[start:stop])
+
+
+def test_seeds_give_other_orders_of_the_same_blocks() -> None:
+    one, two = (Order(seed=s, batch_blocks=4).batches(Blocks(), 0, 10) for s in (0, 1))
+    assert not np.array_equal(one, two)
+    assert set(one.ravel()) == set(two.ravel())
+
+
+def test_an_order_never_changes_between_releases() -> None:
+    """Recorded once: a change here would silently disown every stored checkpoint."""
+    assert Order(seed=0, batch_blocks=4).batches(Blocks(), 0, 2).tolist() == RECORDED
+
+
+RECORDED = [[7, 10, 35, 18], [4, 38, 11, 15]]

@@ -1,0 +1,119 @@
+"""The ledger grows by runs and repeats itself to the byte."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro import train
+from repro.common.errors import UserError
+from repro.config import sweeps
+from repro.planning import planner
+from repro.results import ledger
+from repro.store import tables
+
+
+def slices(run: str, nll: float) -> list[dict[str, object]]:
+    return [
+        {"run": run, "version": version, "slice": 1, "nll": nll, "tokens": 10, "bytes": 30} for version in (1, 2, 10)
+    ]
+
+
+def test_rows_are_replaced_by_run_and_sorted_by_value(tmp_path: Path) -> None:
+    path = tmp_path / "perplexity.csv"
+    ledger._replace(tmp_path, {"perplexity": slices("bb", 1.5)})
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 2.5)})
+    ledger._replace(tmp_path, {"perplexity": slices("bb", 0.1)})
+    assert [row[:2] + row[3:4] for row in ledger.read(path, "perplexity")] == [
+        ["aa", "1", "2.5"],
+        ["aa", "2", "2.5"],
+        ["aa", "10", "2.5"],
+        ["bb", "1", "0.1"],
+        ["bb", "2", "0.1"],
+        ["bb", "10", "0.1"],
+    ]
+
+
+def test_writing_the_same_rows_again_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "perplexity.csv"
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 1 / 3)})
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    ledger._replace(tmp_path, {"perplexity": slices("aa", 1 / 3)})
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+    assert float(ledger.read(path, "perplexity")[0][3]) == 1 / 3
+
+
+def test_a_run_can_belong_to_several_studies(tmp_path: Path) -> None:
+    path = tmp_path / "studies.csv"
+    for study in ("main", "headline", "main"):
+        ledger._replace(tmp_path, {"studies": [{"study": study, "run": "aa"}]})
+    assert ledger.read(path, "studies") == [["headline", "aa"], ["main", "aa"]]
+
+
+def test_scores_of_one_version_leave_those_of_others_alone(tmp_path: Path) -> None:
+    def scores(version: int, seed: object, value: float) -> list[dict[str, object]]:
+        row = dict.fromkeys(ledger.COLUMNS["downstream"], "")
+        return [row | {"run": "aa", "version": version, "finetune_seed": seed, "value": value}]
+
+    for rows in (scores(1, "", 0.1), scores(4, "", 0.2), scores(4, 0, 0.3), scores(4, 0, 0.4)):
+        ledger._replace(tmp_path, {"downstream": rows})
+    kept = [(row[1], row[2], row[5]) for row in ledger.read(tmp_path / "downstream.csv", "downstream")]
+    assert kept == [("1", "", "0.1"), ("4", "0", "0.4"), ("4", "", "0.2")]
+
+
+def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "perplexity.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"perplexity\.csv"):
+        ledger._replace(tmp_path, {"perplexity": slices("aa", 1.0)})
+    assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_a_write_that_is_cut_off_at_any_file_leaves_a_sound_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"perplexity": slices("aa", 1.0), "studies": [{"study": "main", "run": "aa"}]}
+    write, left = tables.write_atomically, [0]
+
+    def limited(path: Path, data: bytes) -> None:
+        if left[0] == 0:
+            raise UserError("full")
+        left[0] -= 1
+        write(path, data)
+
+    monkeypatch.setattr(ledger, "write_atomically", limited)
+    for writes in range(4):
+        folder = tmp_path / str(writes)
+        folder.mkdir()
+        left[0] = writes
+        with pytest.raises(UserError, match="full"):
+            ledger._replace(folder, rows)
+        assert list(tables.damage(folder)) == []
+        left[0] = 9
+        ledger._replace(folder, rows)
+        assert list(tables.damage(folder)) == []
+        (folder / "studies.csv").unlink()
+        assert [(path.name, reason) for path, reason in tables.damage(folder)] == [("studies.csv", "is missing")]
+
+
+def test_runs_that_are_measured_or_called_otherwise_are_runs_of_their_own(smoke: Callable[..., list[str]]) -> None:
+    """CPT over two versions is a two-stage run of two whole cycles; held-out blocks change no training."""
+    given = smoke("stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    given += ["paradigm=cpt,two_stage", "paradigm.first_cycle=1", "stream.heldout_blocks=2,4"]
+    tree = planner.make(sweeps.compose(given, multirun=True)).tree
+    assert len(tree.runs) == 4
+    assert tree.unique_steps == 20  # merged, whichever stream each run was opened with
+    assert len({tuple(ends) for ends in tree.ends}) == 1
+
+    train.main([*given, "-m"])
+    folder = Path(tree.runs[0].settings.ledger.path)
+    runs = {
+        row[0]: dict(zip(ledger.COLUMNS["runs"], row, strict=True)) for row in ledger.read(folder / "runs.csv", "runs")
+    }
+    assert len(runs) == 4
+    assert len({row["conditions"] for row in runs.values()}) == 2
+    tokens = {run: int(count) for run, _, _, _, count, _ in ledger.read(folder / "perplexity.csv", "perplexity")}
+    for run, row in runs.items():
+        twin = [other for other in runs if runs[other]["paradigm"] == row["paradigm"] and other != run]
+        assert len(twin) == 1
+        assert tokens[run] in (2 * tokens[twin[0]], tokens[twin[0]] / 2)

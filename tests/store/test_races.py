@@ -1,0 +1,85 @@
+"""Many launchers of overlapping studies in one store; holders that die or are suspended in the middle of an edge."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torture.common import ENVIRONMENT, differences, held, tree
+
+from repro.store import upkeep
+from repro.store.store import Store
+
+Overrides = Callable[..., list[str]]
+pytestmark = pytest.mark.torture
+STUDIES = ("headline", "alpha", "pilot", "main", "headline", "alpha", "first_stage", "second_stage")
+
+
+def launch(given: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", "repro.train", *given]
+        return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, env=ENVIRONMENT)
+
+
+def test_eight_launchers_of_overlapping_studies_train_each_edge_once(smoke: Overrides, tmp_path: Path) -> None:
+    processes = [launch(smoke(f"study={study}"), tmp_path / f"{number}.log") for number, study in enumerate(STUDIES)]
+    for number, process in enumerate(processes):
+        assert process.wait(1500) == 0, (tmp_path / f"{number}.log").read_text()[-2000:]
+    logs = "".join((tmp_path / f"{number}.log").read_text() for number in range(len(STUDIES)))
+    for phrase in ("Traceback", "another worker", "twice"):
+        assert phrase not in logs
+    store = Store(tmp_path / "store")
+    assert list(upkeep.damage(store)) == []
+    for key in store.steps():
+        assert len(store.manifest(key)["sessions"]) == 1, "an edge was begun twice"
+
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    ends = set()
+    for study in dict.fromkeys(STUDIES):
+        given = [*smoke(f"study={study}"), f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
+        assert launch(given, alone / "log").wait(1500) == 0, (alone / "log").read_text()[-2000:]
+        ends |= {key for each in tree(given).ends for key in each}
+    assert differences(alone, tmp_path, sorted(ends)) == []
+
+
+@pytest.mark.parametrize("ends", ["killed", "suspended"])
+def test_a_holder_that_stands_still_is_overtaken_and_cannot_spoil_the_store(
+    smoke: Overrides, tmp_path: Path, ends: str
+) -> None:
+    long = ("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=3000", "schedule.warmup_steps=20")
+    given = smoke(*long, "store.stale_seconds=4")
+    store = Store(tmp_path / "store", stale_seconds=4)
+    first = launch(given, tmp_path / "first.log")
+    deadline = time.monotonic() + 300
+    while not any(sign.get("step", 0) > 100 for sign in store.claims().values()):
+        assert first.poll() is None, (tmp_path / "first.log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGKILL if ends == "killed" else signal.SIGSTOP)
+    second = launch(given, tmp_path / "second.log")
+    try:
+        if ends == "suspended":
+            # It wakes up while the other one is at the same edge, and both go on to the end.
+            while len(held(store)) < 2:
+                assert second.poll() is None, (tmp_path / "second.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            os.killpg(first.pid, signal.SIGCONT)
+            assert first.wait(600) == 0, (tmp_path / "first.log").read_text()
+        assert second.wait(600) == 0, (tmp_path / "second.log").read_text()
+    finally:
+        for process in (first, second):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert list(upkeep.damage(store)) == []
+    assert not held(store)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    again = [*given, f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
+    assert launch(again, alone / "log").wait(600) == 0
+    assert differences(alone, tmp_path, sorted({key for each in tree(given).ends for key in each})) == []

@@ -1,0 +1,215 @@
+"""A checkpoint is whole or it is not there; a claim has one holder."""
+
+import json
+import multiprocessing
+import os
+import pickle
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.common import locks
+from repro.common.errors import UserError
+from repro.store import store as store_module
+from repro.store.store import Damaged, Store
+
+KEY = "ab" * 32
+TENSORS = {"model": {"w": torch.arange(6.0).reshape(2, 3)}, "optimizer": {"m": torch.ones(2)}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def folder(store: Store) -> Path:
+    return store.root / "checkpoints" / f"{KEY}.7"
+
+
+def test_what_is_saved_is_loaded(store: Store) -> None:
+    assert not store.has(KEY)
+    store.save(KEY, 7, TENSORS, {"name": "a run"})
+    assert store.steps() == {KEY: 7}
+    assert torch.equal(store.load_weights(KEY)["w"], TENSORS["model"]["w"])
+    assert store.manifest(KEY)["name"] == "a run"
+
+
+def test_a_view_is_saved_without_the_rest_of_its_storage(store: Store) -> None:
+    big = torch.zeros(1_000_000)
+    store.save(KEY, 7, {"model": {"w": big[:3].clone()}}, {})
+    assert (folder(store) / "model.safetensors").stat().st_size < 10_000
+
+
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "empty", "remove", "manifest_flip", "manifest_empty", "manifest_remove"]
+)
+def test_damage_is_found_by_name_and_set_aside(store: Store, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store.save(KEY, 7, TENSORS, {})
+    path = folder(store) / ("manifest.json" if damage.startswith("manifest") else "optimizer.safetensors")
+    data = bytearray(path.read_bytes())
+    if damage.endswith("flip"):
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif damage.endswith("truncate"):
+        path.write_bytes(data[:-1])
+    elif damage.endswith("empty"):
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    with pytest.raises(Damaged):
+        store.load(KEY, "model", "optimizer")
+    assert not store.has(KEY)
+    assert path.stem.split(".")[0] in capsys.readouterr().err
+    assert list((store.root / "set_aside").iterdir())
+    store.save(KEY, 7, TENSORS, {})
+    assert store.load(KEY, "optimizer")
+
+
+def test_every_single_flipped_byte_is_found(store: Store) -> None:
+    store.save(KEY, 7, {"model": {"w": torch.ones(4)}}, {})
+    path = folder(store) / "model.safetensors"
+    good = path.read_bytes()
+    for position in range(len(good)):
+        data = bytearray(good)
+        data[position] ^= 0x10
+        path.write_bytes(data)
+        with pytest.raises(Damaged):
+            store.load(KEY, "model")
+        store.save(KEY, 7, {"model": {"w": torch.ones(4)}}, {})
+
+
+def test_a_folder_without_its_manifest_is_no_checkpoint(store: Store) -> None:
+    (store.root / "checkpoints" / f"{KEY}.7").mkdir(parents=True)
+    with pytest.raises(Damaged):
+        store.load(KEY, "model")
+    assert not store.has(KEY)
+
+
+def test_a_second_writer_of_a_key_loses_quietly(store: Store) -> None:
+    store.save(KEY, 7, TENSORS, {})
+    store.save(KEY, 7, TENSORS, {})
+    assert store.load(KEY, "model")
+    assert not list((store.root / "scratch").iterdir())
+
+
+def test_a_planted_pickle_is_never_executed(store: Store, tmp_path: Path) -> None:
+    store.save(KEY, 7, TENSORS, {})
+    witness = tmp_path / "executed"
+
+    class Malice:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {witness}",)
+
+    for name in ("model.safetensors", "manifest.json", "model.bin", "pytorch_model.bin"):
+        (folder(store) / name).write_bytes(pickle.dumps(Malice()))
+    with pytest.raises(Damaged):
+        store.load(KEY, "model")
+    assert not witness.exists()
+
+
+def test_interim_checkpoints_go_when_their_edge_is_kept(store: Store) -> None:
+    store.save_interim(KEY, 3, TENSORS, {})
+    store.save_interim(KEY, 5, TENSORS, {})
+    assert store.interim_steps(KEY) == [5]
+    assert store.load_interim(KEY, 5, "model")
+    store.save(KEY, 7, TENSORS, {})
+    assert store.interim_steps(KEY) == []
+
+
+def test_a_result_that_was_altered_counts_as_none(store: Store) -> None:
+    store.put_result("perplexity", "k", {"nll": 1.5})
+    assert store.get_result("perplexity", "k") == {"nll": 1.5}
+    path = store.root / "results/perplexity/k.json"
+    path.write_text(path.read_text().replace("1.5", "1.4"))
+    again = Store(store.root)
+    assert again.get_result("perplexity", "k") is None
+    assert not path.exists()
+    assert again.get_result("perplexity", "k") is None
+
+
+def _hold(root: Path, held: "multiprocessing.synchronize.Event") -> None:
+    with Store(root).claim(KEY) as claim:
+        assert claim is not None
+        held.set()
+        time.sleep(60)
+
+
+def test_a_claim_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    holder = context.Process(target=_hold, args=(store.root, held))
+    holder.start()
+    assert held.wait(30)
+    with store.claim(KEY) as claim:
+        assert claim is None
+    assert KEY in store.claims()
+    holder.kill()
+    holder.join()
+    with store.claim(KEY) as claim:
+        assert claim is not None
+
+
+def test_a_claim_without_a_sign_of_life_is_taken_over(store: Store) -> None:
+    patient, impatient = Store(store.root, stale_seconds=60), Store(store.root, stale_seconds=0.05)
+    with patient.claim(KEY) as first:
+        assert first is not None
+        time.sleep(0.1)
+        with patient.claim(KEY) as none:
+            assert none is None
+        with impatient.claim(KEY) as second:
+            assert second is not None
+
+
+def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `flock` does not reach other nodes: that of a writer there looks free."""
+    monkeypatch.setattr(locks, "is_held", lambda path: False)
+    renamed = store_module._renamed
+
+    def slow(source: Path, target: Path) -> bool:
+        long_ago = time.time() - 3600
+        for path in (source, *source.iterdir()):
+            os.utime(path, (long_ago, long_ago))
+        Store(store.root).tidy()  # the lock is a sign of life
+        return renamed(source, target)
+
+    monkeypatch.setattr(store_module, "_renamed", slow)
+    store.save(KEY, 7, TENSORS, {})
+    assert store.load(KEY, "model", "optimizer")
+
+
+def test_what_a_dead_process_was_writing_goes_once_it_is_stale(store: Store) -> None:
+    left = store.root / "scratch" / ("ab" * 16)
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_text("half")
+    left.with_suffix(".lock").touch()
+    store.tidy()
+    assert left.exists()
+    time.sleep(0.05)
+    Store(store.root, stale_seconds=0.01).tidy()
+    assert not list((store.root / "scratch").iterdir())
+
+
+def test_a_claim_is_free_again_after_an_error(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.claim(KEY):
+        raise RuntimeError
+    with store.claim(KEY) as claim:
+        assert claim is not None
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(UserError, match=r"cannot be written.*another store\.path"):
+        Store(blocked / "store").check_writable()
+
+
+def test_a_disk_without_room_is_refused(store: Store) -> None:
+    with pytest.raises(UserError, match="GB free"):
+        store.check_writable(10**18)
+
+
+def test_manifests_are_plain_json(store: Store) -> None:
+    store.save(KEY, 7, TENSORS, {"numerics": {"threads": 1}})
+    assert json.loads((folder(store) / "manifest.json").read_text())["numerics"] == {"threads": 1}
