@@ -20,10 +20,10 @@ from repro.planning import planner
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
 from repro.store.store import KEY_NAME, Damaged, Store, entries
+from repro.training.engine import FILES
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions")
 """What a copy's manifest says as the original's does."""
-FILES = ("model", "optimizer", "trace")
 
 
 def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
@@ -34,25 +34,25 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
     """
     adopted, others = [], set()
     done: set[tuple[Key, bool]] = set()
-    for key, manifest, interim in _candidates(plan, store):
+    for key, manifest, partial in _candidates(plan, store):
         run = plan.tree.runs[plan.tree.nodes[key].run]
         theirs = manifest["numerics"]
         differing = sorted(name for name in run.numerics | theirs if run.numerics.get(name) != theirs.get(name))
         if not set(differing) <= set(differ):
             others.add(",".join(differing))
-        elif (key, interim) not in done:
+        elif (key, partial) not in done:
             step = manifest["step"]
             made_from = {"key": manifest["key"], "step": step, "numerics": theirs}
             about = {name: manifest[name] for name in COPIED if name in manifest}
             about |= {"parent": plan.tree.nodes[key].parent, "adopted": [*manifest.get("adopted", []), made_from]}
             try:
-                if interim:
-                    store.save_interim(key, step, store.load_interim(manifest["key"], step, *FILES), about)
+                if partial:
+                    store.save_partial(key, step, store.load_partial(manifest["key"], step, *FILES), about)
                 else:
                     store.save(key, step, store.load(manifest["key"], *FILES), about)
             except Damaged:
                 continue
-            done.add((key, interim))
+            done.add((key, partial))
             adopted.append(f"{run.name}, step {step:,}: differs in {', '.join(differing)}")
     if not adopted:
         reason = f"what there is differs in {' or in '.join(sorted(others))}" if others else "there is nothing to adopt"
@@ -66,10 +66,10 @@ def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any],
     for key, manifest in planner.counterparts(plan, store):
         yield key, manifest, False
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing if not store.has(key)}
-    for folder in entries(store.root / "interim", KEY_NAME):
-        for step in reversed(store.interim_steps(folder.name) if folder.name not in plan.tree.nodes else []):
+    for folder in entries(store.root / "partial", KEY_NAME):
+        for step in reversed(store.partial_steps(folder.name) if folder.name not in plan.tree.nodes else []):
             try:
-                manifest = store.interim_manifest(folder.name, step)
+                manifest = store.partial_manifest(folder.name, step)
             except Damaged:
                 continue
             if (key := wanted.get(manifest["identity_key"], "")) and step > plan.tree.nodes[key].parent_step:

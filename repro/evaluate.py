@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 from repro.common.errors import UserError
 from repro.config import sweeps
 from repro.downstream import jobs
-from repro.downstream.jobs import KIND, Item
+from repro.downstream.jobs import KIND, Job
 from repro.launching.launch import Command, launch, work
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree
-from repro.store.store import Claim, Store
+from repro.store.store import Lease, Store
 
 
 @hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
@@ -30,7 +30,7 @@ def job(config: DictConfig) -> None:
 
 
 def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
-    def do(item: Item, claim: Claim) -> None:
+    def do(item: Job, lease: Lease) -> None:
         from repro.downstream import harness
         from repro.downstream.loading import load_model
         from repro.training.engine import configure
@@ -44,13 +44,13 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             tokenizer,
             s.tasks,
             Path(s.data.path),
-            s.evaluation.task_batch,
+            s.evaluation.task_batch_size,
             s.evaluation.task_limit,
             dtype=s.numerics.dtype,
         )
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
-    todo = jobs.items(tree)
+    todo = jobs.jobs_of(tree)
     jobs.drain(tree, todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
 
 
@@ -58,7 +58,7 @@ def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained or not fine-tuned."""
     jobs.check_trained(plan, store)
     stored = store.steps()
-    for item in jobs.items(plan.tree):
+    for item in jobs.jobs_of(plan.tree):
         if item.weights not in stored:
             raise UserError(
                 f"version {item.version} of run {plan.tree.runs[item.run].name} is not fine-tuned yet under "
@@ -71,7 +71,7 @@ def check(plan: Plan, store: Store) -> None:
 def left(plan: Plan, store: Store) -> int:
     """Models still to evaluate. One that is not even there counts twice: a machine that has it is nearer to the end."""
     stored, results = store.steps(), store.results(KIND)
-    todo = {item.result: item.weights for item in jobs.items(plan.tree) if item.result not in results}
+    todo = {item.result: item.weights for item in jobs.jobs_of(plan.tree) if item.result not in results}
     return len(todo) + sum(weights not in stored for weights in todo.values())
 
 

@@ -102,7 +102,7 @@ def _export(folder: Path, run: Run, key: Key, store: Store) -> None:
         model, tokenizer = load_model(run, store.load_weights(key))
     except Damaged as damaged:
         raise UserError(
-            f"{damaged}. What is damaged was set aside; repro.train with the same arguments makes it again."
+            f"{damaged}. What is damaged was quarantined; repro.train with the same arguments makes it again."
         ) from None
     with clear_errors(folder, setting="output"):
         folder.mkdir(parents=True, exist_ok=True)

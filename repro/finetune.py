@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 from repro.common.errors import Preempted
 from repro.config import sweeps
 from repro.downstream import jobs
-from repro.downstream.jobs import Item
+from repro.downstream.jobs import Job
 from repro.launching.launch import Command, launch, work
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree
-from repro.store.store import Claim, Store
+from repro.store.store import Lease, Store
 
 
 @hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
@@ -31,7 +31,7 @@ def job(config: DictConfig) -> None:
 def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
     from repro.downstream import tasks
 
-    def do(item: Item, claim: Claim) -> None:
+    def do(item: Job, lease: Lease) -> None:
         from repro.downstream import sft
         from repro.downstream.loading import load_model
         from repro.training.engine import configure
@@ -44,7 +44,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         model, tokenizer = load_model(run, jobs.load(tree, item, item.base, store))
 
         def progress(step: int, total: int, loss: float) -> None:
-            claim.live({"step": step})
+            lease.beat({"step": step})
             if stop.is_set() and step < total:
                 raise Preempted  # nothing is kept half way: it is small next to pre-training, and starts again
 
@@ -56,13 +56,13 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             item.seed,
             progress,
             dtype=s.numerics.dtype,
-            micro_batch=s.numerics.micro_batch_blocks,
+            micro_batch=s.numerics.micro_batch_size,
         )
         weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
         about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version, "losses": losses}
         store.save(item.weights, len(losses), {"model": weights}, about)
 
-    todo = [item for item in jobs.items(tree) if item.seed is not None]
+    todo = [item for item in jobs.jobs_of(tree) if item.seed is not None]
     jobs.drain(tree, todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 
 
@@ -76,7 +76,7 @@ def check(plan: Plan, store: Store) -> None:
 def left(plan: Plan, store: Store) -> int:
     """Fine-tunings still to do."""
     stored = store.steps()
-    return len({item.weights for item in jobs.items(plan.tree)} - stored.keys())
+    return len({item.weights for item in jobs.jobs_of(plan.tree)} - stored.keys())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

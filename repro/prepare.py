@@ -29,9 +29,9 @@ def prepare(settings: Settings) -> dict[str, Any]:
         "order": s.order,
         "fingerprint": stream.fingerprint,
         "vocab_size": stream.vocab_size,
-        "block_tokens": s.block_tokens,
+        "sequence_length": s.sequence_length,
         "train_tokens": stream.train_tokens,
-        "used_tokens": stream.blocks_per_version * s.block_tokens,
+        "used_tokens": stream.blocks_per_version * s.sequence_length,
     }
 
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _text(stream: dict[str, Any]) -> str:
     lines = [
         f"{stream['corpus']}, {stream['order']}: fingerprint {stream['fingerprint']}",
-        f"  vocabulary {stream['vocab_size']:,}, blocks of {stream['block_tokens']:,} tokens",
+        f"  vocabulary {stream['vocab_size']:,}, blocks of {stream['sequence_length']:,} tokens",
     ]
     for version, tokens in enumerate(stream["train_tokens"], start=1):
         lines.append(f"  version {version}: {tokens:,} tokens to train on, {stream['used_tokens']:,} of them used")

@@ -15,9 +15,9 @@ def table() -> str:
     for path in (sweeps.CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
         counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
-        shape = (llama.width, llama.layers, llama.heads, llama.kv_heads, llama.ffn_width)
+        shape = (llama.hidden_size, llama.layers, llama.heads, llama.kv_heads, llama.intermediate_size)
         rows.append((counts[0], [path.stem, *map(str, shape), *(f"{count:,}" for count in counts)]))
-    names = ["size", "width", "layers", "heads", "kv heads", "ffn width"]
+    names = ["size", "hidden size", "layers", "heads", "kv heads", "intermediate size"]
     names += [f"{name}, vocabulary {size:,}" for size in VOCABULARIES for name in ("LLaMA", "Qwen2")]
     lines = [names, ["---", *["---:"] * (len(names) - 1)], *(cells for _, cells in sorted(rows))]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -45,9 +45,9 @@ def left(plan: Plan, store: Store) -> int:
 
 def begun(plan: Plan, store: Store) -> int:
     """Steps trained of edges that are under way, as their workers say."""
-    claims, stored = store.claims(), store.steps()
-    nodes = (plan.tree.nodes[key] for key in claims.keys() & plan.tree.nodes.keys() - stored.keys())
-    return sum(max(0, claims[node.key].get("step", 0) - node.parent_step) for node in nodes)
+    leases, stored = store.leases(), store.steps()
+    nodes = (plan.tree.nodes[key] for key in leases.keys() & plan.tree.nodes.keys() - stored.keys())
+    return sum(max(0, leases[node.key].get("step", 0) - node.parent_step) for node in nodes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

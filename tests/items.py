@@ -187,7 +187,7 @@ def shipped(group: str, /, **changes: Any) -> TaskSettings:
     return TaskSettings(**{**yaml.safe_load((NINE_LOCAL.parent / f"{group}.yaml").read_text()), **changes})
 
 
-def model(block_tokens: int = 128, seed: int = 0) -> LlamaForCausalLM:
+def model(sequence_length: int = 128, seed: int = 0) -> LlamaForCausalLM:
     """A randomly initialized model of 20,000 parameters or so."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -198,7 +198,7 @@ def model(block_tokens: int = 128, seed: int = 0) -> LlamaForCausalLM:
             num_hidden_layers=1,
             num_attention_heads=2,
             num_key_value_heads=2,
-            max_position_embeddings=block_tokens,
+            max_position_embeddings=sequence_length,
             use_cache=False,
             bos_token_id=0,
             eos_token_id=0,

@@ -19,8 +19,8 @@ from repro.training.worker import Worker
 CASES = {
     "ddp": ["numerics.parallel=ddp"],
     "fsdp": ["numerics.parallel=fsdp"],
-    "ddp_parts": ["numerics.parallel=ddp", "numerics.micro_batch_blocks=1"],
-    "fsdp_parts": ["numerics.parallel=fsdp", "numerics.micro_batch_blocks=1"],
+    "ddp_parts": ["numerics.parallel=ddp", "numerics.micro_batch_size=1"],
+    "fsdp_parts": ["numerics.parallel=fsdp", "numerics.micro_batch_size=1"],
     "fsdp_bfloat16": ["numerics.parallel=fsdp", "numerics.dtype=bfloat16"],
     "fsdp_again": ["numerics.parallel=fsdp", "numerics.activation_checkpointing=true"],
     "fsdp_compiled": ["numerics.parallel=fsdp", "numerics.compile=true"],

@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 """Between two tries of one that waits."""
 PATIENCE_SECONDS = 10.0
 """After which one that waits says what for."""
 
 
-def take(path: Path) -> int | None:
+def acquire(path: Path) -> int | None:
     """Lock a file, made first if need be: its open handle, or None when someone else holds it.
 
     Raises:
@@ -40,7 +40,7 @@ def take(path: Path) -> int | None:
         os.close(handle)  # its holder removed the file between the two calls: that lock guards no name
 
 
-def let_go(path: Path, handle: int) -> None:
+def release(path: Path, handle: int) -> None:
     """Remove the file, then drop the lock: in this order nobody ever locks a file that is about to go."""
     with contextlib.suppress(OSError):
         if _same(path, handle):
@@ -53,7 +53,7 @@ def is_held(path: Path) -> bool:
     return _left(path, remove=False)
 
 
-def sweep(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove the file that a dead holder left."""
     _left(path, remove=True)
 
@@ -72,7 +72,7 @@ def _left(path: Path, *, remove: bool) -> bool:
             return True
         raise
     if remove:
-        let_go(path, handle)
+        release(path, handle)
     else:
         os.close(handle)
     return False
@@ -83,19 +83,19 @@ def held(path: Path) -> Iterator[None]:
     """Hold a lock, waiting for it as long as it takes.
 
     Raises:
-        OSError: as `take`.
+        OSError: as `acquire`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     complain = time.monotonic() + PATIENCE_SECONDS
-    while (handle := take(path)) is None:
+    while (handle := acquire(path)) is None:
         if time.monotonic() > complain:
             print(f"waiting for another process, which holds {path}", file=sys.stderr)
             complain = float("inf")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     try:
         yield
     finally:
-        let_go(path, handle)
+        release(path, handle)
 
 
 def _same(path: Path, handle: int) -> bool:

@@ -26,13 +26,13 @@ class ModelSettings:
     """`llama` (LlamaForCausalLM) or `qwen2` (Qwen2ForCausalLM)."""
     name: str = "custom"
     """What tables call this size. A label: it keys nothing."""
-    width: int = MISSING
-    """Hidden size; a multiple of `heads`."""
+    hidden_size: int = MISSING
+    """A multiple of `heads`."""
     layers: int = MISSING
     heads: int = MISSING
     kv_heads: int = MISSING
     """Key/value heads; divides `heads`."""
-    ffn_width: int = MISSING
+    intermediate_size: int = MISSING
     """Inner width of the gated MLP."""
     tie_embeddings: bool = False
     rope_theta: float = 10000.0
@@ -66,9 +66,9 @@ class StreamSettings:
     """N."""
     steps_per_version: int = MISSING
     """T: optimizer steps that consume one version's new data once."""
-    batch_blocks: int = MISSING
-    """Blocks in one optimizer step (the global batch)."""
-    block_tokens: int = MISSING
+    global_batch_size: int = MISSING
+    """Sequences (blocks) in one optimizer step."""
+    sequence_length: int = MISSING
     """Tokens predicted in one block."""
     vocab_size: int = MISSING
     """Entries of the byte-level BPE trained on version 1's text."""
@@ -141,7 +141,7 @@ class NumericsSettings:
     """What makes a CPU's float32 products in linear layers: `torch` (its own choice, MKL on x86) or `onednn` (where
     this torch has it)."""
     compile: bool = False
-    micro_batch_blocks: int | None = None
+    micro_batch_size: int | None = None
     """Blocks in one forward pass of one process; None: its whole share of the batch."""
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass rather than keep them."""
@@ -155,9 +155,9 @@ class NumericsSettings:
 class EvaluationSettings:
     """Pinned, since batch size can change the last bits of a score."""
 
-    batch_blocks: int = 16
+    batch_size: int = 16
     """Held-out blocks in one forward pass."""
-    task_batch: int = 16
+    task_batch_size: int = 16
     """lm-eval's batch size."""
     task_limit: int | None = None
     """Items of each task's test split, at most (the first ones); None: all."""
@@ -174,7 +174,7 @@ class FinetuneSettings:
     epochs: int = 1
     max_examples: int | None = None
     """Training examples over all tasks, at most; None: all."""
-    batch_examples: int = 16
+    batch_size: int = 16
     max_tokens: int = 128
     """Longest example (prompt and answer); longer prompts lose their beginning."""
     max_lr: float = MISSING
@@ -203,7 +203,7 @@ class StoreSettings:
     save_seconds: float = 300.0
     """How often an edge under way saves a checkpoint to resume from."""
     stale_seconds: float = 600.0
-    """A claim without a sign of life for this long is taken over, and what a dead process was writing is removed."""
+    """A lease without a heartbeat for this long is taken over, and what a dead process was writing is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +288,29 @@ TRACKERS = ("none", "tensorboard", "wandb", "mlflow")
 TRACKER_MODES = ("offline", "online")
 
 
+RENAMED = {
+    "stream.block_tokens": "stream.sequence_length",
+    "stream.batch_blocks": "stream.global_batch_size",
+    "numerics.micro_batch_blocks": "numerics.micro_batch_size",
+    "evaluation.batch_blocks": "evaluation.batch_size",
+    "evaluation.task_batch": "evaluation.task_batch_size",
+    "finetune.batch_examples": "finetune.batch_size",
+    "model.width": "model.hidden_size",
+    "model.ffn_width": "model.intermediate_size",
+}
+"""Settings that had another name in 0.1. Keys of the store hash effects, so that renaming changed none."""
+
+
+def check_name(setting: str) -> None:
+    """Refuse a setting's old name.
+
+    Raises:
+        UserError
+    """
+    if setting in RENAMED:
+        raise UserError(f"{setting} is now called {RENAMED[setting]}.")
+
+
 def from_config(config: DictConfig) -> Settings:
     """Check a composed configuration against the schema.
 
@@ -306,6 +329,9 @@ def typed(config: DictConfig) -> DictConfig:
         if isinstance(node, DictConfig):
             OmegaConf.set_readonly(node, False)
     keys = [str(key) for key in config if key != "hydra"]
+    for group in keys:
+        for name in config[group] if OmegaConf.is_dict(config[group]) else ():
+            check_name(f"{group}.{name}")
     merged = OmegaConf.merge(schema, OmegaConf.masked_copy(config, keys))
     assert isinstance(merged, DictConfig)
     return merged
@@ -379,17 +405,17 @@ def _check(s: Settings) -> None:
     for name, label in (("model.name", s.model.name), ("study", s.study or ""), ("scale", s.scale)):
         if not label.isprintable() or len(label) > 100:
             raise UserError(f"{name}={label!r} is no name; up to 100 printable characters work.")
-    for name in ("width", "layers", "heads", "kv_heads", "ffn_width"):
+    for name in ("hidden_size", "layers", "heads", "kv_heads", "intermediate_size"):
         _within(f"model.{name}", getattr(s.model, name), 1, 10**6)
-    if s.model.width % s.model.heads:
+    if s.model.hidden_size % s.model.heads:
         raise UserError(
-            f"model.heads={s.model.heads} does not divide model.width={s.model.width}; "
-            f"{_divisors(s.model.width)} heads would work."
+            f"model.heads={s.model.heads} does not divide model.hidden_size={s.model.hidden_size}; "
+            f"{_divisors(s.model.hidden_size)} heads would work."
         )
-    if (s.model.width // s.model.heads) % 2:
+    if (s.model.hidden_size // s.model.heads) % 2:
         raise UserError(
-            f"model.width={s.model.width} over model.heads={s.model.heads} gives heads of odd width "
-            f"{s.model.width // s.model.heads}; rotary embeddings need an even one."
+            f"model.hidden_size={s.model.hidden_size} over model.heads={s.model.heads} gives heads of odd width "
+            f"{s.model.hidden_size // s.model.heads}; rotary embeddings need an even one."
         )
     if s.model.heads % s.model.kv_heads:
         raise UserError(
@@ -402,8 +428,8 @@ def _check(s: Settings) -> None:
     _within("stream.split_seed", s.stream.split_seed, 0, 2**63 - 1)
     _within("stream.versions", s.stream.versions, 1, 1000)
     _within("stream.steps_per_version", s.stream.steps_per_version, 1, 10**7)
-    _within("stream.batch_blocks", s.stream.batch_blocks, 1, 10**6)
-    _within("stream.block_tokens", s.stream.block_tokens, 2, 10**6)
+    _within("stream.global_batch_size", s.stream.global_batch_size, 1, 10**6)
+    _within("stream.sequence_length", s.stream.sequence_length, 2, 10**6)
     _within("stream.vocab_size", s.stream.vocab_size, 257, 2**31 - 1)
     _within("stream.heldout_blocks", s.stream.heldout_blocks, 1, 10**7)
     if not 0 < s.stream.heldout_share < 1:
@@ -442,7 +468,7 @@ def _check(s: Settings) -> None:
     _positive("optimizer.clip_norm", s.optimizer.clip_norm)
 
     _within("numerics.threads", s.numerics.threads, 1, 4096)
-    blocks, processes = s.stream.batch_blocks, s.numerics.world_size
+    blocks, processes = s.stream.global_batch_size, s.numerics.world_size
     _within("numerics.world_size", processes, 1, 10**6)
     if processes > 1 and s.numerics.parallel == "none":
         raise UserError(
@@ -451,20 +477,20 @@ def _check(s: Settings) -> None:
         )
     if blocks % processes:
         raise UserError(
-            f"numerics.world_size={processes} does not divide stream.batch_blocks={blocks}; "
+            f"numerics.world_size={processes} does not divide stream.global_batch_size={blocks}; "
             f"{_divisors(blocks)} processes would work."
         )
-    micro = s.numerics.micro_batch_blocks
+    micro = s.numerics.micro_batch_size
     if micro is not None:
-        _within("numerics.micro_batch_blocks", micro, 1, blocks)
+        _within("numerics.micro_batch_size", micro, 1, blocks)
         if blocks // processes % micro:
             raise UserError(
-                f"numerics.micro_batch_blocks={micro} does not divide stream.batch_blocks={blocks} over "
+                f"numerics.micro_batch_size={micro} does not divide stream.global_batch_size={blocks} over "
                 f"numerics.world_size={processes}; {_divisors(blocks // processes)} would work."
             )
 
-    _within("evaluation.batch_blocks", s.evaluation.batch_blocks, 1, 10**6)
-    _within("evaluation.task_batch", s.evaluation.task_batch, 1, 10**6)
+    _within("evaluation.batch_size", s.evaluation.batch_size, 1, 10**6)
+    _within("evaluation.task_batch_size", s.evaluation.task_batch_size, 1, 10**6)
     for name, most in (
         ("corpus.max_documents", s.corpus.max_documents),
         ("evaluation.task_limit", s.evaluation.task_limit),
@@ -473,7 +499,7 @@ def _check(s: Settings) -> None:
         if most is not None and not 1 <= most <= 10**9:
             raise UserError(f"{name}={most} must lie between 1 and {10**9}, or be null: all there are.")
     _within("finetune.epochs", s.finetune.epochs, 1, 1000)
-    _within("finetune.batch_examples", s.finetune.batch_examples, 1, 10**6)
+    _within("finetune.batch_size", s.finetune.batch_size, 1, 10**6)
     _within("finetune.max_tokens", s.finetune.max_tokens, 8, 10**6)
     _positive("finetune.max_lr", s.finetune.max_lr)
     if not 0 <= s.finetune.warmup_share <= 1:

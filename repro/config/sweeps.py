@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.common.errors import UserError
-from repro.config.settings import Settings, checked, typed
+from repro.config.settings import Settings, check_name, checked, typed
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -50,6 +50,7 @@ def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
     parser = OverridesParser.create()
     given = []
     for override in overrides:
+        check_name(override.partition("=")[0].lstrip("+~"))
         try:
             with _complaints([override]):
                 given += parser.parse_overrides([override])

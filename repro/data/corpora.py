@@ -32,7 +32,7 @@ from repro.config.settings import CorpusSettings
 from repro.data import packages
 from repro.data.packages import Package
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 
 BOTOCORE = {
     "2021-02-02": Package("botocore", "1.20.0", "634b39ab0d55477cfbffb0e5dff31b7ab4bb171b04a0c69f8bcf65135f26ba94"),
@@ -135,7 +135,7 @@ def identity(corpus: CorpusSettings) -> dict[str, object]:
     return {"hf": "" if local else dataset, "files": _hashes(_within(files)), **settings}
 
 
-def equal_shares(items: Sequence[Item], sizes: Sequence[int], count: int) -> list[list[Item]]:
+def equal_shares(items: Sequence[T], sizes: Sequence[int], count: int) -> list[list[T]]:
     """`count` consecutive runs of `items`, as equal in size as whole items allow: each goes where its middle lies."""
     ends = np.cumsum(sizes)
     share = np.minimum((2 * ends - np.asarray(sizes)) * count // (2 * ends[-1]), count - 1)

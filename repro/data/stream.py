@@ -88,8 +88,8 @@ class Stream:
         self.vocab_size: int = manifest["vocab_size"]
         """Entries of the tokenizer as trained: fewer than asked for when the text holds no more pairs to merge."""
         self.versions = settings.versions
-        self.blocks_per_version = settings.steps_per_version * settings.batch_blocks
-        self.block_tokens = settings.block_tokens
+        self.blocks_per_version = settings.steps_per_version * settings.global_batch_size
+        self.sequence_length = settings.sequence_length
         self.tokenizer_file = folder / "tokenizer.json"
         self.train_tokens = [
             manifest["files"][f"train-{version}.tokens"]["bytes"] // np.dtype(self._dtype).itemsize
@@ -112,7 +112,7 @@ class Stream:
         assert ids.ndim == 1
         assert len(ids) == 0 or (ids.min() >= 0 and ids.max() < self.versions * self.blocks_per_version)
         version, place = np.divmod(ids, self.blocks_per_version)
-        result = np.empty((len(ids), self.block_tokens + 1), dtype=np.int64)
+        result = np.empty((len(ids), self.sequence_length + 1), dtype=np.int64)
         for index in np.unique(version).tolist():
             rows = np.flatnonzero(version == index)
             result[rows] = self._read("train", index + 1, place[rows])
@@ -131,7 +131,7 @@ class Stream:
 
     def _read(self, kind: str, version: int, places: npt.NDArray[np.int64]) -> Tokens:
         """The blocks at `places` of a slice, checked against their digests."""
-        blocks = _cut(self._map(f"{kind}-{version}.tokens", self._dtype), places, self.block_tokens)
+        blocks = _cut(self._map(f"{kind}-{version}.tokens", self._dtype), places, self.sequence_length)
         if not np.array_equal(_digest(blocks), self._digests(kind, version)[places]):
             with contextlib.suppress(OSError):
                 (self._folder / MANIFEST).unlink()
@@ -176,8 +176,8 @@ class VirtualStream:
         self.fingerprint = hashlib.sha256(_canonical(identity)).hexdigest()
         self.vocab_size = settings.vocab_size
         self.versions = settings.versions
-        self.blocks_per_version = settings.steps_per_version * settings.batch_blocks
-        self.block_tokens = settings.block_tokens
+        self.blocks_per_version = settings.steps_per_version * settings.global_batch_size
+        self.sequence_length = settings.sequence_length
 
     @property
     def block_digests(self) -> Digests:
@@ -234,12 +234,12 @@ def _folder(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -
 
 def _tokens_key(settings: StreamSettings) -> dict[str, object]:
     """The settings that decide which tokens there are. T, B and heldout_blocks only decide how many are used."""
-    names = ("order", "versions", "vocab_size", "heldout_share", "split_seed", "block_tokens")
-    return {name: getattr(settings, name) for name in names}
+    names = ("order", "versions", "vocab_size", "heldout_share", "split_seed")
+    return {name: getattr(settings, name) for name in names} | {"block_tokens": settings.sequence_length}
 
 
 def _check_length(settings: StreamSettings, held: list[int]) -> None:
-    step = settings.batch_blocks * settings.block_tokens
+    step = settings.global_batch_size * settings.sequence_length
     needed = settings.steps_per_version * step + 1
     shortest = min(held)
     if needed <= shortest:
@@ -248,11 +248,11 @@ def _check_length(settings: StreamSettings, held: list[int]) -> None:
     remedy = (
         f"stream.steps_per_version={most} is the largest that works."
         if most
-        else "Not even one step fits: add text, or lower stream.batch_blocks or stream.block_tokens."
+        else "Not even one step fits: add text, or lower stream.global_batch_size or stream.sequence_length."
     )
     raise UserError(
         f"stream.steps_per_version={settings.steps_per_version} needs {needed:,} training tokens a version "
-        f"(steps x {settings.batch_blocks} blocks x {settings.block_tokens} tokens + 1), but version "
+        f"(steps x {settings.global_batch_size} blocks x {settings.sequence_length} tokens + 1), but version "
         f"{held.index(shortest) + 1} has {shortest:,}: {needed - shortest:,} are missing. {remedy}"
     )
 
@@ -336,16 +336,16 @@ def _build(
         for version, pieces in enumerate(parts, start=1):
             followed = progress.track(pieces, description=f"Tokenizing version {version}, {kind}")
             count = _tokenize(tokenizer, followed, text, built / f"{kind}-{version}.tokens", dtype)
-            if kind == "heldout" and count <= settings.block_tokens:
+            if kind == "heldout" and count <= settings.sequence_length:
                 raise UserError(
                     f"stream.heldout_share={settings.heldout_share} leaves version {version} {count:,} held-out "
-                    f"tokens, and one block needs {settings.block_tokens + 1:,}. A larger share or more text works."
+                    f"tokens, and one block needs {settings.sequence_length + 1:,}. A larger share or more text works."
                 )
     for path in sorted(built.glob("*.tokens")):
-        _write_digests(path, dtype, settings.block_tokens)
+        _write_digests(path, dtype, settings.sequence_length)
     manifest: dict[str, Any] = {
         "vocab_size": tokenizer.get_vocab_size(),
-        "block_tokens": settings.block_tokens,
+        "block_tokens": settings.sequence_length,
         "dtype": dtype,
         "files": {
             path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(built.iterdir())
@@ -388,7 +388,7 @@ def _spool(documents: Iterable[corpora.Document], path: Path, seed: int) -> list
 
 def _split(documents: list[_Spooled], text: Bytes, settings: StreamSettings) -> tuple[Slices, Slices]:
     """What to train on and what to hold out, by version."""
-    longest = PIECE_CHARACTERS * settings.block_tokens
+    longest = PIECE_CHARACTERS * settings.sequence_length
     chronological = settings.order == "chronological"
     train, heldout = [], []
     for group in _by_date(documents, settings.versions) if chronological else [documents]:
@@ -513,22 +513,22 @@ def _tokenize(tokenizer: "Tokenizer", pieces: Iterable[_Piece], text: Bytes, pat
     return count
 
 
-def _write_digests(path: Path, dtype: str, block_tokens: int) -> None:
+def _write_digests(path: Path, dtype: str, sequence_length: int) -> None:
     """Beside a file of tokens, one of its blocks' digests."""
-    blocks = (path.stat().st_size // np.dtype(dtype).itemsize - 1) // block_tokens
+    blocks = (path.stat().st_size // np.dtype(dtype).itemsize - 1) // sequence_length
     with path.with_suffix(".digests").open("wb") as file:
         for start in range(0, blocks, 4096):
             tokens = np.memmap(path, dtype=dtype, mode="r")
-            file.write(_digest(_cut(tokens, np.arange(start, min(start + 4096, blocks)), block_tokens)).tobytes())
+            file.write(_digest(_cut(tokens, np.arange(start, min(start + 4096, blocks)), sequence_length)).tobytes())
 
 
 def _read(text: Bytes, place: _Spooled | _Piece) -> str:
     return text[place.start : place.start + place.size].tobytes().decode("utf-8")
 
 
-def _cut(tokens: npt.NDArray[Any], blocks: npt.NDArray[np.int64], block_tokens: int) -> Tokens:
+def _cut(tokens: npt.NDArray[Any], blocks: npt.NDArray[np.int64], sequence_length: int) -> Tokens:
     """(len(blocks), L + 1): block i begins at token i L, so that neighbours share one token."""
-    places = (blocks * block_tokens)[:, None] + np.arange(block_tokens + 1)
+    places = (blocks * sequence_length)[:, None] + np.arange(sequence_length + 1)
     return np.asarray(tokens[places], dtype=np.int64)
 
 

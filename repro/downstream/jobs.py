@@ -21,7 +21,7 @@ from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Tree
 from repro.recipes.trajectory import Key
-from repro.store.store import Claim, Damaged, Store, Tensors
+from repro.store.store import Damaged, Lease, Store, Tensors
 
 KIND = "downstream"
 RECIPE = 1
@@ -31,7 +31,7 @@ WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Item:
+class Job:
     """One model to make and to evaluate."""
 
     run: int
@@ -47,7 +47,7 @@ class Item:
     """Where the store keeps its scores."""
 
 
-def items(tree: Tree) -> list[Item]:
+def jobs_of(tree: Tree) -> list[Job]:
     """All items of a sweep: each chosen version, as it was pre-trained and under each fine-tuning seed."""
     found = []
     for index, ends in enumerate(tree.ends):
@@ -57,23 +57,24 @@ def items(tree: Tree) -> list[Item]:
             for seed in (None, *settings.finetune.seeds) if version <= len(ends) else ():
                 base = ends[version - 1]
                 weights = base if seed is None else digest([base, _recipe(run), seed])
-                found.append(Item(index, version, base, seed, weights, digest([weights, _evaluation(run)])))
+                found.append(Job(index, version, base, seed, weights, digest([weights, _evaluation(run)])))
     return found
 
 
 def _recipe(run: Run) -> list[Any]:
     """What of the settings decides the fine-tuned weights."""
     recipe = {name: value for name, value in asdict(run.settings.finetune).items() if name not in ("seeds", "versions")}
-    micro = run.settings.numerics.micro_batch_blocks
+    recipe["batch_examples"] = recipe.pop("batch_size")  # as keys have spelled it since the first ones
+    micro = run.settings.numerics.micro_batch_size
     # Numerics say how a batch of blocks is split, not one of examples.
-    split = [] if micro is None or micro >= run.settings.finetune.batch_examples else [micro]
+    split = [] if micro is None or micro >= run.settings.finetune.batch_size else [micro]
     return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split]
 
 
 def _evaluation(run: Run) -> list[Any]:
     """What of the settings decides a model's scores."""
     e = run.settings.evaluation
-    return [RECIPE, e.task_batch, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
+    return [RECIPE, e.task_batch_size, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
 
 
 def _files(settings: TaskSettings) -> list[str]:
@@ -93,7 +94,7 @@ def check_trained(plan: Plan, store: Store) -> None:
     Raises:
         UserError
     """
-    for item in items(plan.tree):
+    for item in jobs_of(plan.tree):
         if item.base not in plan.stored:
             raise UserError(
                 f"version {item.version} of run {plan.tree.runs[item.run].name} is not trained yet; "
@@ -116,11 +117,11 @@ def check_tasks(plan: Plan) -> None:
             tasks.load(run.settings.tasks, Path(run.settings.data.path))
 
 
-def load(tree: Tree, item: Item, key: Key, store: Store) -> Tensors:
+def load(tree: Tree, item: Job, key: Key, store: Store) -> Tensors:
     """Weights that an item begins with: the version's, or fine-tuned ones.
 
     Raises:
-        UserError: they are damaged, and were set aside; or there are none.
+        UserError: they are damaged, and were quarantined; or there are none.
     """
     there = store.has(key)
     try:
@@ -129,7 +130,7 @@ def load(tree: Tree, item: Item, key: Key, store: Store) -> Tensors:
         fine_tuned, command = "", "repro.train"
         if key != item.base:
             fine_tuned, command = f", fine-tuned under finetune.seeds={item.seed},", "repro.finetune"
-        reason = "was damaged and was set aside" if there else "is not in the store (under this machine's numerics)"
+        reason = "was damaged and was quarantined" if there else "is not in the store (under this machine's numerics)"
         raise UserError(
             f"version {item.version} of run {tree.runs[item.run].name}{fine_tuned} {reason}; "
             f"give {command} the same arguments again."
@@ -138,10 +139,10 @@ def load(tree: Tree, item: Item, key: Key, store: Store) -> Tensors:
 
 def drain(
     tree: Tree,
-    todo: Sequence[Item],
-    key: Callable[[Item], Key],
+    todo: Sequence[Job],
+    key: Callable[[Job], Key],
     done: Callable[[], Set[Key]],
-    do: Callable[[Item, Claim], None],
+    do: Callable[[Job, Lease], None],
     store: Store,
     stop: threading.Event,
 ) -> None:
@@ -160,11 +161,11 @@ def drain(
         if stop.is_set():
             raise Preempted
         for item in left:
-            with store.claim(key(item), item.base, item.weights) as claim:
-                if claim is not None:
+            with store.lease(key(item), item.base, item.weights) as lease:
+                if lease is not None:
                     if key(item) not in done():
                         try:
-                            do(item, claim)
+                            do(item, lease)
                         except UserError as error:
                             if error.__cause__ is not None:
                                 raise  # the disk's doing

@@ -26,7 +26,7 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
 
     assert isinstance(run.stream, Stream)
     s = run.settings
-    model = architectures.build(s.model, run.stream.vocab_size, s.stream.block_tokens, seed=0)
+    model = architectures.build(s.model, run.stream.vocab_size, s.stream.sequence_length, seed=0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
@@ -35,8 +35,8 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
-        model_max_length=s.stream.block_tokens,
+        model_max_length=s.stream.sequence_length,
         clean_up_tokenization_spaces=False,
     )
-    matmul.place(model, s.numerics)
+    matmul.install(model, s.numerics)
     return model.eval().to(s.numerics.device), tokenizer

@@ -68,7 +68,7 @@ def finetune(
     if not examples:
         raise UserError("There is nothing to fine-tune on: no task of `tasks.names` has a training split.")
     encoded = encode(tokenizer, examples, settings.max_tokens)
-    total = settings.epochs * math.ceil(len(encoded) / settings.batch_examples)
+    total = settings.epochs * math.ceil(len(encoded) / settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.max_lr, betas=BETAS, weight_decay=WEIGHT_DECAY)
     device = model.device
     order = torch.Generator().manual_seed(seed)
@@ -80,8 +80,8 @@ def finetune(
         model.train()
         for _ in range(settings.epochs):
             permutation = torch.randperm(len(encoded), generator=order).tolist()
-            for start in range(0, len(encoded), settings.batch_examples):
-                batch = [encoded[i] for i in permutation[start : start + settings.batch_examples]]
+            for start in range(0, len(encoded), settings.batch_size):
+                batch = [encoded[i] for i in permutation[start : start + settings.batch_size]]
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, len(losses), total)
                 loss = _backward(model, batch, micro_batch or len(batch), dtype)

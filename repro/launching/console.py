@@ -14,9 +14,9 @@ from repro.store.store import Store
 if TYPE_CHECKING:
     from repro.planning.planner import Plan
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 """Between two looks at the store, at least."""
-LOOK_SHARE = 0.05
+POLL_SHARE = 0.05
 """Of a processor's time, at most, that looking takes."""
 LINE_SECONDS = 60.0
 """Between two lines where there is no terminal to draw a bar in."""
@@ -53,14 +53,14 @@ def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
 
     def watch() -> None:
         next_line = time.monotonic() + LINE_SECONDS
-        wait = LOOK_SECONDS
+        wait = POLL_SECONDS
         while not over.wait(wait):
             begin = time.monotonic()
             try:
                 done = total - left()
             except UserError:
                 continue  # the store cannot be read just now: whoever works with it says so
-            wait = max(LOOK_SECONDS, (time.monotonic() - begin) / LOOK_SHARE)
+            wait = max(POLL_SECONDS, (time.monotonic() - begin) / POLL_SHARE)
             bar.update(task, completed=done)
             if not bar.console.is_terminal and time.monotonic() >= next_line:
                 next_line += LINE_SECONDS

@@ -92,7 +92,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                 command.check(machines.nearest(plan, command.left, store), store)
                 return frozen.freeze(plan, store)
 
-            frozen = processes.lead(check)
+            frozen = processes.on_rank_zero(check)
 
         def left() -> int:
             return command.left(machines.nearest(plan, command.left, store), store)
@@ -103,7 +103,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
 
         # torchrun and what started it may each hand a signal on.
         with stopping(counting=processes.size == 1) as stop, refusals(status=1):
-            if processes.lead(left):
+            if processes.on_rank_zero(left):
                 # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
                 every = "study=" + ",".join(sweeps.studies())
                 handed = [every if override == sweeps.ALL_STUDIES else override for override in overrides]
@@ -244,7 +244,7 @@ def _hydra(command: Command, arguments: Sequence[str]) -> None:
         sys.argv = before
 
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 """Between two looks of a worker at whether its launcher lives."""
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -340,10 +340,10 @@ def _worker_stop() -> _Stop:
 
     def watch(launcher: int) -> None:
         while os.getppid() == launcher:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         stop.set()
         while stop.busy:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         os._exit(PREEMPTED_STATUS)
 
     started_by = multiprocessing.parent_process()

@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-def config(model: ModelSettings, vocab_size: int, block_tokens: int) -> PretrainedConfig:
+def config(model: ModelSettings, vocab_size: int, sequence_length: int) -> PretrainedConfig:
     """The transformers configuration."""
     from transformers import LlamaConfig, Qwen2Config
 
     kind = {"llama": LlamaConfig, "qwen2": Qwen2Config}[model.architecture]
     return kind(
         vocab_size=vocab_size,
-        hidden_size=model.width,
-        intermediate_size=model.ffn_width,
+        hidden_size=model.hidden_size,
+        intermediate_size=model.intermediate_size,
         num_hidden_layers=model.layers,
         num_attention_heads=model.heads,
         num_key_value_heads=model.kv_heads,
-        max_position_embeddings=block_tokens,
+        max_position_embeddings=sequence_length,
         tie_word_embeddings=model.tie_embeddings,
         rope_parameters={"rope_type": "default", "rope_theta": model.rope_theta},
         attn_implementation="sdpa",
@@ -33,59 +33,59 @@ def config(model: ModelSettings, vocab_size: int, block_tokens: int) -> Pretrain
     )
 
 
-def build(model: ModelSettings, vocab_size: int, block_tokens: int, seed: int) -> PreTrainedModel:
+def build(model: ModelSettings, vocab_size: int, sequence_length: int, seed: int) -> PreTrainedModel:
     """A model under transformers' own random initialization; the CPU's global random state is left as it was."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config(model, vocab_size, block_tokens), dtype=torch.float32)
+        return AutoModelForCausalLM.from_config(config(model, vocab_size, sequence_length), dtype=torch.float32)
 
 
-def build_meta(model: ModelSettings, vocab_size: int, block_tokens: int) -> PreTrainedModel:
+def build_meta(model: ModelSettings, vocab_size: int, sequence_length: int) -> PreTrainedModel:
     """The model without memory for its weights: enough to check its shape and count its parameters."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config(model, vocab_size, block_tokens), dtype=torch.float32)
+        return AutoModelForCausalLM.from_config(config(model, vocab_size, sequence_length), dtype=torch.float32)
 
 
 @lru_cache(maxsize=256)
 def parameters(model: ModelSettings, vocab_size: int) -> int:
     """Number of parameters, by arithmetic (a test compares it with the model itself)."""
-    head_width = model.width // model.heads
+    head_width = model.hidden_size // model.heads
     queries, keys = model.heads * head_width, model.kv_heads * head_width
-    attention = model.width * (2 * queries + 2 * keys)
+    attention = model.hidden_size * (2 * queries + 2 * keys)
     if model.architecture == "qwen2":
         attention += queries + 2 * keys  # biases of the query, key and value projections
-    layer = attention + 3 * model.width * model.ffn_width + 2 * model.width
-    embeddings = vocab_size * model.width * (1 if model.tie_embeddings else 2)
-    return embeddings + model.layers * layer + model.width
+    layer = attention + 3 * model.hidden_size * model.intermediate_size + 2 * model.hidden_size
+    embeddings = vocab_size * model.hidden_size * (1 if model.tie_embeddings else 2)
+    return embeddings + model.layers * layer + model.hidden_size
 
 
-def flops_per_token(model: ModelSettings, vocab_size: int, block_tokens: int) -> int:
+def flops_per_token(model: ModelSettings, vocab_size: int, sequence_length: int) -> int:
     """Floating-point operations of one forward and backward pass, a token.
 
     6 for each parameter that multiplies (the input embedding does not), plus attention's 12 x layers x width x
-    block_tokens (PaLM's appendix B; causal masking not subtracted).
+    sequence_length (PaLM's appendix B; causal masking not subtracted).
     """
-    lookup = 0 if model.tie_embeddings else vocab_size * model.width
-    return 6 * (parameters(model, vocab_size) - lookup) + 12 * model.layers * model.width * block_tokens
+    lookup = 0 if model.tie_embeddings else vocab_size * model.hidden_size
+    return 6 * (parameters(model, vocab_size) - lookup) + 12 * model.layers * model.hidden_size * sequence_length
 
 
-def identity(model: ModelSettings, vocab_size: int, block_tokens: int) -> dict[str, Any]:
-    """What of the model decides its initialization and its computation."""
+def identity(model: ModelSettings, vocab_size: int, sequence_length: int) -> dict[str, Any]:
+    """What of the model decides its initialization and its computation, in the words that keys began with."""
     return {
         "architecture": model.architecture,
-        "width": model.width,
+        "width": model.hidden_size,
         "layers": model.layers,
         "heads": model.heads,
         "kv_heads": model.kv_heads,
-        "ffn_width": model.ffn_width,
+        "ffn_width": model.intermediate_size,
         "tie_embeddings": model.tie_embeddings,
         "rope_theta": model.rope_theta,
         "vocab_size": vocab_size,
-        "block_tokens": block_tokens,
+        "block_tokens": sequence_length,
     }

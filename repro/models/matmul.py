@@ -17,7 +17,7 @@ from repro.config.settings import NumericsSettings
 from repro.models import numerics
 
 
-def place(model: PreTrainedModel, settings: NumericsSettings) -> None:
+def install(model: PreTrainedModel, settings: NumericsSettings) -> None:
     """Have a model's linear layers make their products as `settings` say."""
     if numerics.onednn(settings):
         for module in model.modules():

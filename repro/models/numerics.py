@@ -54,7 +54,7 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         "dtype": numerics.dtype,
         "threads": numerics.threads,
         "compile": numerics.compile,
-        "micro_batch_blocks": numerics.micro_batch_blocks or settings.stream.batch_blocks // numerics.world_size,
+        "micro_batch_blocks": numerics.micro_batch_size or settings.stream.global_batch_size // numerics.world_size,
         "world_size": numerics.world_size,
     }
 

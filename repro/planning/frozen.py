@@ -15,8 +15,8 @@ from repro.store.store import Store
 def freeze(plan: Plan, store: Store) -> str:
     """Write the checked sweep to the store for its workers to read; its id.
 
-    The plan file names every node of the tree: that is what collecting garbage keeps (repro.store.upkeep). Other machines
-    that share the store may freeze the same sweep under other numerics, hence under other keys: all of them stay.
+    The plan file names every node of the tree: that is what collecting garbage keeps (repro.store.upkeep). Other
+    machines that share the store may freeze the same sweep under other numerics, hence under other keys: all stay.
     """
     tree = plan.tree
     frozen = name(plan)

@@ -150,15 +150,15 @@ def check_models(plan: Plan) -> None:
     shapes = {}
     for key in plan.missing:
         r = plan.tree.runs[plan.tree.nodes[key].run]
-        shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.block_tokens] = r
-    for (model, vocab_size, block_tokens), r in shapes.items():
+        shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.sequence_length] = r
+    for (model, vocab_size, sequence_length), r in shapes.items():
         try:
-            architectures.build_meta(model, vocab_size, block_tokens)
+            architectures.build_meta(model, vocab_size, sequence_length)
         except (ValueError, RuntimeError, TypeError) as error:
             raise UserError(f"model={r.settings.model.name}: transformers cannot build it: {error}") from None
 
 
-MOST_LOOKS = 2000
+MOST_MANIFESTS = 2000
 """Manifests, at most, that are read in search of checkpoints made under other numerics."""
 
 
@@ -167,7 +167,7 @@ def counterparts(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any]
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing}
     steps = {plan.tree.nodes[key].step for key in plan.missing}
     others = ((key, step) for key, step in plan.stored.items() if step in steps and key not in plan.tree.nodes)
-    for key, step in islice(others, MOST_LOOKS):
+    for key, step in islice(others, MOST_MANIFESTS):
         try:
             manifest = read_manifest(store.checkpoint_folder(key, step), key)
         except Flaw:

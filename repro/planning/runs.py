@@ -33,7 +33,7 @@ class Run:
         """What fixes the initialization and the update rule."""
         s = self.settings
         return {
-            "model": architectures.identity(s.model, self.stream.vocab_size, s.stream.block_tokens),
+            "model": architectures.identity(s.model, self.stream.vocab_size, s.stream.sequence_length),
             "seed": s.seed,
             "optimizer": {
                 "beta1": s.optimizer.beta1,
@@ -79,12 +79,14 @@ class Run:
 
     @property
     def step_tokens(self) -> int:
-        return self.settings.stream.batch_blocks * self.settings.stream.block_tokens
+        return self.settings.stream.global_batch_size * self.settings.stream.sequence_length
 
     @property
     def step_flops(self) -> int:
         s = self.settings
-        return self.step_tokens * architectures.flops_per_token(s.model, self.stream.vocab_size, s.stream.block_tokens)
+        return self.step_tokens * architectures.flops_per_token(
+            s.model, self.stream.vocab_size, s.stream.sequence_length
+        )
 
     @property
     def checkpoint_bytes(self) -> int:

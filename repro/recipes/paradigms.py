@@ -32,7 +32,7 @@ def trajectories(settings: Settings, identity: str, numerics: str) -> list[Traje
         mixed = version if kind == "ptfs" and settings.paradigm.order == "mixed" else None
         order = Order(
             seed=settings.seed,
-            batch_blocks=settings.stream.batch_blocks,
+            batch_size=settings.stream.global_batch_size,
             mixed=None if mixed == 1 else mixed,
         )
         phases = tuple(build(settings, version))

@@ -52,20 +52,20 @@ class Order:
     """
 
     seed: int
-    batch_blocks: int
+    batch_size: int
     mixed: int | None = None
     """k, the number of versions shuffled together; None: arrival order."""
 
     def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
-        """Block ids of the steps `start` to `stop` - 1, shape (steps, batch_blocks)."""
+        """Block ids of the steps `start` to `stop` - 1, shape (steps, batch_size)."""
         if self.mixed is not None and self.mixed > 1:
             ids = _permutation(self.seed, self.mixed, 0, self.mixed * stream.blocks_per_version)
-            return ids[start * self.batch_blocks : stop * self.batch_blocks].reshape(-1, self.batch_blocks)
-        per_version = stream.blocks_per_version // self.batch_blocks
+            return ids[start * self.batch_size : stop * self.batch_size].reshape(-1, self.batch_size)
+        per_version = stream.blocks_per_version // self.batch_size
         parts = []
         for version in range(start // per_version, -(-stop // per_version)):
             first = version * stream.blocks_per_version
-            ids = _permutation(self.seed, 1, first, first + stream.blocks_per_version).reshape(-1, self.batch_blocks)
+            ids = _permutation(self.seed, 1, first, first + stream.blocks_per_version).reshape(-1, self.batch_size)
             low, high = start - version * per_version, stop - version * per_version
             parts.append(ids[max(low, 0) : min(high, per_version)])
         return np.concatenate(parts)
@@ -150,7 +150,7 @@ class PrefixChain:
 
 
 def _batch_digests(order: Order, stream: Blocks, steps: int) -> NDArray[np.void]:
-    digests = _all_batch_digests(order, _Same(stream), -(-steps * order.batch_blocks // stream.blocks_per_version))
+    digests = _all_batch_digests(order, _Same(stream), -(-steps * order.batch_size // stream.blocks_per_version))
     return digests[:steps]
 
 
@@ -171,7 +171,7 @@ class _Same:
 def _all_batch_digests(order: Order, same: _Same, versions: int) -> NDArray[np.void]:
     """Content identity of the batches of the first `versions` versions: shape (steps,), dtype V16."""
     stream = same.stream
-    steps = versions * stream.blocks_per_version // order.batch_blocks
+    steps = versions * stream.blocks_per_version // order.batch_size
     if stream.stand_in is not None:
         return stream.stand_in(f"{order.seed} {order.mixed}", steps)
     blocks = stream.block_digests

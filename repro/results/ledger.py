@@ -62,7 +62,7 @@ Row = dict[str, Any]
 def write(plan: Plan, store: Store) -> None:
     """Add the finished versions of a plan's runs to the ledger that each run names.
 
-    Where a table turns out damaged, it is set aside, and the store's other plans add their rows again as well.
+    Where a table turns out damaged, it is quarantined, and the store's other plans add their rows again as well.
 
     Raises:
         UserError: the disk refuses, or a table is none of ours.
@@ -73,13 +73,18 @@ def write(plan: Plan, store: Store) -> None:
                 stack.enter_context(locks.held(folder / ".lock"))
             sources = [plan]
             for path, reason in list(tables.damage(folder, [f"{name}.csv" for name in COLUMNS])):
-                tables.set_aside(path, reason)
+                tables.quarantine(path, reason)
                 sources = [plan, *_others(plan, folder, store)]
             rows: dict[str, list[Row]] = {}
             for source in sources:
                 for table, found in _rows(source, folder, store).items():
                     rows.setdefault(table, []).extend(found)
-            tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, rows[name]) for name in rows})
+            _replace(folder, rows)
+
+
+def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
+    """Put rows in place of what the tables say of the same runs."""
+    tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, rows[name]) for name in rows})
 
 
 def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
@@ -119,7 +124,7 @@ def run_id(tree: Tree, run: int) -> str:
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
     s = r.settings
-    return digest([asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks])[:8]
+    return digest([asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size])[:8]
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -158,10 +163,10 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
         if version in diverged:
             continue
         try:
-            trace = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
+            losses = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
         except Damaged:
             continue
-        tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], trace)]
+        tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], losses)]
     return tables
 
 
@@ -241,7 +246,7 @@ def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
     if not store.results(jobs.KIND):
         return {}
     scores: dict[int, list[Row]] = {}
-    for item in jobs.items(tree):
+    for item in jobs.jobs_of(tree):
         result = store.get_result(jobs.KIND, item.result)
         at = {
             "run": run_id(tree, item.run),

@@ -19,7 +19,7 @@ DIVERGED = "diverged"
 def result_key(run: Run, key: Key) -> str:
     """Where the store keeps the losses of checkpoint `key`: batch size and numerics can change the last bits."""
     s = run.settings
-    content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_blocks, run.numerics]
+    content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size, run.numerics]
     return digest(content)
 
 

@@ -36,7 +36,7 @@ KIND = "tracker"
 
 
 @dataclass(frozen=True)
-class View:
+class TrackedVersion:
     """One version of one run, as a tracker shows it."""
 
     id: str
@@ -48,7 +48,7 @@ class View:
     """The run's settings, and under `lineage` where the version comes from."""
     rates: NDArray[np.float64]
     """(steps,)"""
-    trace: NDArray[np.float32]
+    log: NDArray[np.float32]
     """(steps, 2), as checkpoints keep it."""
     perplexity: float
 
@@ -59,7 +59,7 @@ class View:
 
     def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Each step with its metrics; the last one has the version's perplexity, too."""
-        for step, (rate, (loss, norm)) in enumerate(zip(self.rates.tolist(), self.trace.tolist(), strict=True)):
+        for step, (rate, (loss, norm)) in enumerate(zip(self.rates.tolist(), self.log.tolist(), strict=True)):
             metrics = {"loss": loss, "lr": rate, "gradient_norm": norm}
             yield step, metrics | ({"perplexity": self.perplexity} if step + 1 == len(self.rates) else {})
 
@@ -92,15 +92,15 @@ def publish(tree: Tree, store: Store) -> bool:
             if key not in stored or slices is None:
                 continue
             view_id = _view_id(settings, ledger.run_id(tree, index), version)
-            with store.claim(view_id) as claim:
+            with store.lease(view_id) as lease:
                 kept = settings.uri is not None or settings.path not in gone
-                if claim is None or (kept and store.get_result(KIND, view_id) is not None):
+                if lease is None or (kept and store.get_result(KIND, view_id) is not None):
                     continue
                 try:
                     view = _view(tree, index, version, view_id, measures.perplexity(slices, version), store)
                     PUBLISHERS[settings.kind](view, settings)
                 except Damaged:
-                    continue  # It was set aside; once it is trained again, so is this.
+                    continue  # It was quarantined; once it is trained again, so is this.
                 except Exception as error:  # whatever a tracker's library or server raises
                     print(
                         f"error: tracker.kind={settings.kind}: {error}. Results are kept; the same command publishes "
@@ -121,7 +121,7 @@ def _view_id(settings: TrackerSettings, run: str, version: int) -> str:
     return digest(content)
 
 
-def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float, store: Store) -> View:
+def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float, store: Store) -> TrackedVersion:
     r, key = tree.runs[index], tree.ends[index][version - 1]
     run = ledger.run_id(tree, index)
     path = tree.path(key)
@@ -135,13 +135,13 @@ def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float,
         "branch_step": path[-1].parent_step,
         "path": [{"step": node.step, "key": node.key} for node in path],
     }
-    return View(
+    return TrackedVersion(
         id=view_id,
         group=f"{_safe(r.name)}.{run}",
         version=version,
         about=asdict(r.settings) | {"lineage": lineage},
         rates=r.trajectories[version - 1].learning_rates,
-        trace=store.load(key, "trace")["trace"]["trace"].numpy(),
+        log=store.load(key, "trace")["trace"]["trace"].numpy(),
         perplexity=perplexity,
     )
 
@@ -151,7 +151,7 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:100].lstrip(".")
 
 
-def _tensorboard(view: View, settings: TrackerSettings) -> None:
+def _tensorboard(view: TrackedVersion, settings: TrackerSettings) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     folder = Path(settings.path) / view.group / f"v{view.version}"
@@ -164,7 +164,7 @@ def _tensorboard(view: View, settings: TrackerSettings) -> None:
                 writer.add_scalar(name, value, step)
 
 
-def _wandb(view: View, settings: TrackerSettings) -> None:
+def _wandb(view: TrackedVersion, settings: TrackerSettings) -> None:
     here = Path(settings.path).absolute()
     here.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_CACHE_DIR", str(here / "cache"))
@@ -189,7 +189,7 @@ def _wandb(view: View, settings: TrackerSettings) -> None:
             run.log(metrics, step=step)
 
 
-def _mlflow(view: View, settings: TrackerSettings) -> None:
+def _mlflow(view: TrackedVersion, settings: TrackerSettings) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
@@ -225,7 +225,7 @@ def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + name, value
 
 
-PUBLISHERS: dict[str, Callable[[View, TrackerSettings], None]] = {
+PUBLISHERS: dict[str, Callable[[TrackedVersion, TrackerSettings], None]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,

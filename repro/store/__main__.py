@@ -3,14 +3,14 @@
     ls       every checkpoint, with its size and why it is kept
     du       how much space is taken, and by what
     verify   read everything and compare it with its checksums; exit status 1 where something is damaged
-    repair   set aside by name what is damaged, so that it is made again, and remove what dead processes left
+    repair   quarantine by name what is damaged, so that it is made again, and remove what dead processes left
     gc       list what could go; with delete=true, remove it
     forget   plan=ID: drop a frozen plan, so that gc can remove what it alone keeps
 
 What goes: checkpoints that no frozen plan names, places to resume from that have served their purpose, and what dead
 processes left. What stays: every node of every frozen plan, whatever numerics it was trained under; models fine-tuned
-from those; whatever a claim is held on, and what its holder works from; all measures and scores, which are small; and
-what was set aside, unless set_aside=true. While a plan is damaged or set aside nobody knows what it keeps, and no
+from those; whatever a lease is held on, and what its holder works from; all measures and scores, which are small; and
+what was quarantined, unless quarantine=true. While a plan is damaged or quarantined nobody knows what it keeps, and no
 checkpoint is removed.
 """
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "store.path": "store",
             "store.stale_seconds": "600",
             "delete": "false",
-            "set_aside": "false",
+            "quarantine": "false",
             "plan": "",
         }
         for argument in rest:
@@ -63,7 +63,7 @@ def _carry_out(verb: str, options: dict[str, str]) -> None:
         store = Store(root, float(options["store.stale_seconds"]))
     except ValueError:
         raise UserError(f"store.stale_seconds={options['store.stale_seconds']} is no number.") from None
-    for name in ("delete", "set_aside"):
+    for name in ("delete", "quarantine"):
         if options[name] not in ("true", "false"):
             raise UserError(f"{name}={options[name]} must be true or false.")
     match verb:
@@ -77,7 +77,7 @@ def _carry_out(verb: str, options: dict[str, str]) -> None:
         case "repair":
             _verify(store, repair=True)
         case "gc":
-            _collect(store, delete=options["delete"] == "true", set_aside=options["set_aside"] == "true")
+            _collect(store, delete=options["delete"] == "true", quarantine=options["quarantine"] == "true")
         case "forget":
             forget(store, options["plan"])
 
@@ -88,7 +88,7 @@ def _list(store: Store) -> None:
         if plan is not None:
             print(f"plan {path.stem}: study {plan['study']}, scale {plan['scale']}, {len(plan['settings']):,} runs")
     for item in sorted(survey(store), key=lambda item: (item.kind, item.why, item.step)):
-        name = item.path.name if item.key is None and item.kind in ("leftover", "set aside") else item.path.name[:16]
+        name = item.path.name if item.key is None and item.kind in ("leftover", "quarantined") else item.path.name[:16]
         print(printable(f"{_megabytes(item.bytes)}  {item.kind:12}  step {item.step:>7}  {name:16}  {item.why}"))
 
 
@@ -109,7 +109,7 @@ def _verify(store: Store, *, repair: bool) -> int:
     for path, reason in list(damage(store)):
         count += 1
         if repair:
-            store.set_aside(path, reason)
+            store.quarantine(path, reason)
         else:
             print(printable(f"damaged: {path} {reason}"))
     for folder in ledgers(store):
@@ -118,7 +118,7 @@ def _verify(store: Store, *, repair: bool) -> int:
             for path, reason in list(tables.damage(folder)):
                 count += 1
                 if repair:
-                    tables.set_aside(path, reason)
+                    tables.quarantine(path, reason)
                 else:
                     print(printable(f"damaged: {path} {reason}"))
     left = [item for item in survey(store) if item.kind == "leftover"]
@@ -128,27 +128,27 @@ def _verify(store: Store, *, repair: bool) -> int:
                 store.remove_leftover(item.path)
             else:
                 store.discard(item.path)
-    what = "set aside; the commands that made it make it again" if repair else "repair sets it aside"
+    what = "quarantined; the commands that made it make it again" if repair else "repair quarantines it"
     print(f"{count:,} damaged{f' ({what})' if count else ''}; {len(left):,} left by dead or finished processes"
           f"{' (removed)' if repair and left else ''}")  # fmt: skip
     return count
 
 
-def _collect(store: Store, *, delete: bool, set_aside: bool) -> None:
+def _collect(store: Store, *, delete: bool, quarantine: bool) -> None:
     for reason in references(store).unknown:
         print(
             printable(f"{reason}: what it keeps is unknown, so no checkpoint goes. Run its command again, on each ")
-            + "machine that did; then `gc delete=true set_aside=true`.",
+            + "machine that did; then `gc delete=true quarantine=true`.",
             file=sys.stderr,
         )
-    items = [(item, item.bytes) for item in collect(store, delete=False, set_aside=set_aside)]
+    items = [(item, item.bytes) for item in collect(store, delete=False, quarantine=quarantine)]
     total = sum(taken for _, taken in items)
     if not delete:
         for item, taken in items:
             print(printable(f"{_megabytes(taken)}  {item.path.relative_to(store.root)}  {item.why}"))
         print(f"{_megabytes(total)}  in {len(items):,} could go; delete=true removes them")
         return
-    gone = collect(store, delete=True, set_aside=set_aside)
+    gone = collect(store, delete=True, quarantine=quarantine)
     print(f"{len(gone):,} removed of {len(items):,} ({_megabytes(total).strip()})")
 
 

@@ -1,13 +1,13 @@
-"""Checkpoints and results by key: atomic, checksummed, claimed by one worker at a time.
+"""Checkpoints and results by key: atomic, checksummed, leased by one worker at a time.
 
 Layout under the store's root:
     checkpoints/<key>.<step>/   a finished edge: manifest.json, model.safetensors, optimizer.safetensors, ...
-    interim/<key>/<step>/       where an edge that ends in <key> can be resumed
+    partial/<key>/<step>/       where an edge that ends in <key> can be resumed
     results/<kind>/<key>.json   measures and scores
     plans/<id>.json             frozen plans
-    claims/<key>.<n>            locked, by the operating system, while someone works on <key>
+    leases/<key>.<n>            locked, by the operating system, while someone works on <key>
     scratch/                    what is being written or removed; a lock beside it tells whether its writer lives
-    set_aside/                  what was found damaged, by name
+    quarantine/                  what was found damaged, by name
 
 A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
 the folder is renamed into place; it is renamed out of place before it is removed. Content is keyed by what produced
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 Tensors: TypeAlias = "dict[str, torch.Tensor]"
 Contents: TypeAlias = "Tensors | list[Path]"
-"""Of one file: its tensors, or files that hold shards of them (repro.store.shards) and go into the store's own folder."""
+"""Of one file: its tensors, or files that hold shards of them (repro.store.shards) and go into the store's folder."""
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 MOST_TURNS = 100
-"""Suspended holders of one claim, at most, that others overtake."""
+"""Suspended holders of one lease, at most, that others overtake."""
 
 KEY_NAME = re.compile("[0-9a-f]{64}")
 CHECKPOINT_NAME = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
 """Key and step."""
-CLAIM_NAME = CHECKPOINT_NAME
+LEASE_NAME = CHECKPOINT_NAME
 """Key and turn."""
 PLAN_NAME = re.compile(r"p?[0-9a-f]{15,16}\.json")
 RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
@@ -59,7 +59,7 @@ RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
 SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
 UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
 """A test of whether there is room, and a document that is being written."""
-SET_ASIDE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
+QUARANTINE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
 
 
 class Damaged(Exception):
@@ -73,7 +73,7 @@ class Store:
         """
         Args:
             root: the store's folder; made when first written to.
-            stale_seconds: a claim without a sign of life for this long is taken over, and what a dead process was
+            stale_seconds: a lease without a heartbeat for this long is taken over, and what a dead process was
                 writing removed.
         """
         self.root = root
@@ -106,7 +106,7 @@ class Store:
         return self._read(self._checkpoint(key), key, ())[0]
 
     def save(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
-        """Keep a checkpoint; its edge's interim ones go.
+        """Keep a checkpoint; its edge's partial ones go.
 
         Args:
             tensors: for each file (without its suffix) its tensors, or the shards of it that were written already.
@@ -117,52 +117,52 @@ class Store:
         """
         self._write(self.checkpoint_folder(key, step), key, tensors, about | {"step": step})
         self._seen[key] = step
-        self.discard(self.root / "interim" / key)
+        self.discard(self.root / "partial" / key)
 
     def load(self, key: str, *names: str) -> dict[str, Tensors]:
         """Files of a checkpoint, verified against its manifest.
 
         Raises:
-            Damaged: a file is missing or altered, and the checkpoint has been set aside; or there is none.
+            Damaged: a file is missing or altered, and the checkpoint has been quarantined; or there is none.
         """
         return self._load(self._checkpoint(key), key, names)
 
     def load_weights(self, key: str) -> Tensors:
         return self.load(key, "model")["model"]
 
-    def save_interim(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
+    def save_partial(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         """Keep where the edge that ends in `key` can be resumed; older such places of it go."""
-        folder = self.root / "interim" / key
+        folder = self.root / "partial" / key
         self._write(folder / str(step), key, tensors, about | {"step": step})
-        for other in self.interim_steps(key):
+        for other in self.partial_steps(key):
             if other < step:
                 self.discard(folder / str(other))
 
-    def interim_steps(self, key: str) -> list[int]:
+    def partial_steps(self, key: str) -> list[int]:
         """Steps at which the edge that ends in `key` can be resumed, ascending."""
-        folder = self.root / "interim" / key
+        folder = self.root / "partial" / key
         try:
             names = [entry.name for entry in os.scandir(folder)]
         except FileNotFoundError:
             return []
         except NotADirectoryError:
-            self.set_aside(folder, "is no folder")
+            self.quarantine(folder, "is no folder")
             return []
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def interim_manifest(self, key: str, step: int) -> dict[str, Any]:
-        return self._read(self.root / "interim" / key / str(step), key, ())[0]
+    def partial_manifest(self, key: str, step: int) -> dict[str, Any]:
+        return self._read(self.root / "partial" / key / str(step), key, ())[0]
 
-    def load_interim(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
-        return self._load(self.root / "interim" / key / str(step), key, names)
+    def load_partial(self, key: str, step: int, *names: str) -> dict[str, Tensors]:
+        return self._load(self.root / "partial" / key / str(step), key, names)
 
-    def verified(self, key: str, interim: int | None = None) -> tuple[Path, dict[str, Any]]:
-        """A checkpoint's folder, or that of an interim one, and its manifest: for several processes to read from.
+    def verified(self, key: str, partial: int | None = None) -> tuple[Path, dict[str, Any]]:
+        """A checkpoint's folder, or that of an partial one, and its manifest: for several processes to read from.
 
         Raises:
             Damaged: as `load`; every file was looked at.
         """
-        folder = self._checkpoint(key) if interim is None else self.root / "interim" / key / str(interim)
+        folder = self._checkpoint(key) if partial is None else self.root / "partial" / key / str(partial)
         manifest, _ = self._read(folder, key, ())
         for name in manifest["files"]:
             self._read(folder, key, (name,))
@@ -177,7 +177,7 @@ class Store:
         write_document(self.root / "results" / kind / f"{key}.json", content)
 
     def get_result(self, kind: str, key: str) -> dict[str, Any] | None:
-        """The result, not to be changed, or None where there is none; a damaged one is set aside and counts as none."""
+        """The result, not to be changed, or None where there is none; a damaged one is quarantined, and is none."""
         if (kind, key) not in self._results:
             content = self._document(self.root / "results" / kind / f"{key}.json")
             if content is None:
@@ -193,7 +193,7 @@ class Store:
         write_document(self.root / "plans" / f"{name}.json", content)
 
     def get_plan(self, name: str) -> dict[str, Any] | None:
-        """The plan, or None where there is none; a damaged one is set aside and counts as none."""
+        """The plan, or None where there is none; a damaged one is quarantined and counts as none."""
         return self._document(self.root / "plans" / f"{name}.json")
 
     def plans(self) -> list[str]:
@@ -214,11 +214,11 @@ class Store:
     # Claims
 
     @contextlib.contextmanager
-    def claim(self, key: str, *uses: str | None) -> Iterator["Claim | None"]:
+    def lease(self, key: str, *uses: str | None) -> Iterator["Lease | None"]:
         """Try to be the one that works on `key`; None when someone else is.
 
-        The operating system holds the claim and drops it when its holder dies. A holder that is alive but gave no
-        sign of life for `stale_seconds` (suspended, or cut off) keeps its lock, and the next one is taken instead:
+        The operating system holds the lease and drops it when its holder dies. A holder that is alive but gave no
+        heartbeat for `stale_seconds` (suspended, or cut off) keeps its lock, and the next one is taken instead:
         should the holder wake up, it commits the same bits under the same key.
 
         Args:
@@ -228,59 +228,59 @@ class Store:
             UserError: the disk refuses.
         """
         with clear_errors(self.root):
-            (self.root / "claims").mkdir(parents=True, exist_ok=True)
-            claim = self._take(key, [use for use in uses if use is not None])
+            (self.root / "leases").mkdir(parents=True, exist_ok=True)
+            lease = self._take(key, [use for use in uses if use is not None])
         try:
-            yield claim
+            yield lease
         finally:
-            if claim is not None:
-                claim.close()
+            if lease is not None:
+                lease.close()
 
-    def _take(self, key: str, uses: list[str]) -> "Claim | None":
-        claim = None
+    def _take(self, key: str, uses: list[str]) -> "Lease | None":
+        lease = None
         for turn in range(MOST_TURNS):
-            path = self.root / "claims" / f"{key}.{turn}"
-            if claim is not None and not path.exists():
+            path = self.root / "leases" / f"{key}.{turn}"
+            if lease is not None and not path.exists():
                 break
-            handle = locks.take(path)
+            handle = locks.acquire(path)
             if handle is None:
                 if self._stale(path):
                     continue
-                if claim is not None:
-                    claim.close()  # someone overtook a holder that has died since
+                if lease is not None:
+                    lease.close()  # someone overtook a holder that has died since
                 return None
-            if claim is None:
-                claim = Claim(path, handle, self.stale_seconds / 4, {"uses": uses} if uses else {})
+            if lease is None:
+                lease = Lease(path, handle, self.stale_seconds / 4, {"uses": uses} if uses else {})
             else:
-                locks.let_go(path, handle)
-        return claim
+                locks.release(path, handle)
+        return lease
 
-    def claims(self) -> dict[str, dict[str, Any]]:
-        """What is being worked on: by key, the last sign of life."""
+    def leases(self) -> dict[str, dict[str, Any]]:
+        """What is being worked on: by key, the last heartbeat."""
         signs = {}
-        for path in (self.root / "claims").glob("*.*"):
+        for path in (self.root / "leases").glob("*.*"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime <= self.stale_seconds:
-                    signs[path.name.split(".")[0]] = self.sign(path)
+                    signs[path.name.split(".")[0]] = self.heartbeat(path)
         return signs
 
-    def sign(self, claim: Path) -> dict[str, Any]:
-        """The last sign of life on a claim."""
+    def heartbeat(self, lease: Path) -> dict[str, Any]:
+        """The last heartbeat on a lease."""
         try:
-            content = json.loads(claim.read_bytes())
+            content = json.loads(lease.read_bytes())
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
 
     def _stale(self, sign: Path) -> bool:
-        """Whether the holder of a lock shows no sign of life."""
-        for look in range(2):
+        """Whether the holder of a lock shows no heartbeat."""
+        for attempt in range(2):
             try:
                 if time.time() - sign.stat().st_mtime <= self.stale_seconds:
                     return False
             except FileNotFoundError:
                 return False
-            if look == 0:
+            if attempt == 0:
                 time.sleep(0.05)  # it may just have locked a dead one's file, and not signed yet
         return True
 
@@ -316,22 +316,22 @@ class Store:
                 f"{free / 1e9:.2f} GB free; free some, or choose another store.path."
             )
 
-    def set_aside(self, path: Path, reason: str) -> None:
+    def quarantine(self, path: Path, reason: str) -> None:
         """Move a damaged file or folder out of the way, keeping it for a look.
 
         Raises:
             UserError: the disk refuses.
         """
         inside = "-".join(path.relative_to(self.root).parts)
-        target = self.root / "set_aside" / f"{inside}-{uuid.uuid4().hex[:8]}"
+        target = self.root / "quarantine" / f"{inside}-{uuid.uuid4().hex[:8]}"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
         except FileNotFoundError:
             return  # someone else was first
         except OSError as error:
-            raise UserError(f"{path} {reason}, and it cannot be set aside: {error.strerror or error}.") from error
-        print(f"store: {path} {reason}; set aside as {target}, to be made again", file=sys.stderr)
+            raise UserError(f"{path} {reason}, and it cannot be quarantined: {error.strerror or error}.") from error
+        print(f"store: {path} {reason}; quarantined as {target}, to be made again", file=sys.stderr)
         with contextlib.suppress(OSError):
             target.with_name(f"{target.name}.reason.txt").write_text(f"{path} {reason}\n")
 
@@ -340,7 +340,7 @@ class Store:
         for path in entries(self.root / "scratch", SCRATCH_NAME):
             if self._untouched(path.with_suffix("")) and not locks.is_held(path.with_suffix(".lock")):
                 yield path, "its writer is dead"
-        for path in entries(self.root / "claims", CLAIM_NAME):
+        for path in entries(self.root / "leases", LEASE_NAME):
             if not locks.is_held(path):
                 yield path, "its holder is dead"
         for folder in (self.root, self.root / "plans", *entries(self.root / "results")):
@@ -355,8 +355,8 @@ class Store:
                 self.remove_leftover(path)
 
     def remove_leftover(self, path: Path) -> None:
-        if path.parent == self.root / "claims":
-            locks.sweep(path)  # nobody may take it meanwhile
+        if path.parent == self.root / "leases":
+            locks.remove_stale(path)  # nobody may take it meanwhile
         elif path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
             path.with_suffix(".lock").unlink(missing_ok=True)
@@ -371,12 +371,12 @@ class Store:
     # Files
 
     def _find(self, key: str) -> Path | None:
-        for look in range(2):
+        for attempt in range(2):
             if key in self._seen:
                 folder = self.checkpoint_folder(key, self._seen[key])
                 if os.path.lexists(folder):
                     return folder
-            if look == 0:
+            if attempt == 0:
                 self.steps()
         return None
 
@@ -392,13 +392,13 @@ class Store:
         scratch = self.root / "scratch" / uuid.uuid4().hex
         scratch.parent.mkdir(parents=True, exist_ok=True)
         lock = scratch.with_suffix(".lock")
-        handle = locks.take(lock)
+        handle = locks.acquire(lock)
         assert handle is not None  # nobody else knows the name
         try:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            locks.let_go(lock, handle)
+            locks.release(lock, handle)
 
     def _write(self, target: Path, key: str, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         from safetensors.torch import save_file
@@ -413,7 +413,7 @@ class Store:
                 else:
                     save_file(content, paths[0])
                 for path in paths:
-                    scratch.with_suffix(".lock").touch()  # a sign of life
+                    scratch.with_suffix(".lock").touch()  # a heartbeat
                     sync(path)
                     files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about
@@ -428,7 +428,7 @@ class Store:
             sync(target.parent)
 
     def _same(self, target: Path, key: str, files: dict[str, Any]) -> bool:
-        """Whether a sound checkpoint was there first; a damaged one is set aside."""
+        """Whether a sound checkpoint was there first; a damaged one is quarantined."""
         try:
             theirs = self._read(target, key, ())[0]["files"]
         except Damaged:
@@ -474,41 +474,41 @@ class Store:
             # Someone may have made it again since, and moved that into place.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(before, folder.stat()):
-                    self.set_aside(folder, str(flaw))
+                    self.quarantine(folder, str(flaw))
             raise Damaged(f"{folder}: {flaw}") from None
 
     def _document(self, path: Path) -> dict[str, Any] | None:
         try:
             return read_document(path)
         except Flaw as flaw:
-            self.set_aside(path, str(flaw))
+            self.quarantine(path, str(flaw))
             return None
 
 
-class Claim:
-    """The right to work on a key. Signs of life show that its holder is not suspended."""
+class Lease:
+    """The right to work on a key. heartbeats show that its holder is not suspended."""
 
     def __init__(self, path: Path, handle: int, beat_seconds: float, sign: dict[str, Any]) -> None:
         self._path, self._handle = path, handle
-        self._sign = sign | {"pid": os.getpid(), "host": socket.gethostname()}
+        self._about = sign | {"pid": os.getpid(), "host": socket.gethostname()}
         self._next = 0.0
         self._over = threading.Event()
-        self.live({})
+        self.beat({})
         # Whatever the holder does (a long evaluation, say): a thread of its process signs.
-        self._heart = threading.Thread(target=self._beat, args=(min(beat_seconds, 60.0),), daemon=True)
+        self._heart = threading.Thread(target=self._keep_beating, args=(min(beat_seconds, 60.0),), daemon=True)
         self._heart.start()
 
-    def live(self, sign: dict[str, Any]) -> None:
+    def beat(self, sign: dict[str, Any]) -> None:
         """Say how far the work is, at most once a second."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1.0
-            content = json.dumps(sign | self._sign)
+            content = json.dumps(sign | self._about)
             with contextlib.suppress(OSError):
                 # One write of one length: a reader never sees a part of it.
                 os.pwrite(self._handle, content.ljust(1000).encode(), 0)
 
-    def _beat(self, seconds: float) -> None:
+    def _keep_beating(self, seconds: float) -> None:
         while not self._over.wait(seconds):
             with contextlib.suppress(OSError):
                 os.utime(self._handle)
@@ -516,7 +516,7 @@ class Claim:
     def close(self) -> None:
         self._over.set()
         self._heart.join()
-        locks.let_go(self._path, self._handle)
+        locks.release(self._path, self._handle)
 
 
 def read_manifest(folder: Path, key: str) -> dict[str, Any]:

@@ -43,19 +43,19 @@ def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, s
             yield path, str(flaw)
 
 
-def set_aside(path: Path, reason: str) -> None:
+def quarantine(path: Path, reason: str) -> None:
     """Move a damaged table out of the way.
 
     Raises:
         UserError: the disk refuses.
     """
-    target = path.parent / "set_aside" / f"{path.name}-{uuid.uuid4().hex[:8]}"
+    target = path.parent / "quarantine" / f"{path.name}-{uuid.uuid4().hex[:8]}"
     place = ""
     if path.exists():
         with clear_errors(path):
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
-        place = f"; set aside as {target}"
+        place = f"; quarantined as {target}"
     print(
         f"ledger: {path} {reason}{place}. Rows of the store's plans are made again. (If the change was meant: put it "
         f"back, and run `sha256sum *.csv > {SUMS}` there.)",

@@ -2,8 +2,8 @@
 
 What goes: checkpoints that no frozen plan names, places to resume from that have served their purpose, and what dead
 processes left. What stays: every node of every frozen plan, whatever numerics it was trained under; models fine-tuned
-from those; whatever a claim is held on, and what its holder works from; all measures and scores, which are small; and
-what was set aside, unless set_aside=true. While a plan is damaged or set aside nobody knows what it keeps, and no
+from those; whatever a lease is held on, and what its holder works from; all measures and scores, which are small; and
+what was quarantined, unless quarantine=true. While a plan is damaged or quarantined nobody knows what it keeps, and no
 checkpoint is removed.
 """
 
@@ -20,11 +20,11 @@ from repro.common.disk import Flaw, read_document
 from repro.common.errors import UserError
 from repro.store.store import (
     CHECKPOINT_NAME,
-    CLAIM_NAME,
     KEY_NAME,
+    LEASE_NAME,
     MANIFEST,
+    QUARANTINE_NAME,
     RESULT_NAME,
-    SET_ASIDE_NAME,
     Store,
     entries,
     read_file,
@@ -33,17 +33,17 @@ from repro.store.store import (
 
 
 @dataclass(frozen=True)
-class Item:
+class Entry:
     """Something in a store."""
 
     path: Path
     kind: str
-    """`version`, `branch point`, `fine-tuned`, `interim`, `orphan`, or what kind of leftover it is."""
+    """`version`, `branch point`, `fine-tuned`, `partial`, `orphan`, or what kind of leftover it is."""
     why: str
     """Why it stays, or why it can go."""
     goes: bool = False
     key: str | None = None
-    """What to hold a claim on while it is removed."""
+    """What to hold a lease on while it is removed."""
     step: int = 0
 
     @property
@@ -79,65 +79,67 @@ def references(store: Store) -> References:
                 found.nodes[key] = (
                     f"{'version' if released else 'branch point on the way to version'} {version} of {run}"
                 )
-    found.unknown += [f"{path} was set aside" for path in (store.root / "set_aside").glob("plans-*") if _is_plan(path)]
+    found.unknown += [
+        f"{path} was quarantined" for path in (store.root / "quarantine").glob("plans-*") if _is_plan(path)
+    ]
     return found
 
 
-def survey(store: Store) -> Iterator[Item]:
+def survey(store: Store) -> Iterator[Entry]:
     """Everything that is kept for some run, and everything that can go."""
     known = references(store)
-    held = dict(_claims(store))
+    held = dict(_leases(store))
     uses = {key for sign in held.values() for key in sign.get("uses", ())}
     stored = store.steps()
     for key, step in stored.items():
         folder = store.checkpoint_folder(key, step)
         if key in known.nodes:
             kind = "version" if key in known.versions else "branch point"
-            yield Item(folder, kind, known.nodes[key], step=step)
+            yield Entry(folder, kind, known.nodes[key], step=step)
         elif key in held or key in uses:
-            yield Item(folder, "in use", "someone works on it or from it", step=step)
+            yield Entry(folder, "in use", "someone works on it or from it", step=step)
         else:
             yield _unplanned(folder, key, step, known)
-    for folder in entries(store.root / "interim", KEY_NAME):
+    for folder in entries(store.root / "partial", KEY_NAME):
         key = folder.name
         if key in stored:
-            yield Item(folder, "leftover", "its edge is finished", goes=True, key=key)
+            yield Entry(folder, "leftover", "its edge is finished", goes=True, key=key)
         elif key in known.nodes or key in held:
-            yield Item(folder, "interim", f"where to go on with {known.nodes.get(key, 'what is in use')}")
+            yield Entry(folder, "partial", f"where to go on with {known.nodes.get(key, 'what is in use')}")
         else:
-            yield Item(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key)
+            yield Entry(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key)
     for path, why in store.leftovers():
-        yield Item(path, "leftover", why, goes=True)
-    for path in entries(store.root / "set_aside", SET_ASIDE_NAME):
-        yield Item(path, "set aside", "to look at; set_aside=true removes it")
+        yield Entry(path, "leftover", why, goes=True)
+    for path in entries(store.root / "quarantine", QUARANTINE_NAME):
+        yield Entry(path, "quarantined", "to look at; quarantine=true removes it")
 
 
-def _unplanned(folder: Path, key: str, step: int, known: References) -> Item:
+def _unplanned(folder: Path, key: str, step: int, known: References) -> Entry:
     try:
         manifest = read_manifest(folder, key)
     except Flaw as flaw:
-        return Item(folder, "damaged", f"{flaw}; repair sets it aside", step=step)
+        return Entry(folder, "damaged", f"{flaw}; repair quarantines it", step=step)
     base = manifest.get("finetuned")
     if base in known.nodes:
-        return Item(folder, "fine-tuned", f"from {known.nodes[base]}, seed {manifest.get('seed')}", step=step)
+        return Entry(folder, "fine-tuned", f"from {known.nodes[base]}, seed {manifest.get('seed')}", step=step)
     was = f"version {manifest.get('version')} of {manifest.get('name')}"
     if known.unknown:
-        return Item(folder, "orphan", f"{was}; kept as long as a plan is unknown", step=step)
-    return Item(folder, "orphan", f"no plan needs it; it was made for {was}", goes=True, key=key, step=step)
+        return Entry(folder, "orphan", f"{was}; kept as long as a plan is unknown", step=step)
+    return Entry(folder, "orphan", f"no plan needs it; it was made for {was}", goes=True, key=key, step=step)
 
 
-def collect(store: Store, *, delete: bool, set_aside: bool = False) -> list[Item]:
+def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Entry]:
     """What can go; with `delete`, what has gone: all of that but what someone has begun to work on since.
 
     Raises:
         UserError: the disk refuses.
     """
     if not delete:
-        return [item for item in survey(store) if item.goes or (set_aside and item.kind == "set aside")]
+        return [item for item in survey(store) if item.goes or (quarantine and item.kind == "quarantined")]
     gone = []
     with store.keeping():
-        if set_aside:
-            gone += [item for item in survey(store) if item.kind == "set aside"]
+        if quarantine:
+            gone += [item for item in survey(store) if item.kind == "quarantined"]
             for item in gone:
                 _remove(item.path)
         for item in list(survey(store)):
@@ -145,8 +147,8 @@ def collect(store: Store, *, delete: bool, set_aside: bool = False) -> list[Item
                 store.remove_leftover(item.path)
                 gone.append(item)
             elif item.goes and item.key is not None:
-                with store.claim(item.key) as claim:
-                    if claim is not None and item.key not in _used(store):
+                with store.lease(item.key) as lease:
+                    if lease is not None and item.key not in _used(store):
                         store.discard(item.path)
                         gone.append(item)
     return gone
@@ -157,7 +159,7 @@ def damage(store: Store) -> Iterator[tuple[Path, str]]:
     for folder in entries(store.root / "checkpoints", CHECKPOINT_NAME):
         key, step = folder.name.split(".")
         yield from _flaws(folder, key, int(step))
-    for edge in entries(store.root / "interim", KEY_NAME):
+    for edge in entries(store.root / "partial", KEY_NAME):
         if not edge.is_dir():
             yield edge, "is no folder"
         for folder in entries(edge):
@@ -221,15 +223,15 @@ def size(path: Path) -> int:
         return 0
 
 
-def _claims(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every key that someone, alive or suspended, holds a claim on, with its last sign of life."""
-    for path in entries(store.root / "claims", CLAIM_NAME):
+def _leases(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that someone, alive or suspended, holds a lease on, with its last heartbeat."""
+    for path in entries(store.root / "leases", LEASE_NAME):
         if locks.is_held(path):
-            yield path.name.split(".")[0], store.sign(path)
+            yield path.name.split(".")[0], store.heartbeat(path)
 
 
 def _used(store: Store) -> set[str]:
-    return {key for _, sign in _claims(store) for key in sign.get("uses", ())}
+    return {key for _, sign in _leases(store) for key in sign.get("uses", ())}
 
 
 def _remove(path: Path) -> None:

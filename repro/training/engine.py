@@ -1,7 +1,7 @@
 """Trains one edge of the tree, from the node before it to its end.
 
 Learning rate and batch are pure functions of the trajectory and the step: they are set at every step and never come
-from a checkpoint. A checkpoint holds what they cannot give: weights, AdamW's moments and step count, and the trace
+from a checkpoint. A checkpoint holds what they cannot give: weights, AdamW's moments and step count, and the log
 (loss and gradient norm of every step since the initialization). Nothing in a step draws random numbers.
 """
 
@@ -29,7 +29,7 @@ from repro.models.loss import cross_entropy
 from repro.planning.runs import Run
 from repro.planning.tree import Node, Tree
 from repro.recipes.trajectory import Key
-from repro.store.store import Claim, Contents, Damaged, Store, Tensors
+from repro.store.store import Contents, Damaged, Lease, Store, Tensors
 from repro.training import parallel
 from repro.training.parallel import ALONE, Processes
 
@@ -37,7 +37,9 @@ Save: TypeAlias = Callable[[str, int, dict[str, Contents], dict[str, Any]], None
 
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-FILES = ("model", "optimizer", "trace")
+LOG = "trace"
+"""The training log's file, and the tensor in it, as checkpoints have called them since the first one."""
+FILES = ("model", "optimizer", LOG)
 """Of a checkpoint."""
 
 
@@ -54,7 +56,7 @@ class State:
     """What to call for a forward pass: the model, or what is wrapped around it."""
     optimizer: torch.optim.AdamW
     loss: Loss
-    trace: np.ndarray
+    log: np.ndarray
     """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
     sessions: list[int] = field(default_factory=list)
     """Steps at which training of the edge began and went on again: a kept step is never trained a second time."""
@@ -63,14 +65,14 @@ class State:
 
 
 def train_edge(
-    tree: Tree, key: Key, store: Store, claim: Claim | None, stop: threading.Event, processes: Processes = ALONE
+    tree: Tree, key: Key, store: Store, lease: Lease | None, stop: threading.Event, processes: Processes = ALONE
 ) -> State:
     """Train the edge that ends in node `key` and keep its end in the store.
 
-    The caller (of several processes: the leader) holds the claim on `key`, and the node's parent is in the store.
+    The caller (of several processes: the leader) holds the lease on `key`, and the node's parent is in the store.
 
     Raises:
-        Damaged: the parent's checkpoint turned out damaged; it has been set aside and must be trained again.
+        Damaged: the parent's checkpoint turned out damaged; it has been quarantined and must be trained again.
         Diverged: NaN or infinite loss.
         Preempted: `stop` was set, in whichever process.
     """
@@ -86,17 +88,17 @@ def train_edge(
     state.sessions.append(start)
     rates, resets = trajectory.learning_rates, trajectory.resets
     batches = trajectory.order.batches(stream, start, node.step)
-    trace = np.concatenate([state.trace[:start], np.zeros((node.step - start, 2), np.float32)])
+    log = np.concatenate([state.log[:start], np.zeros((node.step - start, 2), np.float32)])
     parameters = list(state.model.parameters())
     settings = run.settings
-    mine = read(stream, batches[:, processes.share(settings.stream.batch_blocks)])
-    micro = settings.numerics.micro_batch_blocks or settings.stream.batch_blocks
+    mine = read(stream, batches[:, processes.share(settings.stream.global_batch_size)])
+    micro = settings.numerics.micro_batch_size or settings.stream.global_batch_size
     save_next = time.monotonic() + settings.store.save_seconds
     about = _about(run, node, state)
 
     def keep(save: Save, step: int) -> None:
         with parallel.written(_tensors(state), store, processes) as contents:
-            processes.lead(lambda: save(node.key, step, contents, about))
+            processes.on_rank_zero(lambda: save(node.key, step, contents, about))
 
     for step, blocks in zip(range(start, node.step), mine, strict=True):
         if resets[step]:
@@ -123,17 +125,17 @@ def train_edge(
             )
         state.optimizer.step()
         state.optimizer.zero_grad()
-        trace[step] = total, norm.item()
+        log[step] = total, norm.item()
 
-        if claim is not None:
-            claim.live({"key": node.key, "step": step + 1})
+        if lease is not None:
+            lease.beat({"key": node.key, "step": step + 1})
         if (asked or due) and step + 1 < node.step:
-            state.trace = trace[: step + 1]
-            keep(store.save_interim, step + 1)
+            state.log = log[: step + 1]
+            keep(store.save_partial, step + 1)
             save_next = time.monotonic() + settings.store.save_seconds
             if asked:
                 raise Preempted
-    state.trace = trace
+    state.log = log
     keep(store.save, node.step)
     return state
 
@@ -149,7 +151,7 @@ def read(stream: Stream, batches: NDArray[np.int64]) -> Iterator[Tokens]:
         batches: (steps, blocks) block ids.
     """
     steps, blocks = batches.shape
-    at_once = max(1, READ_TOKENS // (blocks * stream.block_tokens))
+    at_once = max(1, READ_TOKENS // (blocks * stream.sequence_length))
     for start in range(0, steps, at_once):
         ids = batches[start : start + at_once]
         yield from stream.blocks(ids.ravel()).reshape(*ids.shape, -1)
@@ -180,7 +182,7 @@ def keep_memory() -> None:
 
 def _resume(run: Run, node: Node, store: Store, processes: Processes) -> tuple[State, int]:
     """The deepest state on the edge that is kept, and its step."""
-    for step in reversed(processes.lead(lambda: store.interim_steps(node.key))):
+    for step in reversed(processes.on_rank_zero(lambda: store.partial_steps(node.key))):
         if node.parent_step < step < node.step:
             try:
                 return stored_state(run, store, node.key, processes, step), step
@@ -193,20 +195,20 @@ def _resume(run: Run, node: Node, store: Store, processes: Processes) -> tuple[S
     return state, node.parent_step
 
 
-def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE, interim: int | None = None) -> State:
-    """The state that checkpoint `key` holds, or at step `interim` one where the edge to it can be resumed.
+def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE, partial: int | None = None) -> State:
+    """The state that checkpoint `key` holds, or at step `partial` one where the edge to it can be resumed.
 
     Raises:
-        Damaged: it is gone or altered, and has been set aside.
+        Damaged: it is gone or altered, and has been quarantined.
     """
     if processes.size > 1:
-        folder, manifest = processes.lead(lambda: store.verified(key, interim))
+        folder, manifest = processes.on_rank_zero(lambda: store.verified(key, partial))
         state = _read_state(run, folder, processes)
-    elif interim is None:
+    elif partial is None:
         state, manifest = load_state(run, store.load(key, *FILES)), store.manifest(key)
     else:
-        state = load_state(run, store.load_interim(key, interim, *FILES))
-        manifest = store.interim_manifest(key, interim)
+        state = load_state(run, store.load_partial(key, partial, *FILES))
+        manifest = store.partial_manifest(key, partial)
     state.sessions, state.adopted = manifest.get("sessions", []), manifest.get("adopted", [])
     return state
 
@@ -214,12 +216,12 @@ def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE,
 def fresh(run: Run) -> State:
     """The random initialization."""
     s = run.settings
-    model = architectures.build(s.model, run.stream.vocab_size, s.stream.block_tokens, s.seed)
+    model = architectures.build(s.model, run.stream.vocab_size, s.stream.sequence_length, s.seed)
     # Among several processes, layers are compiled one by one (repro.training.parallel).
     if s.numerics.compile and s.numerics.world_size == 1:
         model, forward, loss = _compiled(model, s.numerics)
     else:
-        forward = parallel.place(model, s.numerics)
+        forward = parallel.distribute(model, s.numerics)
         loss = _loss_function(forward, s.numerics)
     return State(model, forward, _optimizer(run, model), loss, np.zeros((0, 2), np.float32))
 
@@ -242,7 +244,7 @@ def _compiled(model: PreTrainedModel, numerics: NumericsSettings) -> tuple[PreTr
         if len(_compiled_models) >= COMPILED_KEPT[torch.device(numerics.device).type]:
             _compiled_models.clear()
             torch.compiler.reset()  # past a number of models under one function, dynamo would no longer compile
-        forward = parallel.place(model, numerics)
+        forward = parallel.distribute(model, numerics)
         # Static shapes: else the code, and with it the bits, would depend on what else was compiled before.
         loss = torch.compile(_loss_function(forward, numerics), dynamic=False, fullgraph=True)
         _compiled_models[key] = model, forward, loss
@@ -281,11 +283,11 @@ def _tensors(state: State) -> dict[str, Tensors]:
     for name, parameter in state.model.named_parameters():
         for part, value in state.optimizer.state.get(parameter, {}).items():
             moments[f"{name}.{part}"] = value
-    return {"model": model, "optimizer": moments, "trace": {"trace": torch.from_numpy(state.trace.copy())}}
+    return {"model": model, "optimizer": moments, LOG: {LOG: torch.from_numpy(state.log.copy())}}
 
 
 def load_state(run: Run, tensors: dict[str, Tensors]) -> State:
-    """The state that a checkpoint's files `model`, `optimizer` and `trace` hold."""
+    """The state that a checkpoint's files `model`, `optimizer` and `trace` (the log) hold."""
     state = fresh(run)
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
@@ -297,7 +299,7 @@ def load_state(run: Run, tensors: dict[str, Tensors]) -> State:
         }
         if parts:
             state.optimizer.state[parameter] = {part: value.to(parameter.device) for part, value in parts.items()}
-    state.trace = tensors["trace"]["trace"].numpy()
+    state.log = tensors[LOG][LOG].numpy()
     return state
 
 
@@ -313,7 +315,7 @@ def _read_state(run: Run, folder: Path, processes: Processes) -> State:
         state.optimizer.state[parameter] = {"step": torch.zeros((), device=parameter.device)} | moments
     contents = _tensors(state)
     shards.read_into(contents["model"] | contents["optimizer"], folder, processes.group)
-    state.trace = load_file(folder / "trace.safetensors")["trace"].numpy()
+    state.log = load_file(folder / f"{LOG}.safetensors")[LOG].numpy()
     return state
 
 

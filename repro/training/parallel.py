@@ -44,7 +44,7 @@ class Processes:
     group: dist.ProcessGroup | None = None
     """For what they agree on: over gloo, on the CPU. None where there is one process."""
 
-    def lead(self, act: Callable[[], T]) -> T:
+    def on_rank_zero(self, act: Callable[[], T]) -> T:
         """What `act` returns or raises in the leader, in every process; the others do not call it."""
         if self.group is None:
             return act()
@@ -134,7 +134,7 @@ def check(settings: Sequence[NumericsSettings], processes: Processes) -> None:
                 )
 
 
-def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., Any]:
+def distribute(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., Any]:
     """Move a model, whole on the CPU, to where this process trains it.
 
     Returns:
@@ -149,7 +149,7 @@ def place(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[..., A
         # Called gradient_checkpointing_enable in older versions of transformers.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False, "preserve_rng_state": False})
-    matmul.place(model, numerics)
+    matmul.install(model, numerics)
     model.train()
     if numerics.world_size == 1:
         model.to(numerics.device)
@@ -223,7 +223,7 @@ def written(contents: dict[str, Tensors], store: Store, processes: Processes) ->
     from repro.store import shards
 
     with contextlib.ExitStack() as stack:
-        folder = processes.lead(lambda: stack.enter_context(store.scratch()))
+        folder = processes.on_rank_zero(lambda: stack.enter_context(store.scratch()))
         assert processes.group is not None
         try:
             yield {

@@ -37,7 +37,7 @@ def measure(
     slices = []
     for version in range(1, stream.versions + 1):
         heldout = stream.heldout(version)
-        parts = torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_blocks)
+        parts = torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_size)
         nll, tokens = 0.0, 0
         for first in range(0, len(parts), processes.size):
             (asked,) = processes.sum(stop.is_set())
@@ -54,4 +54,4 @@ def measure(
         slices.append({"slice": version, "nll": nll, "tokens": int(count), "bytes": heldout.target_bytes})
     model.train(training)
     result = {"key": key, "slices": slices}
-    processes.lead(lambda: store.put_result(measures.KIND, measures.result_key(run, key), result))
+    processes.on_rank_zero(lambda: store.put_result(measures.KIND, measures.result_key(run, key), result))

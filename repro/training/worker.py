@@ -3,7 +3,7 @@
 Any number of workers, in any launcher, share a tree through the store alone. The edge with the longest way still to
 go behind it comes first, so that the last one to finish starts early. How things stand is looked up in the store now
 and then, for a bounded share of the time however large the tree is; what a look no longer gets right (another worker
-was faster, a checkpoint is gone) is noticed under the claim, where it counts.
+was faster, a checkpoint is gone) is noticed under the lease, where it counts.
 """
 
 import threading
@@ -16,14 +16,14 @@ from repro.common.errors import Preempted
 from repro.planning.tree import Tree
 from repro.recipes.trajectory import Key
 from repro.results import measures
-from repro.store.store import Claim, Damaged, Store
+from repro.store.store import Damaged, Lease, Store
 from repro.training import perplexity
 from repro.training.engine import Diverged, configure, stored_state, train_edge
 from repro.training.parallel import ALONE, Processes
 
 WAIT_SECONDS = 0.2
 """Between two looks at what others have finished, at least."""
-LOOK_SHARE = 0.05
+POLL_SHARE = 0.05
 """Of a worker's time, at most, that looking takes."""
 
 
@@ -38,7 +38,7 @@ class _Memory:
 
 @lru_cache(maxsize=1)
 def _memory(tree: Tree, store: Store) -> _Memory:
-    urgency = remaining_path(tree)
+    urgency = critical_path(tree)
     return _Memory(sorted(tree.nodes, key=lambda key: -urgency[key]))
 
 
@@ -50,18 +50,18 @@ class Worker:
         Args:
             own: the run, by its place in the tree, that has to be finished before the worker is.
             stop: when set, the step under way is finished and kept, and `Preempted` raised.
-            processes: those that are this worker together; their leader takes the claims.
+            processes: those that are this worker together; their leader takes the leases.
         """
         self._tree, self._store, self._stop, self._own = tree, store, stop, own
         self._processes = processes
-        self._claims = ExitStack()
-        """The leader's claim on what is being done, if it is."""
-        self._claim: Claim | None = None
+        self._leases = ExitStack()
+        """The leader's lease on what is being done, if it is."""
+        self._lease: Lease | None = None
         self._memory = _memory(tree, store)
         self._stored: dict[Key, int] = {}
         self._open: dict[Key, None] = {}
         """Nodes to train or to measure, the most urgent first."""
-        self._looked = self._look_seconds = 0.0
+        self._polled = self._poll_seconds = 0.0
 
     def work(self) -> None:
         """Train and measure until the run is finished and nothing else can be taken.
@@ -70,12 +70,12 @@ class Worker:
             Diverged: an edge of the run, after everything that does not depend on it was done.
             Preempted: asked to stop.
         """
-        while (key := self._processes.lead(self._next)) is not None:
-            with self._claims:
+        while (key := self._processes.on_rank_zero(self._next)) is not None:
+            with self._leases:
                 self._do(key)
 
     def _next(self) -> Key | None:
-        """Claim what is to be done next; None: nothing more."""
+        """Lease what is to be done next; None: nothing more."""
         while not self._stop.is_set():
             if (key := self._take_one()) is not None:
                 return key
@@ -84,29 +84,29 @@ class Worker:
         raise Preempted
 
     def _take_one(self) -> Key | None:
-        """Claim the most urgent thing that can be done and that nobody else does."""
-        if (time.monotonic() - self._looked) * LOOK_SHARE < self._look_seconds and (key := self._take_open()):
+        """Lease the most urgent thing that can be done and that nobody else does."""
+        if (time.monotonic() - self._polled) * POLL_SHARE < self._poll_seconds and (key := self._take_open()):
             return key
-        self._look()
+        self._poll()
         return self._take_open()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         begin = time.monotonic()
         self._stored = self._store.steps()
         left = self._tree.missing(self._stored) | set(measures.unmeasured(self._tree, self._stored, self._store))
         self._open = dict.fromkeys(key for key in self._memory.order if key in left)
-        self._looked = time.monotonic()
-        self._look_seconds = self._looked - begin
+        self._polled = time.monotonic()
+        self._poll_seconds = self._polled - begin
 
     def _take_open(self) -> Key | None:
         for key in self._open:
             parent = self._tree.nodes[key].parent
             if key in self._memory.failed or not (key in self._stored or parent is None or parent in self._stored):
                 continue
-            with ExitStack() as claims:
-                self._claim = claims.enter_context(self._store.claim(key, parent))
-                if self._claim is not None:
-                    self._claims = claims.pop_all()
+            with ExitStack() as leases:
+                self._lease = leases.enter_context(self._store.lease(key, parent))
+                if self._lease is not None:
+                    self._leases = leases.pop_all()
                     return key
         return None
 
@@ -116,17 +116,17 @@ class Worker:
             raise self._memory.failed[key]
         if not any(key in self._open for key in self._tree.ends[self._own]):
             return True
-        self._stop.wait(max(WAIT_SECONDS, self._look_seconds / LOOK_SHARE))
-        self._look_seconds = 0.0  # look again
+        self._stop.wait(max(WAIT_SECONDS, self._poll_seconds / POLL_SHARE))
+        self._poll_seconds = 0.0  # look again
         return False
 
     def _do(self, key: Key) -> None:
-        lead = self._processes.lead
+        lead = self._processes.on_rank_zero
         try:
             step = self._tree.nodes[key].step
             state = None
             if not lead(lambda: self._store.checkpoint_folder(key, step).exists()):
-                state = train_edge(self._tree, key, self._store, self._claim, self._stop, self._processes)
+                state = train_edge(self._tree, key, self._store, self._lease, self._stop, self._processes)
             for run in lead(lambda: measures.missing(self._tree, key, self._store)):
                 at = self._tree.runs[run]
                 configure(at)
@@ -135,15 +135,15 @@ class Worker:
             self._stored[key] = step
             self._open.pop(key, None)
         except Damaged:
-            # It was set aside: now it is missing, and one of the next rounds trains it again.
-            self._look_seconds = 0.0
+            # It was quarantined: now it is missing, and one of the next rounds trains it again.
+            self._poll_seconds = 0.0
         except Diverged as error:
             self._memory.failed[key] = error
             what = {"reason": str(error)}
             lead(lambda: self._store.put_result(measures.DIVERGED, key, what))
 
 
-def remaining_path(tree: Tree) -> dict[Key, int]:
+def critical_path(tree: Tree) -> dict[Key, int]:
     """For each node, the steps of the longest way from its edge's beginning to a leaf."""
     remaining = dict.fromkeys(tree.nodes, 0)
     for node in reversed(tree.nodes.values()):

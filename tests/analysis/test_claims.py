@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_analysis_ledger import Synthetic, build
+from test_frames import Synthetic, build
 
 from analysis import claims, contrasts, findings, frames, tables
 from analysis.claims import Judged

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_analysis_ledger import Synthetic, build
+from test_frames import Synthetic, build
 
 from analysis import figures, report
 from analysis.frames import STUDIES, load

@@ -28,7 +28,7 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
     from repro.planning import planner
     from repro.store import upkeep
     from repro.store.store import Store
-    from repro.training.worker import remaining_path
+    from repro.training.worker import critical_path
 
     given = ["study=alpha", "scale=smoke", "paradigm.alpha=0.2,0.4,0.6,0.8,1", f"seed=range({seeds})"]
     given += ["stream.versions=5", f"store.path={place / 'store'}", f"data.path={place.parent / 'data'}"]
@@ -46,7 +46,7 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
     made = timed("plan", lambda: planner.make(sweep))
     tree = made.tree
     timed("freeze", lambda: planner.freeze(made, store))
-    timed("order of work", lambda: remaining_path(tree))
+    timed("order of work", lambda: critical_path(tree))
     tensors = {"model": {"w": torch.zeros(1)}}
 
     def save() -> None:

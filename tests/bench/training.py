@@ -54,10 +54,10 @@ def ours(r: Run, steps: int) -> float:
         tree = Tree([r], {key: Node(key, key, length, None, 0, 0, 1)}, [[key]])
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder))
-            with store.claim(key) as claim:
-                assert claim is not None
+            with store.lease(key) as lease:
+                assert lease is not None
                 start = time.perf_counter()
-                train_edge(tree, key, store, claim, threading.Event())
+                train_edge(tree, key, store, lease, threading.Event())
                 return time.perf_counter() - start
 
     edge(1)
@@ -98,7 +98,7 @@ def trainer(r: Run, steps: int) -> float:
             arguments = TrainingArguments(
                 output_dir=folder,
                 max_steps=length,
-                per_device_train_batch_size=r.settings.stream.batch_blocks,
+                per_device_train_batch_size=r.settings.stream.global_batch_size,
                 learning_rate=1e-3,
                 weight_decay=0.1,
                 max_grad_norm=1.0,
@@ -142,11 +142,11 @@ def machine() -> str:
 
 def _model(r: Run) -> PreTrainedModel:
     s = r.settings
-    return architectures.build(s.model, r.stream.vocab_size, s.stream.block_tokens, seed=0).train()
+    return architectures.build(s.model, r.stream.vocab_size, s.stream.sequence_length, seed=0).train()
 
 
 def _blocks(r: Run, steps: int) -> np.ndarray:
-    """Batches of `block_tokens` tokens: (steps, batch_blocks, block_tokens)."""
+    """Batches of `sequence_length` tokens: (steps, batch_size, sequence_length)."""
     assert isinstance(r.stream, Stream)
     batches = r.trajectories[0].order.batches(r.stream, 0, steps)
     return np.stack([r.stream.blocks(ids)[:, :-1] for ids in batches])

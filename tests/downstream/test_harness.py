@@ -111,7 +111,7 @@ def test_bfloat16_gives_nearly_the_same_bits_per_byte(
 def test_evaluation_prints_nothing(
     installed: tuple[TaskSettings, Path], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    harness.evaluate(items.model(block_tokens=16), TOKENIZER, *installed, BATCH, limit=2)
+    harness.evaluate(items.model(sequence_length=16), TOKENIZER, *installed, BATCH, limit=2)
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
 
@@ -141,7 +141,7 @@ def test_a_group_is_the_average_over_its_items(rows: list[harness.Row], installe
 
 
 def test_a_prompt_beyond_the_window_loses_its_beginning_and_an_answer_nothing() -> None:
-    model = items.model(block_tokens=6)
+    model = items.model(sequence_length=6)
     lm = harness.WindowedLM(pretrained=model, tokenizer=TOKENIZER, batch_size=2, max_length=6)
     prompt, answer, long = [10, 11, 12, 13, 14, 15, 16], [20, 21], list(range(30, 42))
     scores = lm._loglikelihood_tokens([(("a", "b"), prompt, answer), (("a", "c"), prompt, long)], disable_tqdm=True)
@@ -165,7 +165,7 @@ def test_a_model_that_has_learnt_the_answers_scores_full_marks(installed: tuple[
     ]
     model = items.model()
     before = harness.evaluate(model, TOKENIZER, few, data_path, BATCH, limit=6)
-    recipe = FinetuneSettings(epochs=80, batch_examples=12, max_lr=1e-2)
+    recipe = FinetuneSettings(epochs=80, batch_size=12, max_lr=1e-2)
     sft.finetune(model, TOKENIZER, examples, recipe, seed=0)
     after = harness.evaluate(model, TOKENIZER, few, data_path, BATCH, limit=6)
     for old, new in zip(before, after, strict=True):

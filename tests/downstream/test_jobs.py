@@ -15,10 +15,10 @@ from repro.common.errors import Preempted, UserError
 from repro.config.settings import TaskSettings
 from repro.config.sweeps import compose
 from repro.downstream import harness, jobs, sft, tasks
-from repro.downstream.jobs import Item
+from repro.downstream.jobs import Job
 from repro.planning.planner import make
 from repro.planning.tree import Tree
-from repro.store.store import Claim, Store
+from repro.store.store import Lease, Store
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
@@ -31,9 +31,9 @@ class Items:
     def __init__(self, store: Store) -> None:
         self.tree, self.store, self.done, self.tried = Tree([]), store, set[str](), list[str]()
         self.errors: dict[str, Exception] = {}
-        self.todo = [Item(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
+        self.todo = [Job(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
 
-    def do(self, item: Item, claim: Claim) -> None:
+    def do(self, item: Job, lease: Lease) -> None:
         self.tried.append(item.weights)
         if item.weights in self.errors:
             raise self.errors[item.weights]
@@ -87,9 +87,7 @@ def test_a_disk_that_refuses_one_item_is_not_asked_for_the_others(three: Items) 
 def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tree, Store]:
     """A run of two versions, and examples to fine-tune them on."""
     given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
-    tree = make(
-        compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]", "numerics.micro_batch_blocks=2"])
-    ).tree
+    tree = make(compose([*given, "finetune.versions=[1,2]", "finetune.seeds=[0]", "numerics.micro_batch_size=2"])).tree
     store = Store(tmp_path / "store")
     Worker(tree, 0, store, threading.Event()).work()
     monkeypatch.setattr(tasks, "training_examples", lambda settings, path, most: EXAMPLES)
@@ -99,10 +97,10 @@ def trained(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_how_a_batch_of_examples_is_split_keys_what_is_fine_tuned(smoke: Overrides) -> None:
     """Equal for pre-training, whose batch is not split either way: smoke's has 4 blocks, fine-tuning's 8 examples."""
     whole, split, larger = (
-        jobs.items(make(compose(smoke(f"numerics.micro_batch_blocks={micro}", *more))).tree)
-        for micro, more in (("null", []), ("4", []), ("4", ["finetune.batch_examples=4"]))
+        jobs.jobs_of(make(compose(smoke(f"numerics.micro_batch_size={micro}", *more))).tree)
+        for micro, more in (("null", []), ("4", []), ("4", ["finetune.batch_size=4"]))
     )
-    unsplit = jobs.items(make(compose(smoke("finetune.batch_examples=4"))).tree)
+    unsplit = jobs.jobs_of(make(compose(smoke("finetune.batch_size=4"))).tree)
     assert [item.base for item in whole] == [item.base for item in split]
     assert whole[-1].weights != split[-1].weights
     assert larger[-1].weights == unsplit[-1].weights
@@ -114,7 +112,7 @@ def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trai
     with pytest.raises(Preempted):
         finetune._work(tree, 0, store, StopAfter(2))  # looked at before it begins, and after each of its three steps
     assert store.steps() == before
-    assert store.claims() == {}
+    assert store.leases() == {}
     finetune._work(tree, 0, store, threading.Event())
     assert len(store.steps()) == len(before) + 2
     assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
@@ -142,11 +140,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
     scored = []
     monkeypatch.setattr(harness, "evaluate", lambda *args, **kwargs: scored.append(args) or [])
     damaged = tree.ends[0][0]
-    again = "was damaged and was set aside; give repro.{} the same arguments again"
+    again = "was damaged and was quarantined; give repro.{} the same arguments again"
     _damage(store, damaged)
     with pytest.raises(UserError, match=r"version 1 of run .* " + again.format("train")):
         finetune._work(tree, 0, store, threading.Event())
-    made = {item.version: item.weights for item in jobs.items(tree) if item.seed is not None}
+    made = {item.version: item.weights for item in jobs.jobs_of(tree) if item.seed is not None}
     assert store.has(made[2])
     assert not store.has(made[1])
 

@@ -14,7 +14,7 @@ from repro.common.errors import UserError
 from repro.config.settings import FinetuneSettings
 from repro.downstream import sft
 
-SETTINGS = FinetuneSettings(epochs=1, batch_examples=4, max_tokens=64, max_lr=3e-3, warmup_share=0.1)
+SETTINGS = FinetuneSettings(epochs=1, batch_size=4, max_tokens=64, max_lr=3e-3, warmup_share=0.1)
 EXAMPLES = [(f"Question: tree number {n}?\nAnswer:", f" {items.WORDS[n % 16]}") for n in range(10)]
 TOKENIZER = items.tokenizer()
 

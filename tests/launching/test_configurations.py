@@ -24,10 +24,10 @@ from omegaconf import OmegaConf
 
 from analysis import report
 from repro import export, train
+from repro import plan as plan_command
 from repro.common.errors import UserError
 from repro.config import sweeps
 from repro.config.settings import Settings, checked
-from repro.planning import planner
 
 CASE_SECONDS = {signal.ITIMER_PROF: 30, signal.ITIMER_REAL: 600}
 """Of the processor, and by the clock (on a busy machine): much longer than any plan of this size takes."""
@@ -252,7 +252,7 @@ def outcome(given: list[str]) -> tuple[str, str]:
         signal.setitimer(timer, seconds)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            planner.main(given)
+            plan_command.main(given)
         ended = "planned"
     except SystemExit as status:
         ended = "refused" if status.code == 2 else f"status {status.code}"
@@ -310,7 +310,7 @@ def test_names_are_data_in_terminals_folders_tables_and_reports(
     given += [f"ledger.path={tmp_path / 'smoke' / 'data'}"]
     name = sweeps.compose(given)[0].model.name
     assert name.startswith("[red]<script>")
-    planner.main([*given[:-4], f'model.name="{NAME}",plain', "paradigm=cpt", *given[-3:]])
+    plan_command.main([*given[:-4], f'model.name="{NAME}",plain', "paradigm=cpt", *given[-3:]])
     assert "[red]<script>alert(1)</script>[/]{{7*7}} ../../x|&:smile:$" in capsys.readouterr().out
     train.main(given)
     export.main([*given, f"output={tmp_path / 'models'}"])

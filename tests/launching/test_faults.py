@@ -50,7 +50,7 @@ class Sweep:
         with (self.place / "log").open("ab") as log:
             process = Process(command, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(process)
-        signs = self.store.claims
+        signs = self.store.leases
         wait_for(
             lambda: len(held(self.store)) == 2 and all(sign.get("step", 0) > 1 for sign in signs().values()), process
         )
@@ -58,8 +58,8 @@ class Sweep:
 
     def under_way(self) -> dict[str, int]:
         """Edges under way, with the step at which they go on."""
-        folders = [folder.name for folder in (self.store.root / "interim").glob("*")]
-        return {key: self.store.interim_steps(key)[-1] for key in folders if self.store.interim_steps(key)}
+        folders = [folder.name for folder in (self.store.root / "partial").glob("*")]
+        return {key: self.store.partial_steps(key)[-1] for key in folders if self.store.partial_steps(key)}
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_signal_finishes_the_step_and_the_next_run_goes_on_from_it(sweep: Swee
     second = sweep.under_way()
     for key, step in first.items():
         assert second[key] > step
-        assert sweep.store.interim_manifest(key, second[key])["sessions"][-1] == step
+        assert sweep.store.partial_manifest(key, second[key])["sessions"][-1] == step
 
 
 @pytest.mark.torture

@@ -126,7 +126,7 @@ class Sweep:
 
     def step(self) -> int:
         """The step that some job is at."""
-        return max((sign.get("step", 0) for sign in self.store.claims().values()), default=0)
+        return max((sign.get("step", 0) for sign in self.store.leases().values()), default=0)
 
     def said(self) -> str:
         logs = self.store.root.glob("hydra/**/*_log.*")
@@ -203,8 +203,8 @@ def test_a_job_at_its_time_limit_is_saved_and_requeued_and_ends_as_if_undisturbe
     limit(job, int(minutes) + (int(seconds) + 99) // 60)
     sweep.wait(lambda: sweep.jobs("PENDING"))
     limit(job, 60)
-    (key,) = (path.name for path in (sweep.store.root / "interim").iterdir())
-    (saved,) = sweep.store.interim_steps(key)
+    (key,) = (path.name for path in (sweep.store.root / "partial").iterdir())
+    (saved,) = sweep.store.partial_steps(key)
     assert saved > 100
     sweep.wait(lambda: sweep.step())
     assert sweep.step() >= saved
@@ -228,8 +228,8 @@ def test_a_cancelled_job_keeps_what_it_did_and_is_not_requeued(start: Callable[.
     assert sweep.finish() == 1
     assert "are not done" in sweep.said()
     assert not sweep.jobs()
-    (key,) = (path.name for path in (sweep.store.root / "interim").iterdir())
-    assert sweep.store.interim_steps(key)[-1] > 100
+    (key,) = (path.name for path in (sweep.store.root / "partial").iterdir())
+    assert sweep.store.partial_steps(key)[-1] > 100
 
 
 @slurm

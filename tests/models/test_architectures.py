@@ -43,7 +43,7 @@ def test_flops_agree_with_pytorchs_own_count() -> None:
     with FlopCounterMode(display=False) as counter:
         model(input_ids=torch.zeros(1, tokens, dtype=torch.int64)).logits.sum().backward()
     # The counter leaves out the fused attention on a CPU; ours leaves out nothing but elementwise work.
-    attention = 12 * settings.model.layers * settings.model.width * tokens
+    attention = 12 * settings.model.layers * settings.model.hidden_size * tokens
     ours = architectures.flops_per_token(settings.model, 1024, tokens)
     assert counter.get_total_flops() / tokens == pytest.approx(ours - attention, rel=0.05)
 
@@ -55,7 +55,7 @@ def test_the_papers_model_itself_goes_forward_and_backward_once() -> None:
 
     (settings,) = sweeps.compose(["scale=paper"])
     vocabulary = settings.stream.vocab_size
-    model = architectures.build(settings.model, vocabulary, settings.stream.block_tokens, seed=0)
+    model = architectures.build(settings.model, vocabulary, settings.stream.sequence_length, seed=0)
     tokens = torch.arange(1, 18).unsqueeze(0) * 1000
     loss = cross_entropy(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:]) / 16
     loss.backward()

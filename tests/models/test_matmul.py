@@ -18,8 +18,10 @@ needs_onednn = pytest.mark.skipif(not numerics.onednn(ONEDNN), reason="this torc
 
 
 def model(architecture: str = "llama") -> PreTrainedModel:
-    shape = ModelSettings(name="t", architecture=architecture, width=16, layers=1, heads=2, kv_heads=1, ffn_width=40)
-    return architectures.build(shape, vocab_size=64, block_tokens=8, seed=0)
+    shape = ModelSettings(
+        name="t", architecture=architecture, hidden_size=16, layers=1, heads=2, kv_heads=1, intermediate_size=40
+    )
+    return architectures.build(shape, vocab_size=64, sequence_length=8, seed=0)
 
 
 def kinds(of: nn.Module) -> set[type]:
@@ -48,7 +50,7 @@ def test_a_layer_computes_what_it_computed_before(shape: tuple[int, ...], out: i
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 def test_all_linear_layers_of_a_model_and_nothing_else_change(architecture: str) -> None:
     plain, placed = model(architecture), model(architecture)
-    matmul.place(placed, ONEDNN)
+    matmul.install(placed, ONEDNN)
     assert kinds(placed) == {matmul.Linear}
     assert [type(m) for m in placed.modules() if not isinstance(m, nn.Linear)] == [
         type(m) for m in plain.modules() if not isinstance(m, nn.Linear)
@@ -68,14 +70,14 @@ def test_all_linear_layers_of_a_model_and_nothing_else_change(architecture: str)
 )
 def test_models_stay_as_they_are_unless_it_is_asked_for_and_applies(settings: NumericsSettings) -> None:
     placed = model()
-    matmul.place(placed, settings)
+    matmul.install(placed, settings)
     assert kinds(placed) == {nn.Linear}
 
 
 def test_where_torch_has_no_onednn_the_setting_changes_neither_model_nor_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numerics, "_has_onednn", lambda: False)
     placed = model()
-    matmul.place(placed, ONEDNN)
+    matmul.install(placed, ONEDNN)
     assert kinds(placed) == {nn.Linear}
     with_it, without = (compose(["scale=smoke", f"numerics.matmul={name}"])[0] for name in ("onednn", "torch"))
     assert numerics.describe(with_it) == numerics.describe(without)

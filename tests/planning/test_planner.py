@@ -12,6 +12,7 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from repro import plan as plan_command
 from repro import train
 from repro.config import sweeps
 from repro.config.sweeps import compose
@@ -23,7 +24,7 @@ Overrides = Callable[..., list[str]]
 
 
 def planned(capsys: pytest.CaptureFixture[str], *overrides: str) -> dict[str, object]:
-    planner.main([*overrides, "output=json"])
+    plan_command.main([*overrides, "output=json"])
     result = json.loads(capsys.readouterr().out)
     assert isinstance(result, dict)
     return result
@@ -69,7 +70,7 @@ def test_a_worker_that_says_it_is_at_the_last_step_has_not_finished_it(
     given = smoke("paradigm=cpt", "stream.versions=2")
     tree = planner.make(sweeps.compose(given)).tree
     signs = {key: {"step": node.step} for key, node in tree.nodes.items()}
-    monkeypatch.setattr(Store, "claims", lambda store: signs)
+    monkeypatch.setattr(Store, "leases", lambda store: signs)
     launched = []
     monkeypatch.setattr(train, "job", lambda: launched.append(True))
     with pytest.raises(SystemExit) as status:
@@ -102,7 +103,7 @@ def test_a_frozen_sweeps_id_is_no_number_to_hydra(
 
 
 def test_planning_writes_nothing_but_the_prepared_stream(smoke: Overrides, tmp_path: Path) -> None:
-    planner.main(smoke("study=headline"))
+    plan_command.main(smoke("study=headline"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,7 +121,7 @@ def test_paper_scale_is_planned_without_data_or_a_gpu(capsys: pytest.CaptureFixt
 def test_gpu_hours_come_with_what_they_assume(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     eight = ["numerics.world_size=8", "estimate.flops_per_second=1e14", "estimate.basis='a guess'"]
     overrides = ["paradigm=cpt", "scale=paper", f"store.path={tmp_path}", *eight]
-    planner.main(overrides)
+    plan_command.main(overrides)
     text = capsys.readouterr().out
     hours = planned(capsys, *overrides)["estimated_hours"]
     assert isinstance(hours, float)
@@ -148,7 +149,7 @@ REFUSED = {
     "a corpus that is too short": (["stream.steps_per_version=10000000"], "missing"),
     "a minimum above the maximum": (["schedule.min_lr=1"], "schedule.min_lr=1 is above schedule.max_lr=0.01"),
     "a warm-up longer than version 1": (["schedule.warmup_steps=51"], "longer than version 1"),
-    "heads that do not divide the width": (["model.heads=3"], "model.heads=3 does not divide model.width=32"),
+    "heads that do not divide the width": (["model.heads=3"], "model.heads=3 does not divide model.hidden_size=32"),
     "no document at all": (["corpus.max_documents=0"], "corpus.max_documents=0 must lie between 1 and"),
     "no example at all": (["finetune.max_examples=-1"], "finetune.max_examples=-1 must lie between 1 and"),
     "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
@@ -160,7 +161,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-@pytest.mark.parametrize("command", [planner.main, train.main], ids=["plan", "train"])
+@pytest.mark.parametrize("command", [plan_command.main, train.main], ids=["plan", "train"])
 def test_bad_input_is_refused_before_anything_is_written(
     smoke: Overrides,
     tmp_path: Path,
@@ -192,7 +193,7 @@ def test_a_figure_that_cannot_be_made_is_refused(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], figure: str, expected: str
 ) -> None:
     with pytest.raises(SystemExit) as refusal:
-        planner.main(smoke(f"figure={tmp_path / figure}"))
+        plan_command.main(smoke(f"figure={tmp_path / figure}"))
     assert refusal.value.code == 2
     assert re.search(f"^error: .*{figure}.*{expected}", capsys.readouterr().err)
 
@@ -201,7 +202,7 @@ def test_a_line_that_is_no_json_is_named(smoke: Overrides, tmp_path: Path, capsy
     corpus = tmp_path / "texts.jsonl"
     corpus.write_text('{"text": "fine"}\n{"text": \n')
     with pytest.raises(SystemExit) as refusal:
-        planner.main(smoke("corpus=local", f"corpus.path={corpus}"))
+        plan_command.main(smoke("corpus=local", f"corpus.path={corpus}"))
     assert refusal.value.code == 2
     assert "texts.jsonl" in (message := capsys.readouterr().err)
     assert "2" in message

@@ -36,8 +36,8 @@ def last_key(overrides: list[str]) -> str:
     [
         "store.save_seconds=1",
         "store.stale_seconds=7",
-        "evaluation.batch_blocks=3",
-        "evaluation.task_batch=3",
+        "evaluation.batch_size=3",
+        "evaluation.task_batch_size=3",
         "finetune.epochs=7",
         "estimate.flops_per_second=1",
         "ledger.path=elsewhere",
@@ -78,14 +78,14 @@ def test_the_places_of_store_and_data_never_enter_a_key(smoke: Overrides, tmp_pa
         "size=w48_l2",
         "model.rope_theta=5000",
         "model.tie_embeddings=true",
-        "stream.batch_blocks=2",
+        "stream.global_batch_size=2",
         "stream.order=chronological",
         "stream.split_seed=1",
         "stream.vocab_size=301",
         "numerics.threads=2",
         "numerics.dtype=bfloat16",
         "numerics.compile=true",
-        "numerics.micro_batch_blocks=2",
+        "numerics.micro_batch_size=2",
     ],
 )
 def test_identity_and_numerics_enter_the_key(smoke: Overrides, change: str) -> None:
@@ -101,7 +101,7 @@ def test_numerics_alone_leave_the_identity_key_as_it_is(smoke: Overrides) -> Non
 def test_spellings_of_the_same_effect_share_a_key(smoke: Overrides) -> None:
     assert last_key(smoke("paradigm.alpha=0.6")) == last_key(smoke("paradigm.alpha=3/5"))
     assert last_key(smoke()) == last_key(smoke("schedule.min_lr=0.001"))
-    assert last_key(smoke()) == last_key(smoke("numerics.micro_batch_blocks=4"))
+    assert last_key(smoke()) == last_key(smoke("numerics.micro_batch_size=4"))
 
 
 def test_total_steps_do_not_enter_the_key(smoke: Overrides) -> None:
@@ -125,27 +125,27 @@ def test_keys_are_prefix_keys(smoke: Overrides) -> None:
 @pytest.mark.parametrize("mixed", [None, 2, 3])
 def test_an_order_visits_every_block_once(mixed: int | None) -> None:
     steps = 10 * (mixed or 3)
-    ids = Order(seed=1, batch_blocks=4, mixed=mixed).batches(Blocks(), 0, steps)
+    ids = Order(seed=1, batch_size=4, mixed=mixed).batches(Blocks(), 0, steps)
     assert sorted(ids.ravel()) == list(range(40 * (mixed or 3)))
 
 
 def test_batches_are_pure_functions_of_the_step() -> None:
     for mixed in (None, 3):
-        order = Order(seed=5, batch_blocks=4, mixed=mixed)
+        order = Order(seed=5, batch_size=4, mixed=mixed)
         whole = order.batches(Blocks(), 0, 30)
         for start, stop in ((0, 1), (7, 13), (9, 21), (29, 30)):
             assert np.array_equal(order.batches(Blocks(), start, stop), whole[start:stop])
 
 
 def test_seeds_give_other_orders_of_the_same_blocks() -> None:
-    one, two = (Order(seed=s, batch_blocks=4).batches(Blocks(), 0, 10) for s in (0, 1))
+    one, two = (Order(seed=s, batch_size=4).batches(Blocks(), 0, 10) for s in (0, 1))
     assert not np.array_equal(one, two)
     assert set(one.ravel()) == set(two.ravel())
 
 
 def test_an_order_never_changes_between_releases() -> None:
     """Recorded once: a change here would silently disown every stored checkpoint."""
-    assert Order(seed=0, batch_blocks=4).batches(Blocks(), 0, 2).tolist() == RECORDED
+    assert Order(seed=0, batch_size=4).batches(Blocks(), 0, 2).tolist() == RECORDED
 
 
 RECORDED = [[7, 10, 35, 18], [4, 38, 11, 15]]

@@ -191,7 +191,7 @@ def test_nothing_is_written_outside_the_trackers_folder(shown: Shown) -> None:
 def test_a_trackers_folder_that_was_removed_is_written_again(
     trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def show(view: trackers.View, settings: TrackerSettings) -> None:
+    def show(view: trackers.TrackedVersion, settings: TrackerSettings) -> None:
         (Path(settings.path) / view.group / str(view.version)).mkdir(parents=True)
 
     monkeypatch.setitem(trackers.PUBLISHERS, "tensorboard", show)
@@ -210,7 +210,7 @@ def test_a_tracker_that_fails_says_so_and_is_tried_again(
 ) -> None:
     shown: list[int | None] = []
 
-    def show(view: trackers.View, settings: object) -> None:
+    def show(view: trackers.TrackedVersion, settings: object) -> None:
         if not shown:
             shown.append(None)
             raise ConnectionError("no route")

@@ -30,7 +30,7 @@ keys = st.sampled_from(KEYS)
 
 
 class Collection(RuleBasedStateMachine):
-    """Plans are frozen and dropped, work is done and claimed, and garbage is collected in between."""
+    """Plans are frozen and dropped, work is done and leased, and garbage is collected in between."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,11 +40,11 @@ class Collection(RuleBasedStateMachine):
         self.plans: dict[str, set[str]] = {}
         self.damaged, self.aside = set[str](), False
         self.stored: set[str] = set()
-        self.interim: set[str] = set()
-        self.claims: dict[str, tuple[contextlib.ExitStack, set[str]]] = {}
+        self.partial: set[str] = set()
+        self.leases: dict[str, tuple[contextlib.ExitStack, set[str]]] = {}
 
     def teardown(self) -> None:
-        for stack, _ in self.claims.values():
+        for stack, _ in self.leases.values():
             stack.close()
         shutil.rmtree(self.root)
 
@@ -59,14 +59,14 @@ class Collection(RuleBasedStateMachine):
 
     @property
     def used(self) -> set[str]:
-        return set(self.claims) | {use for _, uses in self.claims.values() for use in uses}
+        return set(self.leases) | {use for _, uses in self.leases.values() for use in uses}
 
     @rule(key=keys)
     def train(self, key: str) -> None:
         if key not in self.stored:
             self.store.save(key, 7, TENSORS, {"name": "a run", "version": 1})
             self.stored.add(key)
-            self.interim.discard(key)
+            self.partial.discard(key)
 
     @rule(key=st.sampled_from(sorted(TUNED)))
     def fine_tune(self, key: str) -> None:
@@ -76,8 +76,8 @@ class Collection(RuleBasedStateMachine):
 
     @rule(key=keys)
     def begin(self, key: str) -> None:
-        self.store.save_interim(key, 3, TENSORS, {})
-        self.interim.add(key)
+        self.store.save_partial(key, 3, TENSORS, {})
+        self.partial.add(key)
 
     @rule(name=st.sampled_from(PLANS), nodes=st.sets(keys, min_size=1, max_size=4))
     def freeze(self, name: str, nodes: set[str]) -> None:
@@ -108,16 +108,16 @@ class Collection(RuleBasedStateMachine):
             self.damaged.add(name)
 
     @rule(key=keys, uses=st.sets(keys, max_size=2))
-    def claim(self, key: str, uses: set[str]) -> None:
-        if key not in self.claims:
+    def lease(self, key: str, uses: set[str]) -> None:
+        if key not in self.leases:
             stack = contextlib.ExitStack()
-            assert stack.enter_context(self.store.claim(key, *uses)) is not None
-            self.claims[key] = stack, uses
+            assert stack.enter_context(self.store.lease(key, *uses)) is not None
+            self.leases[key] = stack, uses
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        self.claims.pop(data.draw(st.sampled_from(sorted(self.claims))))[0].close()
+        self.leases.pop(data.draw(st.sampled_from(sorted(self.leases))))[0].close()
 
     @rule()
     def look(self) -> None:
@@ -132,16 +132,16 @@ class Collection(RuleBasedStateMachine):
         tuned = {key for key, base in TUNED.items() if base in self.planned}
         kept = self.stored if self.unknown else self.stored & (self.planned | tuned | self.used)
         assert set(Store(self.store.root).steps()) == kept
-        interim = {key for key in self.interim - self.stored if self.unknown or key in self.planned | set(self.claims)}
-        left = {path.name for path in (self.store.root / "interim").glob("*")}
-        assert interim <= left <= interim | self.interim & self.used
-        self.stored, self.interim = set(kept), left
+        partial = {key for key in self.partial - self.stored if self.unknown or key in self.planned | set(self.leases)}
+        left = {path.name for path in (self.store.root / "partial").glob("*")}
+        assert partial <= left <= partial | self.partial & self.used
+        self.stored, self.partial = set(kept), left
 
     @rule()
     def give_up_on_damaged_plans(self) -> None:
         for name in PLANS:
             self.store.get_plan(name)  # sets a damaged one aside
-        upkeep.collect(self.store, delete=True, set_aside=True)
+        upkeep.collect(self.store, delete=True, quarantine=True)
         self.damaged, self.aside = set(), False
         self.collect()
 
@@ -174,7 +174,7 @@ def test_what_is_fine_tuned_from_a_planned_version_stays(tmp_path: Path) -> None
     for key in (tuned, other):
         store.save(key, 3, TENSORS, {"finetuned": TUNED[key], "seed": 0})
     planned(store, base)
-    with store.claim(other):
+    with store.lease(other):
         upkeep.collect(store, delete=True)
         assert store.steps().keys() == {base, tuned, other}
     upkeep.collect(store, delete=True)
@@ -190,10 +190,10 @@ def test_while_a_plan_cannot_be_read_nothing_goes(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     upkeep.collect(store, delete=True)
     assert store.steps().keys() == set(KEYS[:2])
-    assert store.get_plan(PLANS[0]) is None  # which sets it aside
+    assert store.get_plan(PLANS[0]) is None  # which quarantines it
     upkeep.collect(store, delete=True)
     assert store.steps().keys() == set(KEYS[:2])
-    upkeep.collect(store, delete=True, set_aside=True)
+    upkeep.collect(store, delete=True, quarantine=True)
     assert store.steps() == {}
 
 
@@ -234,23 +234,23 @@ def test_a_sweeps_store_is_listed_kept_while_planned_and_goes_when_its_plan_is_f
 
 def test_what_has_no_name_of_the_stores_is_somebody_elses_and_stays(tmp_path: Path) -> None:
     store = Store(tmp_path, stale_seconds=0.01)
-    store.save_interim(KEYS[0], 3, TENSORS, {})
+    store.save_partial(KEYS[0], 3, TENSORS, {})
     hexadecimal = "0123456789abcdef" * 2
     own = [
         f"scratch/{hexadecimal}/model.safetensors",
         f"scratch/{hexadecimal}.lock",
-        f"claims/{KEYS[1]}.0",
+        f"leases/{KEYS[1]}.0",
         f".probe-{hexadecimal}",
         f"plans/.{PLANS[0]}.json.{hexadecimal}",
         f"results/perplexity/.{KEYS[1]}.json.{hexadecimal}",
-        f"set_aside/plans-{PLANS[0]}.json-01234567",
-        f"set_aside/plans-{PLANS[0]}.json-01234567.reason.txt",
+        f"quarantine/plans-{PLANS[0]}.json-01234567",
+        f"quarantine/plans-{PLANS[0]}.json-01234567.reason.txt",
     ]
     foreign = [
         f"{folder}{name}"
-        for folder in ("", "scratch/", "claims/", "checkpoints/", "interim/", "plans/", "results/", "results/x/")
+        for folder in ("", "scratch/", "leases/", "checkpoints/", "partial/", "plans/", "results/", "results/x/")
         for name in (".env", ".notes.json", "notes.txt", "thesis.tex", "metrics.json", "1.0", "data/1/table.csv")
-    ] + ["set_aside/for_later.txt"]
+    ] + ["quarantine/for_later.txt"]
     for name in (*own, *foreign):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -261,10 +261,10 @@ def test_what_has_no_name_of_the_stores_is_somebody_elses_and_stays(tmp_path: Pa
     at = f"store.path={tmp_path}"
     store_command.main(["repair", at])
     store.tidy()
-    store_command.main(["gc", at, "delete=true", "set_aside=true"])
+    store_command.main(["gc", at, "delete=true", "quarantine=true"])
     assert [name for name in foreign if not (tmp_path / name).exists()] == []
     assert [name for name in own if (tmp_path / name).exists()] == []
-    assert store.interim_steps(KEYS[0]) == []
+    assert store.partial_steps(KEYS[0]) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Any file of a store or a ledger, damaged in any way: found by name, set aside, made again, the same in the end."""
+"""Any file of a store or a ledger, damaged in any way: found by name, quarantined, made again, the same in the end."""
 
 import pickle
 import random
@@ -11,6 +11,7 @@ from stops import StopAfter
 from torture.common import differences, overrides
 
 from repro import export, train
+from repro import plan as plan_command
 from repro.common.errors import Preempted
 from repro.config import sweeps
 from repro.planning import frozen, planner
@@ -76,7 +77,7 @@ def files(place: Path) -> list[Path]:
     """All that were written to be kept."""
     return sorted(
         path.relative_to(place)
-        for folder in ("store/checkpoints", "store/interim", "store/results", "store/plans", "ledger")
+        for folder in ("store/checkpoints", "store/partial", "store/results", "store/plans", "ledger")
         for path in (place / folder).rglob("*")
         if path.is_file()
     )
@@ -106,7 +107,7 @@ def found(place: Path) -> set[Path]:
 def test_damage_to_any_file_is_found_by_name(half: Half, tmp_path: Path, damage: str) -> None:
     place = half.copy(tmp_path)
     kinds = {path.parts[:2] for path in files(place)}
-    assert kinds >= {("store", name) for name in ("checkpoints", "interim", "results", "plans")}
+    assert kinds >= {("store", name) for name in ("checkpoints", "partial", "results", "plans")}
     for path in files(place):
         if damage == "remove" and path.parts[1] in ("results", "plans", tables.SUMS):
             continue  # nothing says that it was ever there: it counts as not made yet
@@ -140,7 +141,7 @@ def test_what_was_damaged_is_made_again_and_ends_the_same(
     at = f"store.path={place / 'store'}"
     if not repair:
         assert trained(half.given(place)) in (0, 1)  # 1: a parent was damaged, say, and the message says what is left
-        assert "set aside" in capsys.readouterr().err
+        assert "quarantined" in capsys.readouterr().err
     if found(place):
         with pytest.raises(SystemExit) as status:
             store_command.main(["verify", at])
@@ -191,7 +192,7 @@ def test_pickles_planted_anywhere_are_never_executed(half: Half, tmp_path: Path)
         if path.name != tables.SUMS:  # without checksums, a table of other columns is somebody's: refused
             (place / path).write_bytes(planted)
     at = f"store.path={place / 'store'}"
-    planner.main(half.given(place))
+    plan_command.main(half.given(place))
     for verb in ("ls", "du", "gc", "repair"):
         store_command.main([verb, at])
     assert half.finish(place) == []

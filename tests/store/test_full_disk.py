@@ -194,7 +194,7 @@ def test_a_store_on_a_read_only_file_system_can_be_looked_at(
         pytest.skip("cannot mount here")
     try:
         train.main(given(place, data_path))
-        (place / "store" / "claims" / f"{'0' * 64}.0").touch()  # of a holder that died
+        (place / "store" / "leases" / f"{'0' * 64}.0").touch()  # of a holder that died
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         for tool in ("ls", "du", "verify"):
             store_command.main([tool, f"store.path={place / 'store'}"])

@@ -56,7 +56,7 @@ def test_a_holder_that_stands_still_is_overtaken_and_cannot_spoil_the_store(
     store = Store(tmp_path / "store", stale_seconds=4)
     first = launch(given, tmp_path / "first.log")
     deadline = time.monotonic() + 300
-    while not any(sign.get("step", 0) > 100 for sign in store.claims().values()):
+    while not any(sign.get("step", 0) > 100 for sign in store.leases().values()):
         assert first.poll() is None, (tmp_path / "first.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)

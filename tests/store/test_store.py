@@ -1,4 +1,4 @@
-"""A checkpoint is whole or it is not there; a claim has one holder."""
+"""A checkpoint is whole or it is not there; a lease has one holder."""
 
 import json
 import multiprocessing
@@ -45,7 +45,7 @@ def test_a_view_is_saved_without_the_rest_of_its_storage(store: Store) -> None:
 @pytest.mark.parametrize(
     "damage", ["flip", "truncate", "empty", "remove", "manifest_flip", "manifest_empty", "manifest_remove"]
 )
-def test_damage_is_found_by_name_and_set_aside(store: Store, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_found_by_name_and_quarantined(store: Store, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     store.save(KEY, 7, TENSORS, {})
     path = folder(store) / ("manifest.json" if damage.startswith("manifest") else "optimizer.safetensors")
     data = bytearray(path.read_bytes())
@@ -62,7 +62,7 @@ def test_damage_is_found_by_name_and_set_aside(store: Store, damage: str, capsys
         store.load(KEY, "model", "optimizer")
     assert not store.has(KEY)
     assert path.stem.split(".")[0] in capsys.readouterr().err
-    assert list((store.root / "set_aside").iterdir())
+    assert list((store.root / "quarantine").iterdir())
     store.save(KEY, 7, TENSORS, {})
     assert store.load(KEY, "optimizer")
 
@@ -110,12 +110,12 @@ def test_a_planted_pickle_is_never_executed(store: Store, tmp_path: Path) -> Non
 
 
 def test_interim_checkpoints_go_when_their_edge_is_kept(store: Store) -> None:
-    store.save_interim(KEY, 3, TENSORS, {})
-    store.save_interim(KEY, 5, TENSORS, {})
-    assert store.interim_steps(KEY) == [5]
-    assert store.load_interim(KEY, 5, "model")
+    store.save_partial(KEY, 3, TENSORS, {})
+    store.save_partial(KEY, 5, TENSORS, {})
+    assert store.partial_steps(KEY) == [5]
+    assert store.load_partial(KEY, 5, "model")
     store.save(KEY, 7, TENSORS, {})
-    assert store.interim_steps(KEY) == []
+    assert store.partial_steps(KEY) == []
 
 
 def test_a_result_that_was_altered_counts_as_none(store: Store) -> None:
@@ -130,8 +130,8 @@ def test_a_result_that_was_altered_counts_as_none(store: Store) -> None:
 
 
 def _hold(root: Path, held: "multiprocessing.synchronize.Event") -> None:
-    with Store(root).claim(KEY) as claim:
-        assert claim is not None
+    with Store(root).lease(KEY) as lease:
+        assert lease is not None
         held.set()
         time.sleep(60)
 
@@ -142,23 +142,23 @@ def test_a_claim_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> N
     holder = context.Process(target=_hold, args=(store.root, held))
     holder.start()
     assert held.wait(30)
-    with store.claim(KEY) as claim:
-        assert claim is None
-    assert KEY in store.claims()
+    with store.lease(KEY) as lease:
+        assert lease is None
+    assert KEY in store.leases()
     holder.kill()
     holder.join()
-    with store.claim(KEY) as claim:
-        assert claim is not None
+    with store.lease(KEY) as lease:
+        assert lease is not None
 
 
 def test_a_claim_without_a_sign_of_life_is_taken_over(store: Store) -> None:
     patient, impatient = Store(store.root, stale_seconds=60), Store(store.root, stale_seconds=0.05)
-    with patient.claim(KEY) as first:
+    with patient.lease(KEY) as first:
         assert first is not None
         time.sleep(0.1)
-        with patient.claim(KEY) as none:
+        with patient.lease(KEY) as none:
             assert none is None
-        with impatient.claim(KEY) as second:
+        with impatient.lease(KEY) as second:
             assert second is not None
 
 
@@ -171,7 +171,7 @@ def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: p
         long_ago = time.time() - 3600
         for path in (source, *source.iterdir()):
             os.utime(path, (long_ago, long_ago))
-        Store(store.root).tidy()  # the lock is a sign of life
+        Store(store.root).tidy()  # the lock is a heartbeat
         return renamed(source, target)
 
     monkeypatch.setattr(store_module, "_renamed", slow)
@@ -192,10 +192,10 @@ def test_what_a_dead_process_was_writing_goes_once_it_is_stale(store: Store) -> 
 
 
 def test_a_claim_is_free_again_after_an_error(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.claim(KEY):
+    with pytest.raises(RuntimeError), store.lease(KEY):
         raise RuntimeError
-    with store.claim(KEY) as claim:
-        assert claim is not None
+    with store.lease(KEY) as lease:
+        assert lease is not None
 
 
 def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

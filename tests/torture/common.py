@@ -48,7 +48,7 @@ def tree(given: Sequence[str]) -> Tree:
 
 def held(store: Store) -> list[Path]:
     """Claims whose holder lives."""
-    return [path for path in (store.root / "claims").glob("*") if locks.is_held(path)]
+    return [path for path in (store.root / "leases").glob("*") if locks.is_held(path)]
 
 
 def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:

@@ -68,7 +68,7 @@ class Trial:
             self._wait_for(lambda: not common.held(self.store), "orphaned workers train on")
         if not left:
             self._end_orphans()
-        self._look(sure=not left)
+        self._poll(sure=not left)
         return "launcher alone" if alone else "inside a save" if inside - before else cut_off
 
     def finish(self) -> None:
@@ -108,7 +108,7 @@ class Trial:
             time.sleep(self.chance.uniform(0, 0.004))
         return moment
 
-    def _look(self, *, sure: bool) -> None:
+    def _poll(self, *, sure: bool) -> None:
         """Note what is kept; `sure`: nobody works any more."""
         if sure:
             self.failures += [f"{path}: {reason}" for path, reason in upkeep.damage(self.store)]
@@ -116,8 +116,8 @@ class Trial:
         for key in stored:
             self.kept.setdefault(key, self.store.manifest(key)["manifest_sha256"])
         if sure:
-            for folder in (self.store.root / "interim").glob("*/"):
-                if folder.name not in stored and (steps := self.store.interim_steps(folder.name)):
+            for folder in (self.store.root / "partial").glob("*/"):
+                if folder.name not in stored and (steps := self.store.partial_steps(folder.name)):
                     self.resumed.setdefault(folder.name, set()).add(steps[-1])
 
     def _end_orphans(self) -> None:

@@ -107,8 +107,8 @@ def test_saving_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path, monk
     busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001"))
     assert busy.ends == tree.ends
     kept: list[int] = []
-    save = often.save_interim
-    monkeypatch.setattr(often, "save_interim", lambda key, step, *rest: (kept.append(step), save(key, step, *rest)))
+    save = often.save_partial
+    monkeypatch.setattr(often, "save_partial", lambda key, step, *rest: (kept.append(step), save(key, step, *rest)))
     train(busy, often)
     # At every step but an edge's last, where the edge is kept for good.
     assert sorted(kept) == sorted(
@@ -149,7 +149,7 @@ def test_adams_step_count_travels_with_its_moments_and_resets_with_them(smoke: O
 def test_splitting_the_batch_changes_only_roundings(smoke: Overrides, tmp_path: Path) -> None:
     traces = []
     for micro in (4, 1):
-        tree = plan_tree(smoke("paradigm=cpt", f"numerics.micro_batch_blocks={micro}"))
+        tree = plan_tree(smoke("paradigm=cpt", f"numerics.micro_batch_size={micro}"))
         store = Store(tmp_path / str(micro))
         train(tree, store)
         traces.append(store.load(tree.ends[0][1], "trace")["trace"]["trace"])
@@ -186,7 +186,7 @@ def test_a_loss_that_is_no_number_stops_its_edge_alone(
 
     def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = original(logits, targets)
-        return loss * float("nan") if bad in store.claims() else loss
+        return loss * float("nan") if bad in store.leases() else loss
 
     monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
     with pytest.raises(Diverged, match=r"-cpt-.*, version 2: the loss is nan at step 50 .*schedule.max_lr below"):
@@ -238,8 +238,8 @@ def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Pa
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert 3 <= len(store.steps()) < len(tree.nodes)
-    interim = {path.name: store.interim_steps(path.name) for path in (store.root / "interim").glob("*/")}
-    under_way = {key: steps[-1] for key, steps in interim.items() if steps and key not in store.steps()}
+    partial = {path.name: store.partial_steps(path.name) for path in (store.root / "partial").glob("*/")}
+    under_way = {key: steps[-1] for key, steps in partial.items() if steps and key not in store.steps()}
     subprocess.run(command, check=True, capture_output=True)
     assert all(step in store.manifest(key)["sessions"] for key, step in under_way.items())
     for ends in tree.ends:
@@ -271,16 +271,16 @@ def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
 def test_a_worker_that_waits_for_others_holds_nothing(
     smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each look at an edge that others have claimed once left a little in memory, for as long as the worker waited."""
+    """Each look at an edge that others have leased once left a little in memory, for as long as the worker waited."""
     store, opened = Store(tmp_path / "store"), []
 
     @contextlib.contextmanager
-    def claim(key: str, *uses: str | None) -> Iterator[None]:
+    def lease(key: str, *uses: str | None) -> Iterator[None]:
         opened.append(key)
         yield None  # someone else has it
         opened.remove(key)
 
-    monkeypatch.setattr(store, "claim", claim)
+    monkeypatch.setattr(store, "lease", lease)
     with pytest.raises(Preempted):
         Worker(plan_tree(smoke("paradigm=cpt")), 0, store, StopAfter(3)).work()
     assert opened == []
@@ -302,7 +302,7 @@ def test_reading_ahead_gives_each_step_its_own_batch(smoke: Overrides, monkeypat
     batches = run.trajectories[-1].order.batches(run.stream, 30, 70)[:, 1:3]  # across versions, a process's share
     expected = [run.stream.blocks(ids) for ids in batches]
     for at_once in (1, 7, 1000):
-        monkeypatch.setattr(engine, "READ_TOKENS", at_once * 2 * run.stream.block_tokens)
+        monkeypatch.setattr(engine, "READ_TOKENS", at_once * 2 * run.stream.sequence_length)
         read = list(engine.read(run.stream, batches))
         assert len(read) == 40
         assert all(map(np.array_equal, read, expected))
@@ -356,7 +356,7 @@ def test_what_was_trained_before_is_measured_under_its_own_numerics(
     monkeypatch.setattr(Stream, "heldout", watched)
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(False)
-    train(plan_tree(smoke(*overrides, "evaluation.batch_blocks=3")), store)
+    train(plan_tree(smoke(*overrides, "evaluation.batch_size=3")), store)
     assert set(seen) == {(1, True)}
 
 

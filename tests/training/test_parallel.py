@@ -193,9 +193,9 @@ def test_a_branch_taken_by_two_processes_goes_on_in_one_on_request_only(
     with pytest.raises(SystemExit) as refusal:
         adopt.main(["differ=world_size", *arguments])
     assert refusal.value.code == 2
-    assert "differs in micro_batch_blocks,parallel,world_size" in capsys.readouterr().err
+    assert "differs in micro_batch_size,parallel,world_size" in capsys.readouterr().err
     assert len(store.steps()) == 1
-    adopt.main(["differ=micro_batch_blocks,parallel,world_size", *arguments])
+    adopt.main(["differ=micro_batch_size,parallel,world_size", *arguments])
     assert "step 8" in capsys.readouterr().out
     after = planned(smoke, "")
     assert after.missing_steps == before.missing_steps - 8
@@ -210,7 +210,7 @@ def test_a_branch_taken_by_two_processes_goes_on_in_one_on_request_only(
 def test_adopting_takes_a_sweep_and_leaves_what_is_somebody_elses(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    foreign = tmp_path / "store" / "interim" / "notes.txt"
+    foreign = tmp_path / "store" / "partial" / "notes.txt"
     foreign.parent.mkdir(parents=True)
     foreign.touch()
     with pytest.raises(SystemExit) as refusal:
@@ -224,10 +224,10 @@ def test_adopting_takes_a_sweep_and_leaves_what_is_somebody_elses(
     ("environment", "overrides", "expected"),
     [
         ("2", [], "numerics.parallel=none trains in one process"),
-        ("3", ["numerics.parallel=ddp"], "numerics.world_size=3 does not divide stream.batch_blocks=4"),
+        ("3", ["numerics.parallel=ddp"], "numerics.world_size=3 does not divide stream.global_batch_size=4"),
         ("1", ["numerics.parallel=ddp", TOGETHER], "torchrun --nproc-per-node=2"),
         ("1", ["numerics.parallel=rings"], "numerics.parallel='rings'"),
-        ("1", ["numerics.parallel=ddp", TOGETHER, "numerics.micro_batch_blocks=4"], "does not divide"),
+        ("1", ["numerics.parallel=ddp", TOGETHER, "numerics.micro_batch_size=4"], "does not divide"),
     ],
 )
 def test_the_wrong_number_of_processes_is_refused(
@@ -276,8 +276,10 @@ def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.Monkey
     numerics = NumericsSettings(compile=True, parallel="ddp", world_size=2)
     counts = []
     for width in (16, 16, 32, 16):
-        shape = ModelSettings(name="t", architecture="llama", width=width, layers=1, heads=2, kv_heads=2, ffn_width=8)
-        parallel.place(architectures.build(shape, vocab_size=32, block_tokens=8, seed=0), numerics)
+        shape = ModelSettings(
+            name="t", architecture="llama", width=width, layers=1, heads=2, kv_heads=2, intermediate_size=8
+        )
+        parallel.distribute(architectures.build(shape, vocab_size=32, sequence_length=8, seed=0), numerics)
         counts.append(len(resets))
     assert counts == [1, 1, 2, 3]
 
@@ -315,7 +317,7 @@ def test_a_branch_taken_by_four_processes_goes_on_in_two_and_layers_are_compiled
     source = Store(tmp_path / "four" / "fsdp")
     shutil.copytree(source.checkpoint_folder(branch.key, 8), store.checkpoint_folder(branch.key, 8))
     overrides = [*smoke(*SHORT), *CASES["fsdp"]]
-    adopt.main(["differ=micro_batch_blocks,world_size", TOGETHER, *overrides])
+    adopt.main(["differ=micro_batch_size,world_size", TOGETHER, *overrides])
     finish(torchrun(2, "-m", "repro.train", *overrides))
     two = planned(smoke, "fsdp", TOGETHER).tree
     for key, theirs in zip(two.ends[0], four.ends[0], strict=True):
