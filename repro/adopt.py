@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.errors import UserError, refusals
-from repro.config.arguments import CommandLine
 from repro.models import numerics
 from repro.planning import planner
+from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
 from repro.store.store import KEY_NAME, Damaged, Store, entries

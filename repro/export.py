@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
-from repro.config.arguments import CommandLine
 from repro.downstream.loading import load_model
 from repro.planning import planner
+from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key

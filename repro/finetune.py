@@ -13,10 +13,10 @@ import hydra
 from omegaconf import DictConfig
 
 from repro.common.errors import Preempted
-from repro.config import sweeps
 from repro.downstream import jobs
 from repro.downstream.jobs import Job
 from repro.launching.launch import Command, launch, work
+from repro.planning import sweeps
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree
 from repro.store.store import Lease, Store

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.errors import refusals
-from repro.config.arguments import CommandLine
 from repro.config.settings import Settings
+from repro.data.corpora.corpus import corpus
 from repro.data.stream import open_stream
+from repro.planning.arguments import CommandLine
 
 
 def prepare(settings: Settings) -> dict[str, Any]:
@@ -22,16 +23,16 @@ def prepare(settings: Settings) -> dict[str, Any]:
     Raises:
         UserError: the corpus cannot be had, or is too short.
     """
-    s = settings.stream
+    s, chosen = settings.stream, corpus(settings.corpus)
     stream = open_stream(settings.corpus, s, Path(settings.data.path))
     return {
-        "corpus": settings.corpus.dataset or settings.corpus.kind,
+        "corpus": chosen.place if chosen.remote else chosen.kind,
         "order": s.order,
         "fingerprint": stream.fingerprint,
         "vocab_size": stream.vocab_size,
         "sequence_length": s.sequence_length,
         "train_tokens": stream.train_tokens,
-        "used_tokens": stream.blocks_per_version * s.sequence_length,
+        "used_tokens": max(stream.version_blocks) * s.sequence_length,
     }
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from repro.config import sweeps
 from repro.models import architectures
+from repro.models.architectures import Llama
+from repro.planning import sweeps
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 VOCABULARIES = (1_024, 32_000)
@@ -14,6 +15,7 @@ def table() -> str:
     rows = []
     for path in (sweeps.CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
+        assert isinstance(llama, Llama)
         counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
         shape = (llama.hidden_size, llama.layers, llama.heads, llama.kv_heads, llama.intermediate_size)
         rows.append((counts[0], [path.stem, *map(str, shape), *(f"{count:,}" for count in counts)]))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.common.errors import refusals
-from repro.config.arguments import CommandLine
 from repro.downstream import tasks
+from repro.planning.arguments import CommandLine
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

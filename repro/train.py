@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from repro.config import sweeps
 from repro.launching.launch import Command, launch, work
-from repro.planning import planner
+from repro.planning import planner, sweeps
 from repro.planning.planner import Plan
 from repro.results import measures
 from repro.store.store import Store

@@ -10,8 +10,8 @@ from pathlib import Path
 from stops import StopAfter
 
 from repro.common.errors import Preempted
-from repro.config.sweeps import compose
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.store.store import Store
 from repro.training import parallel
 from repro.training.worker import Worker

@@ -28,7 +28,8 @@ import numpy.typing as npt
 from repro.common.disk import clear_errors, sha256
 from repro.common.errors import UserError
 from repro.config.settings import CorpusSettings, StreamSettings
-from repro.data import corpora
+from repro.data.corpora.corpus import Document, equal_shares
+from repro.data.corpora.corpus import corpus as chosen
 
 END_OF_TEXT = "<|endoftext|>"
 """Follows every piece of text; no text encodes to it, even if it is written there."""
@@ -68,29 +69,62 @@ class HeldOut:
     """Bytes of the text that the targets stand for (end-of-text stands for none)."""
 
 
-class Stream:
-    """A read-only view of a prepared stream.
+class VersionStream:
+    """What is known of a stream, prepared or not. Training blocks are numbered through it, version after version."""
 
-    Training blocks of version v (1-based) have the ids (v - 1) * T * B ... v * T * B - 1.
-    """
+    fingerprint: str
+    """Hex SHA-256 over the tokens and how they are sliced: equal for equal streams, wherever they lie."""
+    vocab_size: int
+    """Entries of the tokenizer as trained: fewer than asked for when the text holds no more pairs to merge."""
 
-    stand_in: Callable[[str, int], npt.NDArray[np.void]] | None = None
-    """None: there are real batches to take digests of."""
+    def __init__(self, settings: StreamSettings) -> None:
+        self.versions = settings.versions
+        self.version_blocks = (settings.steps_per_version * settings.global_batch_size,) * settings.versions
+        """Training blocks of each version, version 1 first."""
+        self.sequence_length = settings.sequence_length
+
+    @property
+    def tokenizer_file(self) -> Path:
+        raise self._unprepared()
+
+    def batch_digests(
+        self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
+    ) -> npt.NDArray[np.void]:
+        """See `repro.recipes.orders.Blocks`."""
+        raise NotImplementedError
+
+    def blocks(self, ids: npt.NDArray[np.int64]) -> Tokens:
+        """(len(ids), L + 1) token ids of training blocks: inputs [:, :-1], targets [:, 1:]. Pure.
+
+        Raises:
+            UserError: a block on disk is not what was prepared, or nothing was.
+        """
+        raise self._unprepared()
+
+    def heldout(self, version: int) -> HeldOut:
+        """The slice of `version` (1-based): its first `stream.heldout_blocks` blocks, or all it has. Pure.
+
+        Raises:
+            UserError: as `blocks`.
+        """
+        raise self._unprepared()
+
+    def _unprepared(self) -> UserError:
+        return UserError("The stream is not prepared here; python -m repro.prepare with the same arguments does that.")
+
+
+class Stream(VersionStream):
+    """A read-only view of a prepared stream."""
 
     def __init__(self, folder: Path, settings: StreamSettings) -> None:
+        super().__init__(settings)
         self._folder = folder
         self._maps: dict[str, npt.NDArray[Any]] = {}
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         self._dtype: str = manifest["dtype"]
         self._heldout_blocks = settings.heldout_blocks
-        self.fingerprint: str = manifest["fingerprint"]
-        """Hex SHA-256 over the tokens and how they are sliced: equal for equal streams, wherever they lie."""
-        self.vocab_size: int = manifest["vocab_size"]
-        """Entries of the tokenizer as trained: fewer than asked for when the text holds no more pairs to merge."""
-        self.versions = settings.versions
-        self.blocks_per_version = settings.steps_per_version * settings.global_batch_size
-        self.sequence_length = settings.sequence_length
-        self.tokenizer_file = folder / "tokenizer.json"
+        self.fingerprint = manifest["fingerprint"]
+        self.vocab_size = manifest["vocab_size"]
         self.train_tokens = [
             manifest["files"][f"train-{version}.tokens"]["bytes"] // np.dtype(self._dtype).itemsize
             for version in self._all()
@@ -98,20 +132,29 @@ class Stream:
         """Tokens each version has, whatever T and B use of them."""
         _check_length(settings, self.train_tokens)
 
+    @property
+    def tokenizer_file(self) -> Path:
+        return self._folder / "tokenizer.json"
+
     @cached_property
     def block_digests(self) -> Digests:
-        """(versions * T * B, 16): BLAKE2b-128 of each training block's L + 1 ids as little-endian 32-bit integers."""
-        return np.concatenate([self._digests("train", v)[: self.blocks_per_version] for v in self._all()])
+        """(blocks, 16): BLAKE2b-128 of each training block's L + 1 ids as little-endian 32-bit integers."""
+        used = zip(self._all(), self.version_blocks, strict=True)
+        return np.concatenate([self._digests("train", version)[:blocks] for version, blocks in used])
+
+    def batch_digests(
+        self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
+    ) -> npt.NDArray[np.void]:
+        blocks, places = self.block_digests, ids(0, steps)
+        digests = [hashlib.blake2b(blocks[row].tobytes(), digest_size=16).digest() for row in places]
+        return np.frombuffer(bytearray(b"".join(digests)), dtype="V16")
 
     def blocks(self, ids: npt.NDArray[np.int64]) -> Tokens:
-        """(len(ids), L + 1) token ids of training blocks: inputs [:, :-1], targets [:, 1:]. Pure.
-
-        Raises:
-            UserError: a block on disk is not what was prepared.
-        """
         assert ids.ndim == 1
-        assert len(ids) == 0 or (ids.min() >= 0 and ids.max() < self.versions * self.blocks_per_version)
-        version, place = np.divmod(ids, self.blocks_per_version)
+        ends = np.cumsum(self.version_blocks)
+        assert len(ids) == 0 or (ids.min() >= 0 and ids.max() < ends[-1])
+        version = np.searchsorted(ends, ids, side="right")
+        place = ids - (ends - np.asarray(self.version_blocks))[version]
         result = np.empty((len(ids), self.sequence_length + 1), dtype=np.int64)
         for index in np.unique(version).tolist():
             rows = np.flatnonzero(version == index)
@@ -119,11 +162,6 @@ class Stream:
         return result
 
     def heldout(self, version: int) -> HeldOut:
-        """The slice of `version` (1-based): its first `stream.heldout_blocks` blocks, or all it has. Pure.
-
-        Raises:
-            UserError: a block on disk is not what was prepared.
-        """
         assert 1 <= version <= self.versions
         count = min(self._heldout_blocks, len(self._digests("heldout", version)))
         blocks = self._read("heldout", version, np.arange(count))
@@ -164,7 +202,7 @@ class Stream:
         return range(1, self.versions + 1)
 
 
-class VirtualStream:
+class VirtualStream(VersionStream):
     """A stream that is planned with but cannot be read: for a dry run at a scale whose data are not here.
 
     Its batches have distinct stand-ins for digests, made from the settings and each batch's place in its order, so
@@ -172,27 +210,22 @@ class VirtualStream:
     """
 
     def __init__(self, corpus: CorpusSettings, settings: StreamSettings) -> None:
+        super().__init__(settings)
         identity = {"virtual": asdict(corpus), **_tokens_key(settings)}
         self.fingerprint = hashlib.sha256(_canonical(identity)).hexdigest()
         self.vocab_size = settings.vocab_size
-        self.versions = settings.versions
-        self.blocks_per_version = settings.steps_per_version * settings.global_batch_size
-        self.sequence_length = settings.sequence_length
 
-    @property
-    def block_digests(self) -> Digests:
-        raise AssertionError("a virtual stream has no blocks")
-
-    def stand_in(self, order: str, batches: int) -> npt.NDArray[np.void]:
-        """Digests of an order's first batches: shape (batches,), dtype V16; equal where order and place are."""
+    def batch_digests(
+        self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
+    ) -> npt.NDArray[np.void]:
         # The shuffle is one of T B blocks: with another T or B, no batch would be the same.
-        start = hashlib.blake2b(f"{self.fingerprint} {self.blocks_per_version} {order}".encode(), digest_size=16)
+        start = hashlib.blake2b(f"{self.fingerprint} {self.version_blocks} {name}".encode(), digest_size=16)
         digests = []
-        for place in range(batches):
+        for place in range(steps):
             digest = start.copy()
             digest.update(place.to_bytes(8, "little"))
             digests.append(digest.digest())
-        return np.frombuffer(b"".join(digests), dtype="V16")
+        return np.frombuffer(bytearray(b"".join(digests)), dtype="V16")
 
 
 def describe(corpus: CorpusSettings, settings: StreamSettings) -> VirtualStream:
@@ -228,7 +261,7 @@ def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
 
 
 def _folder(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> Path:
-    key = {"layout": LAYOUT, "corpus": corpora.identity(corpus), **_tokens_key(settings)}
+    key = {"layout": LAYOUT, "corpus": chosen(corpus).identity(), **_tokens_key(settings)}
     return data_path / "streams" / hashlib.sha256(_canonical(key)).hexdigest()[:32]
 
 
@@ -306,7 +339,7 @@ Slices = list[list[_Piece]]
 
 
 def _prepare(corpus: CorpusSettings, settings: StreamSettings, data_path: Path, folder: Path) -> None:
-    documents = _readable(corpora.load(corpus, data_path / "packages"))
+    documents = _readable(chosen(corpus).documents(data_path / "packages"))
     scratch = folder.with_suffix(".preparing")
     shutil.rmtree(scratch, ignore_errors=True)
     built = scratch / "stream"
@@ -355,7 +388,7 @@ def _build(
     (built / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def _readable(documents: Iterable[corpora.Document]) -> Iterator[corpora.Document]:
+def _readable(documents: Iterable[Document]) -> Iterator[Document]:
     """The documents. What fails in reading them is not the disk that is written to meanwhile."""
     try:
         yield from documents
@@ -363,7 +396,7 @@ def _readable(documents: Iterable[corpora.Document]) -> Iterator[corpora.Documen
         raise UserError(f"The corpus cannot be read: {error}") from error
 
 
-def _spool(documents: Iterable[corpora.Document], path: Path, seed: int) -> list[_Spooled]:
+def _spool(documents: Iterable[Document], path: Path, seed: int) -> list[_Spooled]:
     """Write the texts to `path` one after another, without empty ones and exact duplicates."""
     result: dict[bytes, _Spooled] = {}
     start = 0
@@ -417,7 +450,7 @@ def _by_date(documents: list[_Spooled], versions: int) -> list[list[_Spooled]]:
             f"have none, such as {', '.join(undated[:3])}. stream.order=shuffled needs no dates."
         )
     ordered = sorted(documents, key=lambda document: (document.date or "", document.order))
-    return corpora.equal_shares(ordered, [document.size for document in ordered], versions)
+    return equal_shares(ordered, [document.size for document in ordered], versions)
 
 
 def _hold_out(documents: list[_Spooled], settings: StreamSettings) -> tuple[list[_Spooled], list[_Spooled]]:
@@ -455,7 +488,7 @@ def _pieces(documents: list[_Spooled], text: Bytes, longest: int) -> list[_Piece
 
 
 def _deal(pieces: list[_Piece], versions: int) -> Slices:
-    return corpora.equal_shares(pieces, [piece.size for piece in pieces], versions)
+    return equal_shares(pieces, [piece.size for piece in pieces], versions)
 
 
 def cut_text(text: str, longest: int) -> Iterator[str]:

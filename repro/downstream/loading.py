@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from repro.data.stream import END_OF_TEXT, Stream
+from repro.data.stream import END_OF_TEXT
 from repro.models import architectures
 from repro.planning.runs import Run
 from repro.store.store import Tensors
@@ -24,7 +24,6 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
 
     from repro.models import matmul
 
-    assert isinstance(run.stream, Stream)
     s = run.settings
     model = architectures.build(s.model, run.stream.vocab_size, s.stream.sequence_length, seed=0)
     with torch.no_grad():

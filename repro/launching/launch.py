@@ -19,12 +19,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from repro.common.errors import Preempted, UserError, refusals
-from repro.config import sweeps
-from repro.config.settings import Settings, from_config
+from repro.config.resolve import from_config
+from repro.config.settings import Settings
+from repro.data.corpora.corpus import corpus as chosen
 from repro.data.stream import is_prepared
 from repro.launching import console
 from repro.models import numerics
-from repro.planning import frozen, machines, planner
+from repro.planning import frozen, machines, planner, sweeps
 from repro.planning.planner import Plan
 from repro.planning.runs import run
 from repro.planning.tree import Tree, merge
@@ -92,7 +93,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                 command.check(machines.nearest(plan, command.left, store), store)
                 return frozen.freeze(plan, store)
 
-            frozen = processes.on_rank_zero(check)
+            plan_id = processes.on_rank_zero(check)
 
         def left() -> int:
             return command.left(machines.nearest(plan, command.left, store), store)
@@ -110,7 +111,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                 flags = ["-m"] if sweeps.ALL_STUDIES in overrides else flags
                 bar = console.progress(command.name, command.unit, outstanding)
                 with nullcontext() if processes.rank else bar:
-                    _run(command, [*flags, *handed, f"frozen_plan={frozen}"], stop)
+                    _run(command, [*flags, *handed, f"frozen_plan={plan_id}"], stop)
         if processes.rank:
             return  # the leader reports
         with refusals(status=1):
@@ -189,9 +190,9 @@ def _opened(settings: Settings) -> tuple[list[Settings], Tree, Store]:
     if _last is None or _last[0] != settings.frozen_plan:
         every, planned = frozen.thaw(settings.frozen_plan, store)
         for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:
-            if corpus.kind == "hf" and not is_prepared(corpus, stream, Path(place)):
+            if chosen(corpus).remote and not is_prepared(corpus, stream, Path(place)):
                 raise UserError(
-                    f"data.path={place} holds no sound stream of corpus.dataset={corpus.dataset} any more. "
+                    f"data.path={place} holds no sound stream of {chosen(corpus).place} any more. "
                     "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
                 )
         tree = merge([run(each) for each in every], planned)

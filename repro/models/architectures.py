@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from repro.config.settings import ModelSettings
+from repro.config.checks import divisors, within
+from repro.config.registries import ARCHITECTURES
+from repro.config.settings import ModelSettings, Settings
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+
+@ARCHITECTURES.register("llama")
+@dataclass(frozen=True, kw_only=True)
+class Llama(ModelSettings):
+    """LlamaForCausalLM."""
+
+    hidden_size: int = within(1, 10**6)
+    """A multiple of `heads`."""
+    layers: int = within(1, 10**6)
+    heads: int = within(1, 10**6)
+    kv_heads: int = within(1, 10**6)
+    """Key/value heads; divides `heads`."""
+    intermediate_size: int = within(1, 10**6)
+    """Inner width of the gated MLP."""
+    tie_embeddings: bool = False
+    rope_theta: float = within(1.0, 1e12, 10000.0)
+
+    def complaints(self, settings: Settings) -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        if self.hidden_size % self.heads:
+            yield (
+                f"model.heads={self.heads} does not divide model.hidden_size={self.hidden_size}; "
+                f"{divisors(self.hidden_size)} heads would work."
+            )
+        elif (self.hidden_size // self.heads) % 2:
+            yield (
+                f"model.hidden_size={self.hidden_size} over model.heads={self.heads} gives heads of odd size "
+                f"{self.hidden_size // self.heads}; rotary embeddings need an even one."
+            )
+        if self.heads % self.kv_heads:
+            yield (
+                f"model.kv_heads={self.kv_heads} does not divide model.heads={self.heads}; "
+                f"{divisors(self.heads)} would work."
+            )
+
+
+@ARCHITECTURES.register("qwen2")
+@dataclass(frozen=True, kw_only=True)
+class Qwen2(Llama):
+    """Qwen2ForCausalLM: biases in attention."""
 
 
 def config(model: ModelSettings, vocab_size: int, sequence_length: int) -> PretrainedConfig:
     """The transformers configuration."""
     from transformers import LlamaConfig, Qwen2Config
 
+    assert isinstance(model, Llama)
     kind = {"llama": LlamaConfig, "qwen2": Qwen2Config}[model.architecture]
     return kind(
         vocab_size=vocab_size,
@@ -55,6 +101,7 @@ def build_meta(model: ModelSettings, vocab_size: int, sequence_length: int) -> P
 @lru_cache(maxsize=256)
 def parameters(model: ModelSettings, vocab_size: int) -> int:
     """Number of parameters, by arithmetic (a test compares it with the model itself)."""
+    assert isinstance(model, Llama)
     head_width = model.hidden_size // model.heads
     queries, keys = model.heads * head_width, model.kv_heads * head_width
     attention = model.hidden_size * (2 * queries + 2 * keys)
@@ -71,12 +118,14 @@ def flops_per_token(model: ModelSettings, vocab_size: int, sequence_length: int)
     6 for each parameter that multiplies (the input embedding does not), plus attention's 12 x layers x width x
     sequence_length (PaLM's appendix B; causal masking not subtracted).
     """
+    assert isinstance(model, Llama)
     lookup = 0 if model.tie_embeddings else vocab_size * model.hidden_size
     return 6 * (parameters(model, vocab_size) - lookup) + 12 * model.layers * model.hidden_size * sequence_length
 
 
 def identity(model: ModelSettings, vocab_size: int, sequence_length: int) -> dict[str, Any]:
     """What of the model decides its initialization and its computation, in the words that keys began with."""
+    assert isinstance(model, Llama)
     return {
         "architecture": model.architecture,
         "width": model.hidden_size,

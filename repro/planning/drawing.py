@@ -7,6 +7,7 @@ import numpy as np
 
 from repro.common import style
 from repro.planning.runs import Run
+from repro.recipes.recipe import recipe
 
 MOST_PANELS = 24
 """Runs of the lowest seed, at most."""
@@ -22,7 +23,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         figure = style.new(3.6 * columns, 1.9 * rows)
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for panel, run in zip(panels, shown, strict=False):
-            colour = style.COLOURS[run.settings.paradigm.kind]
+            colour = recipe(run.settings).colour
             for version, trajectory in reversed(list(enumerate(run.trajectories, start=1))):
                 rates = trajectory.learning_rates
                 steps = np.unique(np.linspace(0, len(rates) - 1, 1000).astype(int))

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from repro.common.errors import UserError
-from repro.config.settings import Settings, from_dict
+from repro.config.resolve import from_dict
+from repro.config.settings import Settings
 from repro.planning.planner import Plan
 from repro.store.store import Store
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import canonical
-from repro.config.settings import CorpusSettings, ParadigmSettings, Settings, StreamSettings
-from repro.data.stream import Stream, VirtualStream, describe, is_prepared, open_stream
+from repro.config.settings import CorpusSettings, Settings, StreamSettings
+from repro.data.corpora.corpus import corpus as chosen
+from repro.data.stream import VersionStream, describe, is_prepared, open_stream
 from repro.models import architectures, numerics
 from repro.models.numerics import Machine
-from repro.recipes import paradigms
+from repro.models.optimizers import optimizer
+from repro.recipes.recipe import Releases, recipe
 from repro.recipes.trajectory import Trajectory
 
 
@@ -20,7 +22,7 @@ class Run:
     """Settings, the data they name, and the trajectories they lead to."""
 
     settings: Settings
-    stream: Stream | VirtualStream
+    stream: VersionStream
     machine: Machine | None = None
     """Where it is trained, if not here."""
 
@@ -35,19 +37,28 @@ class Run:
         return {
             "model": architectures.identity(s.model, self.stream.vocab_size, s.stream.sequence_length),
             "seed": s.seed,
-            "optimizer": {
-                "beta1": s.optimizer.beta1,
-                "beta2": s.optimizer.beta2,
-                "eps": s.optimizer.eps,
-                "weight_decay": s.optimizer.weight_decay,
-                "clip_norm": s.optimizer.clip_norm,
-            },
+            "optimizer": optimizer(s).identity,
         }
 
     @cached_property
     def trajectories(self) -> list[Trajectory]:
         """One a version, version 1 first."""
-        return paradigms.trajectories(self.settings, canonical(self.identity), canonical(self.numerics))
+        identity, numerics = canonical(self.identity), canonical(self.numerics)
+        releases, chosen = self.releases, recipe(self.settings)
+        return [
+            Trajectory(
+                identity=identity,
+                numerics=numerics,
+                order=chosen.data_order(releases, version),
+                phases=tuple(chosen.phases(releases, version)),
+            )
+            for version in range(1, chosen.versions(releases) + 1)
+        ]
+
+    @cached_property
+    def releases(self) -> Releases:
+        batch = self.settings.stream.global_batch_size
+        return Releases(self.settings, tuple(blocks // batch for blocks in self.stream.version_blocks))
 
     @property
     def versions(self) -> int:
@@ -63,7 +74,7 @@ class Run:
         s = self.settings
         return [
             s.schedule.kind,
-            _paradigm_label(s.paradigm),
+            recipe(s).run_name,
             s.model.architecture,
             s.model.name,
             f"T{s.stream.steps_per_version}",
@@ -74,8 +85,7 @@ class Run:
     @cached_property
     def scratch_steps(self) -> list[int]:
         """Steps of pre-training each version from scratch: what costs are relative to."""
-        steps = self.settings.stream.steps_per_version
-        return [version * steps for version in range(1, self.versions + 1)]
+        return [self.releases.until(version) for version in range(1, self.versions + 1)]
 
     @property
     def step_tokens(self) -> int:
@@ -111,18 +121,8 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> Stream | VirtualStream:
+def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> VersionStream:
     """Opened once a process: runs of one sweep share it, and what is derived from it."""
-    if optional and corpus.kind == "hf" and not is_prepared(corpus, stream, Path(data_path)):
+    if optional and chosen(corpus).remote and not is_prepared(corpus, stream, Path(data_path)):
         return describe(corpus, stream)
     return open_stream(corpus, stream, Path(data_path))
-
-
-def _paradigm_label(paradigm: ParadigmSettings) -> str:
-    label = {
-        "ptfs": "ptfs" if paradigm.order == "mixed" else f"ptfs_{paradigm.order}",
-        "cpt": "cpt",
-        "path_switching": f"path_switching_a{paradigm.alpha}",
-        "two_stage": f"two_stage_{paradigm.first_cycle}_{paradigm.second_cycle}",
-    }[paradigm.kind]
-    return label if paradigm.carry_optimizer else f"{label}_reset"

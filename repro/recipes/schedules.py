@@ -3,18 +3,24 @@
 A cycle is `cycle` steps long, its steps are counted from 0, and every schedule hits its bounds exactly: warm-up
 reaches the maximum at its last step; a decay leaves the maximum with its first step and reaches the minimum with the
 cycle's last. A cycle may be cut before its end, which changes none of the steps before the cut.
+
+A schedule is a class with its own settings as fields: how long it holds the maximum, and how it falls from there.
 """
 
 import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.common.errors import UserError
-from repro.config.settings import ScheduleSettings, whole
+from repro.config.checks import share
+from repro.config.exact import whole
+from repro.config.registries import SCHEDULES
+from repro.config.settings import ScheduleSettings, Settings
 
 MULTI_STEP_BOUNDS = ("0.8", "0.9")
 """Shares of the cycle at which the rate drops (DeepSeek LLM, 2024)."""
@@ -23,97 +29,191 @@ MULTI_STEP_LEVEL = 0.316
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
-    """A schedule of one cycle. Two curves that give the same rates are the same training, whatever they are called."""
+class Schedule(ScheduleSettings):
+    """How the rate moves within a cycle: held at the maximum, then decayed to the minimum."""
 
-    kind: str
-    """`cosine`, `knee`, `multi_step` or `constant`."""
-    cycle: int
-    """Steps; ignored by `constant`."""
-    max_lr: float
-    min_lr: float
-    warmup: int
-    """Steps of linear warm-up at the start of the cycle."""
-    bounds: tuple[int, ...]
-    """Steps at which the curve changes: knee's end of exploration, multi-step's two drops."""
+    label: ClassVar[str]
+    """What readers call it."""
+    source: ClassVar[str] = ""
+    """Where it comes from: a paper, or `standard`."""
+    marker: ClassVar[str] = "x"
+    """Its points in figures, as matplotlib names markers."""
+    line: ClassVar[str] = "-"
+    """Its curves in figures."""
 
-    def at(self, step: int) -> float:
-        """Learning rate at `step` of the cycle."""
-        if step < self.warmup:
-            return self.max_lr * (step + 1) / self.warmup
-        if self.kind == "constant":
-            return self.max_lr
-        if step >= self.cycle:
-            return self.min_lr
-        if self.kind == "cosine":
-            share = self._decayed(step, self.warmup)
-            return self._between((1 - math.cos(math.pi * share)) / 2)
-        if self.kind == "knee":
-            return self.max_lr if step < self.bounds[0] else self._between(self._decayed(step, self.bounds[0]))
-        first, second = self.bounds
-        if step < first:
-            return self.max_lr
-        return max(MULTI_STEP_LEVEL * self.max_lr, self.min_lr) if step < second else self.min_lr
+    def held(self, cycle: int) -> int:
+        """Steps of a cycle before its decay begins, fewer than `cycle`.
 
-    def _decayed(self, step: int, start: int) -> float:
-        """Share of the decay of steps `start` to `cycle` - 1 that is done: above 0 at the first, 1 at the last."""
-        return (step - start + 1) / (self.cycle - start)
+        Raises:
+            UserError: that is no whole number; the message gives values that work.
+        """
+        return 0
 
-    def _between(self, share: float) -> float:
-        # Not max + share * (min - max): that misses the minimum by a rounding at share 1.
-        return self.max_lr * (1 - share) + self.min_lr * share
+    def check_decay(self, steps: int) -> None:
+        """Refuse a decay that cannot be as long as this.
+
+        Raises:
+            UserError
+        """
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        """The rate where a share `done` of the decay is done: above 0 at its first step, exactly 1 at its last.
+
+        Args:
+            high, low: the rates that the decay leads from and to; `low` has to be reached exactly, also if it is 0.
+        """
+        raise NotImplementedError
+
+    # What recipes are built from
+
+    def cycle(self, steps: int, *, warm: bool) -> "Curve":
+        """One whole cycle.
+
+        Args:
+            warm: whether it begins with the warm-up, as at a random initialization.
+
+        Raises:
+            UserError: a bound of the schedule is not a whole step, or warm-up is longer than the undecayed part.
+        """
+        held = self.held(steps)
+        self.check_decay(steps - held)
+        warmup = self.warmup_steps if warm else 0
+        limit = held or steps
+        if warmup > limit:
+            raise UserError(
+                f"schedule.warmup_steps={warmup} reaches into the decay of schedule={self.kind}, which begins at step "
+                f"{limit} of a cycle of {steps}; at most {limit} works."
+            )
+        return Curve(schedule=self, held=max(held, warmup), cycle=steps, warmup=warmup)
+
+    def decay(self, steps: int) -> "Curve":
+        """The decay alone, over all `steps`.
+
+        Raises:
+            UserError: it cannot be as long as this.
+        """
+        self.check_decay(steps)
+        return Curve(schedule=self, held=0, cycle=steps, warmup=0)
+
+    def constant(self, *, warm: bool) -> "Curve":
+        """The maximum throughout: the main path, and an endless cycle."""
+        return Curve(schedule=self, held=None, cycle=0, warmup=self.warmup_steps if warm else 0)
 
 
-def curve(settings: ScheduleSettings, cycle: int, *, warm: bool) -> Curve:
-    """The curve of one cycle.
+def schedule(settings: Settings) -> Schedule:
+    """The schedule that settings choose."""
+    assert isinstance(settings.schedule, Schedule)
+    return settings.schedule
 
-    Args:
-        cycle: its length in steps.
-        warm: whether it begins with the warm-up, as at a random initialization.
 
-    Raises:
-        UserError: a bound of the schedule is not a whole step, or warm-up is longer than the undecayed part.
-    """
-    bounds: tuple[int, ...] = ()
-    if settings.kind == "knee":
-        bounds = (whole("schedule.explore_share", settings.explore_share, cycle, "cycle", most=cycle - 1),)
-    elif settings.kind == "multi_step":
-        fractions = [Fraction(bound) for bound in MULTI_STEP_BOUNDS]
-        multiple = math.lcm(*(bound.denominator for bound in fractions))
+def between(high: float, low: float, share: float) -> float:
+    """The rate a share of the way down from `high` to `low`."""
+    # Not high + share * (low - high): that misses the minimum by a rounding at share 1.
+    return high * (1 - share) + low * share
+
+
+@SCHEDULES.register("cosine")
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """Half a cosine from the maximum to the minimum."""
+
+    label = "cosine"
+    source = "standard"
+    marker, line = "o", "-"
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        return between(high, low, (1 - math.cos(math.pi * done)) / 2)
+
+
+@SCHEDULES.register("knee")
+@dataclass(frozen=True, kw_only=True)
+class Knee(Schedule):
+    """Explore at the maximum, then a linear decay."""
+
+    label = "Knee"
+    source = "Iyer et al., Wide-minima Density Hypothesis and the Explore-Exploit Learning Rate Schedule"
+    marker, line = "s", "--"
+
+    explore_share: str = share(0, 1, "0.5", open_high=True)
+    """Share of the cycle spent at the maximum (assumed about the paper)."""
+
+    def held(self, cycle: int) -> int:
+        return whole("schedule.explore_share", self.explore_share, cycle, "cycle", most=cycle - 1)
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        return between(high, low, done)
+
+
+@SCHEDULES.register("multi_step")
+@dataclass(frozen=True, kw_only=True)
+class MultiStep(Schedule):
+    """The maximum, then two drops: to 31.6 % of it, and to the minimum."""
+
+    label = "multi-step"
+    source = "DeepSeek LLM, 2024"
+    marker, line = "^", ":"
+
+    def held(self, cycle: int) -> int:
+        bounds = [Fraction(bound) for bound in MULTI_STEP_BOUNDS]
+        multiple = math.lcm(*(bound.denominator for bound in bounds))
         if cycle % multiple:
             raise UserError(
                 f"schedule=multi_step changes at {' and '.join(MULTI_STEP_BOUNDS)} of a cycle, and one of {cycle} "
                 f"steps has no such whole steps; multiples of {multiple} have. A branch's cycle is paradigm.alpha "
                 "times stream.steps_per_version."
             )
-        bounds = tuple(int(bound * cycle) for bound in fractions)
-    warmup = settings.warmup_steps if warm else 0
-    limit = min((*bounds, cycle))
-    if warmup > limit:
-        raise UserError(
-            f"schedule.warmup_steps={warmup} reaches into the decay of schedule={settings.kind}, which begins at step "
-            f"{limit} of a cycle of {cycle}; at most {limit} works."
-        )
-    return Curve(
-        kind=settings.kind,
-        cycle=cycle,
-        max_lr=settings.max_lr,
-        min_lr=settings.floor_lr,
-        warmup=warmup,
-        bounds=bounds,
-    )
+        return int(bounds[0] * cycle)
+
+    def check_decay(self, steps: int) -> None:
+        if steps % 2:
+            raise UserError(
+                f"schedule=multi_step decays in two halves, and a decay of {steps} steps has none; an even number has."
+            )
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        return max(MULTI_STEP_LEVEL * high, low) if done <= 0.5 else low
 
 
-def constant(settings: ScheduleSettings, *, warm: bool) -> Curve:
-    """The maximum throughout: the main path, and an endless cycle."""
-    return Curve(
-        kind="constant",
-        cycle=0,
-        max_lr=settings.max_lr,
-        min_lr=settings.floor_lr,
-        warmup=settings.warmup_steps if warm else 0,
-        bounds=(),
-    )
+@SCHEDULES.register("constant")
+@dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """The maximum throughout, after warm-up."""
+
+    label = "constant"
+    source = "standard"
+    marker, line = "D", "-."
+
+    def cycle(self, steps: int, *, warm: bool) -> "Curve":
+        if warm and self.warmup_steps > steps:
+            raise UserError(f"schedule.warmup_steps={self.warmup_steps} is longer than a cycle of {steps} steps.")
+        return self.constant(warm=warm)
+
+    def decay(self, steps: int) -> "Curve":
+        return self.constant(warm=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One cycle under a schedule. Two curves that give the same rates are the same training, whatever made them."""
+
+    schedule: Schedule
+    held: int | None
+    """Steps before the decay begins; None: it never does."""
+    cycle: int
+    """Steps; of no meaning where there is no decay."""
+    warmup: int
+    """Steps of linear warm-up at the start of the cycle."""
+
+    def at(self, step: int) -> float:
+        """Learning rate at `step` of the cycle."""
+        high, low = self.schedule.max_lr, self.schedule.floor_lr
+        if step < self.warmup:
+            return high * (step + 1) / self.warmup
+        if self.held is None or step < self.held:
+            return high
+        if step >= self.cycle:
+            return low
+        return self.schedule.falling((step - self.held + 1) / (self.cycle - self.held), high, low)
 
 
 @lru_cache(maxsize=4096)
@@ -122,8 +222,8 @@ def rates(curve: Curve, start: int, stop: int) -> NDArray[np.float64]:
 
     Evaluated one by one with the C library's cosine: a vectorised one may differ between processors in the last bit.
     """
-    if curve.kind == "constant" and start >= curve.warmup:
-        values = np.full(stop - start, curve.max_lr)
+    if curve.held is None and start >= curve.warmup:
+        values = np.full(stop - start, curve.schedule.max_lr)
     else:
         values = np.array([curve.at(step) for step in range(start, stop)], dtype=np.float64)
     values.setflags(write=False)

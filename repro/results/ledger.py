@@ -10,7 +10,6 @@ import io
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from repro.common.canonical import digest
 from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
-from repro.data.stream import Stream
 from repro.downstream import jobs
 from repro.models import architectures
+from repro.models.optimizers import optimizer
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Tree
+from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Key
 from repro.results import measures
 from repro.store import tables
@@ -124,7 +124,7 @@ def run_id(tree: Tree, run: int) -> str:
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
     s = r.settings
-    return digest([asdict(s.optimizer), r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size])[:8]
+    return digest([optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size])[:8]
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -172,7 +172,6 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
 
 def _no_numbers(r: Run) -> Iterator[Row]:
     """The losses of a version that diverged."""
-    assert isinstance(r.stream, Stream)
     for part in range(1, r.stream.versions + 1):
         heldout = r.stream.heldout(part)
         yield {"slice": part, "nll": np.nan, "tokens": heldout.blocks[:, 1:].size, "bytes": heldout.target_bytes}
@@ -181,16 +180,14 @@ def _no_numbers(r: Run) -> Iterator[Row]:
 def _run_row(tree: Tree, index: int) -> Row:
     r = tree.runs[index]
     s = r.settings
-    kind = s.paradigm.kind
+    chosen = recipe(s)
+    own = chosen.own_settings
     steps = tree.run_steps(index)
     return {
         "name": r.name,
-        "paradigm": kind,
+        "paradigm": chosen.kind,
         "schedule": s.schedule.kind,
-        "order": s.paradigm.order if kind == "ptfs" else "",
-        "alpha": s.paradigm.alpha if kind == "path_switching" else "",
-        "first_cycle": s.paradigm.first_cycle if kind == "two_stage" else "",
-        "second_cycle": s.paradigm.second_cycle if kind == "two_stage" else "",
+        **{name: own.get(name, "") for name in ("order", "alpha", "first_cycle", "second_cycle")},
         "carry_optimizer": s.paradigm.carry_optimizer,
         "seed": s.seed,
         "architecture": s.model.architecture,
@@ -214,19 +211,11 @@ def _run_row(tree: Tree, index: int) -> Row:
 
 def _paths(r: Run, version: int) -> list[Row]:
     """What a version adds to its run's path: from scratch (`start`), along the main path (`trunk`), or off it."""
-    kind = r.settings.paradigm.kind
-    phases = r.trajectories[version - 1].phases
-    if kind == "ptfs":
-        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": phases[0].steps}]
-    ends = list(np.cumsum([phase.steps for phase in phases]))
-    if kind != "path_switching":
-        return [{"segment": 0, "kind": "trunk", "from_step": ends[-1] - phases[-1].steps, "to_step": ends[-1]}]
-    leaves = ends[-1] - phases[-1].steps
-    before = r.trajectories[version - 2].phases[0].steps if version > 1 else 0
-    rows = [("trunk", before if leaves > before else 0, leaves), ("branch", leaves, ends[-1])]
+    phases = [trajectory.phases for trajectory in r.trajectories[:version]]
+    segments = recipe(r.settings).segments(phases, version)
     return [
-        {"segment": segment, "kind": name, "from_step": start, "to_step": stop}
-        for segment, (name, start, stop) in enumerate(row for row in rows if row[1] < row[2])
+        {"segment": number, "kind": kind, "from_step": start, "to_step": stop}
+        for number, (kind, start, stop) in enumerate(segments)
     ]
 
 

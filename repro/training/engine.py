@@ -23,9 +23,10 @@ from transformers import PreTrainedModel
 from repro.common.canonical import canonical
 from repro.common.errors import Preempted, UserError
 from repro.config.settings import NumericsSettings
-from repro.data.stream import Stream, Tokens
+from repro.data.stream import Tokens, VersionStream
 from repro.models import architectures
 from repro.models.loss import cross_entropy
+from repro.models.optimizers import AdamW
 from repro.planning.runs import Run
 from repro.planning.tree import Node, Tree
 from repro.recipes.trajectory import Key
@@ -80,14 +81,13 @@ def train_edge(
     run = tree.runs[node.run]
     trajectory = tree.trajectory(node)
     stream = run.stream
-    assert isinstance(stream, Stream)
     device = torch.device(run.settings.numerics.device)
     configure(run)
 
     state, start = _resume(run, node, store, processes)
     state.sessions.append(start)
     rates, resets = trajectory.learning_rates, trajectory.resets
-    batches = trajectory.order.batches(stream, start, node.step)
+    batches = trajectory.batches(stream, start, node.step)
     log = np.concatenate([state.log[:start], np.zeros((node.step - start, 2), np.float32)])
     parameters = list(state.model.parameters())
     settings = run.settings
@@ -144,7 +144,7 @@ READ_TOKENS = 2**16
 """How many are read at once, about: on small batches, a call for each step costs 1 % of it."""
 
 
-def read(stream: Stream, batches: NDArray[np.int64]) -> Iterator[Tokens]:
+def read(stream: VersionStream, batches: NDArray[np.int64]) -> Iterator[Tokens]:
     """The blocks of each step's batch, (blocks, L + 1).
 
     Args:
@@ -258,6 +258,7 @@ def _compiled(model: PreTrainedModel, numerics: NumericsSettings) -> tuple[PreTr
 
 def _optimizer(run: Run, model: PreTrainedModel) -> torch.optim.AdamW:
     s = run.settings.optimizer
+    assert isinstance(s, AdamW)
     # Norms and biases are not decayed, as is usual.
     groups = [
         {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": s.weight_decay},

@@ -7,7 +7,6 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from repro.common.errors import Preempted
-from repro.data.stream import Stream
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
 from repro.results import measures
@@ -30,7 +29,6 @@ def measure(
         Preempted: `stop` was set, in whichever process. It is measured from the beginning another time.
     """
     stream = run.stream
-    assert isinstance(stream, Stream)
     device = next(model.parameters()).device
     training = model.training
     model.eval()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.config import sweeps
+from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

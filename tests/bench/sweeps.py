@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.config import sweeps
-from repro.planning import planner
+from repro.planning import planner, sweeps
 from tests.bench.training import machine
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "sweeps.csv"

@@ -23,10 +23,10 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from repro.config.settings import NumericsSettings
-from repro.config.sweeps import compose
 from repro.data.stream import Stream
 from repro.models import architectures, matmul, numerics
 from repro.planning.runs import Run, run
+from repro.planning.sweeps import compose
 from repro.planning.tree import Node, Tree
 from repro.store.store import Store
 from repro.training.engine import train_edge

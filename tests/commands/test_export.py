@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Qwen2ForCausalLM
 
 from repro import export, train
-from repro.config.sweeps import compose
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.store.store import Store
 from repro.training.engine import load_state
 

@@ -11,13 +11,12 @@ import pytest
 
 from repro import prepare
 from repro.common.errors import UserError
-from repro.config.settings import CorpusSettings
-from repro.config.sweeps import compose
 from repro.data import stream
 from repro.data.stream import open_stream
 from repro.launching import launch
 from repro.planning.frozen import freeze
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 
 Overrides = Callable[..., list[str]]
 
@@ -115,7 +114,7 @@ def test_the_tokenizer_of_a_large_corpus_sees_the_beginning_of_it(
 ) -> None:
     (settings,) = compose(smoke(*hub))
     shape = replace(settings.stream, vocab_size=400)
-    corpus: CorpusSettings = settings.corpus
+    corpus = settings.corpus
     whole = open_stream(corpus, shape, tmp_path / "whole")
     monkeypatch.setattr(stream, "TOKENIZER_BYTES", 1)  # then it is the first piece
     first = open_stream(corpus, shape, tmp_path / "first")

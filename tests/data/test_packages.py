@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from repro.common.errors import UserError
-from repro.data import corpora, packages
+from repro.data import packages
+from repro.data.corpora import rfc
 from repro.data.packages import Package
 
 needs_debian = pytest.mark.skipif(
@@ -105,7 +106,7 @@ def test_a_package_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
 def test_without_apt_a_debian_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="apt-get is not here"):
-        packages.fetch(corpora.RFC[0], tmp_path / "cache")
+        packages.fetch(rfc.RFC[0], tmp_path / "cache")
     with (
         pytest.raises(UserError, match="dpkg-deb is not here"),
         packages.unpacked(tmp_path / "some.deb"),

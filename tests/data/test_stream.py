@@ -24,9 +24,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from repro.common.errors import UserError
-from repro.config.settings import CorpusSettings, StreamSettings
-from repro.data import corpora, stream
-from repro.data.stream import END_OF_TEXT, Stream, cut_text, describe, open_stream
+from repro.config.settings import StreamSettings
+from repro.data import stream
+from repro.data.corpora.corpus import Corpus, Document
+from repro.data.corpora.hf import HuggingFace
+from repro.data.corpora.local import Local
+from repro.data.corpora.sotu import Sotu
+from repro.data.stream import END_OF_TEXT, Stream, VersionStream, cut_text, describe, open_stream
 
 SMALL = StreamSettings(
     versions=2,
@@ -48,17 +52,17 @@ def document(number: int) -> str:
     return "\n\n".join(paragraphs)
 
 
-def write(folder: Path, documents: dict[int, str] | None = None, name: str = "corpus.jsonl") -> CorpusSettings:
+def write(folder: Path, documents: dict[int, str] | None = None, name: str = "corpus.jsonl") -> Corpus:
     """A dated corpus; document n is of day n."""
     documents = documents or {n: document(n) for n in range(DOCUMENTS)}
     folder.mkdir(parents=True, exist_ok=True)
     rows = [json.dumps({"text": text, "date": f"2020-01-{n + 1:02}"}) for n, text in documents.items()]
     (folder / name).write_text("\n".join(rows), encoding="utf-8")
-    return CorpusSettings(kind="local", path=str(folder))
+    return Local(kind="local", path=str(folder))
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> CorpusSettings:
+def corpus(tmp_path: Path) -> Corpus:
     return write(tmp_path / "corpus")
 
 
@@ -85,7 +89,7 @@ def sotu(tmp_path_factory: pytest.TempPathFactory) -> Stream:
     settings = StreamSettings(
         steps_per_version=900, global_batch_size=8, sequence_length=128, vocab_size=1024, heldout_blocks=200
     )
-    return open_stream(CorpusSettings(kind="sotu"), settings, tmp_path_factory.mktemp("data"))
+    return open_stream(Sotu(kind="sotu"), settings, tmp_path_factory.mktemp("data"))
 
 
 # Slices
@@ -93,7 +97,7 @@ def sotu(tmp_path_factory: pytest.TempPathFactory) -> Stream:
 
 @pytest.mark.parametrize("settings", [SMALL, CHRONOLOGICAL], ids=["shuffled", "chronological"])
 def test_a_held_out_document_never_appears_in_training(
-    corpus: CorpusSettings, tmp_path: Path, settings: StreamSettings
+    corpus: Corpus, tmp_path: Path, settings: StreamSettings
 ) -> None:
     opened = open_stream(corpus, settings, tmp_path)
     train, heldout = (set.union(*(documents_in(opened, kind, v) for v in (1, 2))) for kind in ("train", "heldout"))
@@ -102,7 +106,7 @@ def test_a_held_out_document_never_appears_in_training(
 
 
 @pytest.mark.parametrize("settings", [SMALL, CHRONOLOGICAL], ids=["shuffled", "chronological"])
-def test_no_text_is_lost_or_repeated(corpus: CorpusSettings, tmp_path: Path, settings: StreamSettings) -> None:
+def test_no_text_is_lost_or_repeated(corpus: Corpus, tmp_path: Path, settings: StreamSettings) -> None:
     opened = open_stream(corpus, settings, tmp_path)
     pieces = "".join(text(opened, kind, v) for kind in ("train", "heldout") for v in (1, 2)).split(END_OF_TEXT)
     assert sorted("".join(pieces)) == sorted("".join(document(n) for n in range(DOCUMENTS)))
@@ -118,7 +122,7 @@ def test_every_version_has_its_own_held_out_slice_of_the_share(sotu: Stream) -> 
     assert len({blocks.tobytes() for blocks in slices}) == 4
 
 
-def test_a_shuffled_version_mixes_the_whole_corpus(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_a_shuffled_version_mixes_the_whole_corpus(corpus: Corpus, tmp_path: Path) -> None:
     opened = open_stream(corpus, SMALL, tmp_path)
     both = documents_in(opened, "train", 1) & documents_in(opened, "train", 2)
     assert len(both) > DOCUMENTS / 2
@@ -126,7 +130,7 @@ def test_a_shuffled_version_mixes_the_whole_corpus(corpus: CorpusSettings, tmp_p
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
-def test_a_chronological_version_is_a_stretch_of_time(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_a_chronological_version_is_a_stretch_of_time(corpus: Corpus, tmp_path: Path) -> None:
     opened = open_stream(corpus, replace(CHRONOLOGICAL, versions=3), tmp_path)
     members = [documents_in(opened, "train", v) | documents_in(opened, "heldout", v) for v in (1, 2, 3)]
     assert members == [set(range(10)), set(range(10, 20)), set(range(20, 30))]
@@ -138,12 +142,12 @@ def test_documents_of_one_day_are_ordered_by_their_text_alone(tmp_path: Path) ->
     for name, order in (("a", rows), ("b", rows[::-1])):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.jsonl").write_text("\n".join(order), encoding="utf-8")
-        corpus = CorpusSettings(kind="local", path=str(tmp_path / name))
+        corpus = Local(kind="local", path=str(tmp_path / name))
         fingerprints.add(open_stream(corpus, CHRONOLOGICAL, tmp_path / "data" / name).fingerprint)
     assert len(fingerprints) == 1
 
 
-def test_a_document_that_occurs_twice_counts_once(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_a_document_that_occurs_twice_counts_once(corpus: Corpus, tmp_path: Path) -> None:
     once = open_stream(corpus, SMALL, tmp_path)
     write(Path(str(corpus.path)), name="again.jsonl")
     assert open_stream(corpus, SMALL, tmp_path).fingerprint == once.fingerprint
@@ -192,12 +196,12 @@ def test_a_text_that_spells_out_the_end_of_text_token_does_not_end_there(tmp_pat
 
 
 def test_the_quick_scale_fits_into_the_default_corpus(sotu: Stream) -> None:
-    assert sotu.blocks_per_version == 7200
+    assert sotu.version_blocks[0] == 7200
     assert sotu.block_digests.shape == (4 * 7200, 16)
     assert len(np.unique(sotu.block_digests, axis=0)) == 4 * 7200
 
 
-def test_neighbouring_blocks_share_one_token(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_neighbouring_blocks_share_one_token(corpus: Corpus, tmp_path: Path) -> None:
     opened = open_stream(corpus, SMALL, tmp_path)
     for version in (1, 2):
         blocks = opened.blocks(np.arange(20) + (version - 1) * 20)
@@ -236,7 +240,7 @@ def test_target_bytes_are_the_bytes_the_targets_stand_for(tmp_path: Path) -> Non
     assert heldout.target_bytes == len(whole) - len(before)
 
 
-def test_steps_and_batch_size_only_decide_how_much_is_used(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_steps_and_batch_size_only_decide_how_much_is_used(corpus: Corpus, tmp_path: Path) -> None:
     long = open_stream(corpus, SMALL, tmp_path)
     short = open_stream(corpus, replace(SMALL, steps_per_version=3, global_batch_size=2, heldout_blocks=1), tmp_path)
     assert folders(tmp_path) == {long.tokenizer_file.parent}
@@ -274,7 +278,7 @@ def test_a_stream_depends_on_the_text_and_not_on_names_or_places(tmp_path: Path)
     "change", [{"split_seed": 1}, {"vocab_size": 258}, {"heldout_share": 0.3}, {"versions": 3}, {"sequence_length": 15}]
 )
 def test_whatever_decides_the_tokens_changes_the_fingerprint(
-    corpus: CorpusSettings, tmp_path: Path, change: dict[str, int]
+    corpus: Corpus, tmp_path: Path, change: dict[str, int]
 ) -> None:
     assert (
         open_stream(corpus, replace(SMALL, **change), tmp_path).fingerprint
@@ -282,11 +286,12 @@ def test_whatever_decides_the_tokens_changes_the_fingerprint(
     )
 
 
-def test_another_process_prepares_the_same_stream(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_another_process_prepares_the_same_stream(corpus: Corpus, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
+        "from repro.data.corpora.local import Local\n"
         "from repro.data.stream import open_stream\n"
-        "corpus, data = CorpusSettings(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
+        "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"print(open_stream(corpus, {SMALL!r}, data).fingerprint)"
     )
     found = {open_stream(corpus, SMALL, tmp_path / "here").fingerprint}
@@ -300,12 +305,12 @@ def test_another_process_prepares_the_same_stream(corpus: CorpusSettings, tmp_pa
 # The cache
 
 
-def _open_and_stat(corpus: CorpusSettings, settings: StreamSettings, data: Path) -> tuple[str, int]:
+def _open_and_stat(corpus: Corpus, settings: StreamSettings, data: Path) -> tuple[str, int]:
     opened = open_stream(corpus, settings, data)
     return opened.fingerprint, opened.tokenizer_file.parent.stat().st_ino
 
 
-def test_processes_that_want_one_stream_at_once_prepare_it_once(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_processes_that_want_one_stream_at_once_prepare_it_once(corpus: Corpus, tmp_path: Path) -> None:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_open_and_stat, corpus, SMALL, tmp_path) for _ in range(4)]
         # A second preparation would have put another folder in the first one's place.
@@ -327,7 +332,7 @@ def flip(path: Path) -> None:
     "name", ["train-2.tokens", "heldout-1.tokens", "train-1.digests", "tokenizer.json", "manifest.json"]
 )
 def test_a_damaged_stream_is_prepared_again_with_a_warning(
-    corpus: CorpusSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, harm: Callable[[Path], None]
+    corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, harm: Callable[[Path], None]
 ) -> None:
     sound = open_stream(corpus, SMALL, tmp_path)
     folder = sound.tokenizer_file.parent
@@ -342,7 +347,7 @@ def test_a_damaged_stream_is_prepared_again_with_a_warning(
 
 
 def test_a_block_that_was_altered_while_a_stream_is_open_is_refused_and_replaced(
-    corpus: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "CHECKED_AT_OPEN", 0)
     sound = open_stream(corpus, SMALL, tmp_path).blocks(np.arange(40))
@@ -359,7 +364,7 @@ def test_a_block_that_was_altered_while_a_stream_is_open_is_refused_and_replaced
     assert np.array_equal(open_stream(corpus, SMALL, tmp_path).blocks(np.arange(40)), sound)
 
 
-def test_the_remains_of_a_killed_preparation_are_cleared_away(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_preparation_are_cleared_away(corpus: Corpus, tmp_path: Path) -> None:
     folder = open_stream(corpus, SMALL, tmp_path / "other").tokenizer_file.parent
     remains = tmp_path / "data" / "streams" / f"{folder.name}.preparing" / "stream"
     shutil.copytree(folder, remains)
@@ -375,14 +380,13 @@ def test_a_failed_preparation_leaves_nothing_behind(tmp_path: Path) -> None:
     assert folders(tmp_path) == set()
 
 
-def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(
-    corpus: CorpusSettings, tmp_path: Path
-) -> None:
+def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(corpus: Corpus, tmp_path: Path) -> None:
     open_stream(corpus, SMALL, tmp_path)
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
+        "from repro.data.corpora.local import Local\n"
         "from repro.data.stream import open_stream\n"
-        "corpus, data = CorpusSettings(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
+        "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"open_stream(corpus, {SMALL!r}, data).heldout(1)\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'tokenizers', 'rich', 'sotu')\n"
         "print([name for name in heavy if name in sys.modules])"
@@ -396,9 +400,7 @@ def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(
 # Refusals
 
 
-def test_a_corpus_that_is_too_short_is_refused_with_the_largest_number_of_steps(
-    corpus: CorpusSettings, tmp_path: Path
-) -> None:
+def test_a_corpus_that_is_too_short_is_refused_with_the_largest_number_of_steps(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"steps_per_version=(\d+) is the largest") as refusal:
         open_stream(corpus, replace(SMALL, steps_per_version=1000), tmp_path)
     needed, had, missing = (
@@ -436,15 +438,13 @@ def test_a_held_out_slice_shorter_than_a_block_is_refused(tmp_path: Path) -> Non
         open_stream(corpus, replace(SMALL, heldout_share=0.001), tmp_path)
 
 
-def test_a_data_path_that_is_no_folder_is_refused(corpus: CorpusSettings, tmp_path: Path) -> None:
+def test_a_data_path_that_is_no_folder_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"/file cannot be written: .* choose another data\.path"):
         open_stream(corpus, SMALL, tmp_path / "file")
 
 
-def test_a_data_path_that_gets_full_is_said_and_the_stream_is_prepared_later(
-    corpus: CorpusSettings, tmp_path: Path
-) -> None:
+def test_a_data_path_that_gets_full_is_said_and_the_stream_is_prepared_later(corpus: Corpus, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
@@ -456,13 +456,13 @@ def test_a_data_path_that_gets_full_is_said_and_the_stream_is_prepared_later(
 
 
 def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
-    corpus: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def documents(*which: object) -> Iterator[corpora.Document]:
-        yield corpora.Document("text", "a name")
+    def documents(*which: object) -> Iterator[Document]:
+        yield Document("text", "a name")
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(corpora, "load", documents)
+    monkeypatch.setattr(Local, "documents", documents)
     with pytest.raises(UserError, match=r"The corpus cannot be read: .*Input/output error"):
         open_stream(corpus, SMALL, tmp_path / "data")
 
@@ -471,15 +471,19 @@ def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
 
 
 def test_a_virtual_streams_batches_have_distinct_stand_ins_by_order_and_place() -> None:
-    corpus = CorpusSettings(kind="hf", dataset="some/dataset")
+    corpus = HuggingFace(kind="hf", dataset="some/dataset")
     settings = StreamSettings(
         steps_per_version=250, global_batch_size=4, sequence_length=16, vocab_size=300, heldout_blocks=1
     )
     virtual = describe(corpus, settings)
-    one, two = virtual.stand_in("0 None", 1000), virtual.stand_in("0 4", 1000)
+
+    def digests(stream: VersionStream, name: str, steps: int) -> np.ndarray:
+        return stream.batch_digests(lambda start, stop: np.zeros((0, 0), np.int64), name, steps)
+
+    one, two = digests(virtual, "arrival", 1000), digests(virtual, "mixed", 1000)
     assert len({bytes(digest) for digest in (*one, *two)}) == 2000
-    assert np.array_equal(one[:10], describe(corpus, settings).stand_in("0 None", 10))
+    assert np.array_equal(one[:10], digests(describe(corpus, settings), "arrival", 10))
     # A version's shuffle is one of T B blocks: with another T no batch would be the same.
-    other = describe(corpus, replace(settings, steps_per_version=9)).stand_in("0 None", 10)
+    other = digests(describe(corpus, replace(settings, steps_per_version=9)), "arrival", 10)
     assert not set(map(bytes, one)) & set(map(bytes, other))
-    assert not np.array_equal(one, describe(corpus, replace(settings, split_seed=1)).stand_in("0 None", 1000))
+    assert not np.array_equal(one, digests(describe(corpus, replace(settings, split_seed=1)), "arrival", 1000))

@@ -13,10 +13,10 @@ from repro import evaluate, finetune
 from repro.common.disk import clear_errors
 from repro.common.errors import Preempted, UserError
 from repro.config.settings import TaskSettings
-from repro.config.sweeps import compose
 from repro.downstream import harness, jobs, sft, tasks
 from repro.downstream.jobs import Job
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.store.store import Lease, Store
 from repro.training.worker import Worker

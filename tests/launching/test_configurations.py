@@ -26,8 +26,9 @@ from analysis import report
 from repro import export, train
 from repro import plan as plan_command
 from repro.common.errors import UserError
-from repro.config import sweeps
-from repro.config.settings import Settings, checked
+from repro.config.resolve import checked
+from repro.config.settings import Settings
+from repro.planning import sweeps
 
 CASE_SECONDS = {signal.ITIMER_PROF: 30, signal.ITIMER_REAL: 600}
 """Of the processor, and by the clock (on a busy machine): much longer than any plan of this size takes."""

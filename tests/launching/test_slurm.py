@@ -18,10 +18,10 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from repro.common.errors import Preempted, UserError
-from repro.config import sweeps
-from repro.config.sweeps import compose
 from repro.launching import launch
+from repro.planning import sweeps
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.store.store import Store
 from repro.training.worker import Worker

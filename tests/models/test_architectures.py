@@ -8,8 +8,8 @@ import torch
 from transformers import LlamaForCausalLM, Qwen2ForCausalLM
 
 from repro import sizes
-from repro.config import sweeps
 from repro.models import architectures
+from repro.planning import sweeps
 
 SIZES = sorted(path.stem for path in (sweeps.CONF / "size").glob("*.yaml"))
 

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from repro.config.settings import ModelSettings, NumericsSettings
-from repro.config.sweeps import compose
+from repro.config.registries import ARCHITECTURES
+from repro.config.settings import NumericsSettings
 from repro.models import architectures, matmul, numerics
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 
 ONEDNN = NumericsSettings(matmul="onednn")
 
@@ -18,7 +19,7 @@ needs_onednn = pytest.mark.skipif(not numerics.onednn(ONEDNN), reason="this torc
 
 
 def model(architecture: str = "llama") -> PreTrainedModel:
-    shape = ModelSettings(
+    shape = ARCHITECTURES[architecture](
         name="t", architecture=architecture, hidden_size=16, layers=1, heads=2, kv_heads=1, intermediate_size=40
     )
     return architectures.build(shape, vocab_size=64, sequence_length=8, seed=0)

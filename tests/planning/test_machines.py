@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from repro import evaluate, finetune, train
-from repro.config.sweeps import compose
 from repro.downstream import jobs
 from repro.models import numerics
 from repro.planning import machines
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.results import ledger
 from repro.store.store import Store
 

@@ -14,10 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro import plan as plan_command
 from repro import train
-from repro.config import sweeps
-from repro.config.sweeps import compose
-from repro.planning import frozen, planner
+from repro.planning import frozen, planner, sweeps
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.store.store import Store
 
 Overrides = Callable[..., list[str]]
@@ -150,7 +149,12 @@ REFUSED = {
     "a minimum above the maximum": (["schedule.min_lr=1"], "schedule.min_lr=1 is above schedule.max_lr=0.01"),
     "a warm-up longer than version 1": (["schedule.warmup_steps=51"], "longer than version 1"),
     "heads that do not divide the width": (["model.heads=3"], "model.heads=3 does not divide model.hidden_size=32"),
-    "no document at all": (["corpus.max_documents=0"], "corpus.max_documents=0 must lie between 1 and"),
+    "no document at all": (
+        ["corpus=hf", "corpus.dataset=some/dataset", "corpus.max_documents=0"],
+        "corpus.max_documents=0 must lie between 1 and",
+    ),
+    "a setting that none of the runs has": (["corpus.max_documents=5"], "corpus.max_documents is a setting of hf"),
+    "a setting of a recipe that does not run": (["paradigm=cpt", "paradigm.alpha=0.5"], "of path_switching, and"),
     "no example at all": (["finetune.max_examples=-1"], "finetune.max_examples=-1 must lie between 1 and"),
     "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
     "a sweep without multirun": (["seed=0,1"], "seed=0,1"),

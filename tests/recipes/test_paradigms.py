@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from repro.common.errors import UserError
-from repro.config.sweeps import compose
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 
 Overrides = Callable[..., list[str]]
 T = 50
@@ -60,13 +60,13 @@ def test_cpt_repeats_the_whole_decay_and_warms_up_once(smoke: Overrides) -> None
 def test_every_paradigm_trains_on_new_data_where_it_should(smoke: Overrides) -> None:
     merged = tree(smoke("study=headline"))
     ptfs, cpt, switching = merged.runs
-    blocks = ptfs.stream.blocks_per_version
+    blocks = ptfs.stream.version_blocks[0]
     everything = set(range(3 * blocks))
     third = ptfs.trajectories[2]
-    assert set(third.order.batches(ptfs.stream, 0, len(third)).ravel()) == everything
-    update = cpt.trajectories[2].order.batches(cpt.stream, 2 * T, 3 * T)
+    assert set(third.batches(ptfs.stream, 0, len(third)).ravel()) == everything
+    update = cpt.trajectories[2].batches(cpt.stream, 2 * T, 3 * T)
     assert set(update.ravel()) == set(range(2 * blocks, 3 * blocks))
-    branch = switching.trajectories[2].order.batches(switching.stream, 3 * T - 30, 3 * T)
+    branch = switching.trajectories[2].batches(switching.stream, 3 * T - 30, 3 * T)
     assert np.array_equal(branch, update[-30:])
 
 

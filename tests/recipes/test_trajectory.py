@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.config.sweeps import compose
 from repro.planning.planner import make
 from repro.planning.runs import Run
-from repro.recipes.trajectory import Order, PrefixChain
+from repro.planning.sweeps import compose
+from repro.recipes.orders import Arrival, Mixed, Order
+from repro.recipes.trajectory import PrefixChain
 
 Overrides = Callable[..., list[str]]
 
@@ -17,10 +18,12 @@ Overrides = Callable[..., list[str]]
 class Blocks:
     """A stream's shape and digests, for orders alone."""
 
-    versions = 3
-    blocks_per_version = 40
-    stand_in = None
+    version_blocks = (40, 40, 40)
     block_digests = np.random.default_rng(0).integers(0, 256, (120, 16), dtype=np.uint8)
+
+
+def order_of(mixed: int | None, seed: int) -> Order:
+    return Arrival(seed=seed, batch_size=4) if mixed is None else Mixed(seed=seed, batch_size=4, versions=mixed)
 
 
 def run(overrides: list[str]) -> Run:
@@ -125,27 +128,27 @@ def test_keys_are_prefix_keys(smoke: Overrides) -> None:
 @pytest.mark.parametrize("mixed", [None, 2, 3])
 def test_an_order_visits_every_block_once(mixed: int | None) -> None:
     steps = 10 * (mixed or 3)
-    ids = Order(seed=1, batch_size=4, mixed=mixed).batches(Blocks(), 0, steps)
+    ids = order_of(mixed, seed=1).batches(Blocks(), 0, steps)
     assert sorted(ids.ravel()) == list(range(40 * (mixed or 3)))
 
 
 def test_batches_are_pure_functions_of_the_step() -> None:
     for mixed in (None, 3):
-        order = Order(seed=5, batch_size=4, mixed=mixed)
+        order = order_of(mixed, seed=5)
         whole = order.batches(Blocks(), 0, 30)
         for start, stop in ((0, 1), (7, 13), (9, 21), (29, 30)):
             assert np.array_equal(order.batches(Blocks(), start, stop), whole[start:stop])
 
 
 def test_seeds_give_other_orders_of_the_same_blocks() -> None:
-    one, two = (Order(seed=s, batch_size=4).batches(Blocks(), 0, 10) for s in (0, 1))
+    one, two = (Arrival(seed=s, batch_size=4).batches(Blocks(), 0, 10) for s in (0, 1))
     assert not np.array_equal(one, two)
     assert set(one.ravel()) == set(two.ravel())
 
 
 def test_an_order_never_changes_between_releases() -> None:
     """Recorded once: a change here would silently disown every stored checkpoint."""
-    assert Order(seed=0, batch_size=4).batches(Blocks(), 0, 2).tolist() == RECORDED
+    assert Arrival(seed=0, batch_size=4).batches(Blocks(), 0, 2).tolist() == RECORDED
 
 
 RECORDED = [[7, 10, 35, 18], [4, 38, 11, 15]]

@@ -7,8 +7,7 @@ import pytest
 
 from repro import train
 from repro.common.errors import UserError
-from repro.config import sweeps
-from repro.planning import planner
+from repro.planning import planner, sweeps
 from repro.results import ledger
 from repro.store import tables
 
@@ -81,7 +80,7 @@ def test_a_write_that_is_cut_off_at_any_file_leaves_a_sound_ledger(
         left[0] -= 1
         write(path, data)
 
-    monkeypatch.setattr(ledger, "write_atomically", limited)
+    monkeypatch.setattr(tables, "write_atomically", limited)
     for writes in range(4):
         folder = tmp_path / str(writes)
         folder.mkdir()

@@ -16,9 +16,9 @@ import pytest
 from repro import train
 from repro.common.errors import UserError
 from repro.config.settings import TrackerSettings
-from repro.config.sweeps import compose
 from repro.launching import console
 from repro.planning.planner import Plan, make
+from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.results import measures, trackers
 from repro.store.store import Store

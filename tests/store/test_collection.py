@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from repro import train
-from repro.config import sweeps
-from repro.planning import planner
+from repro.planning import planner, sweeps
 from repro.store import __main__ as store_command
 from repro.store import upkeep
 from repro.store.store import Store

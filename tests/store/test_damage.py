@@ -13,8 +13,7 @@ from torture.common import differences, overrides
 from repro import export, train
 from repro import plan as plan_command
 from repro.common.errors import Preempted
-from repro.config import sweeps
-from repro.planning import frozen, planner
+from repro.planning import frozen, planner, sweeps
 from repro.planning.tree import Tree
 from repro.results import ledger
 from repro.store import __main__ as store_command

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from repro.common import locks
-from repro.config import sweeps
-from repro.planning import planner
+from repro.planning import planner, sweeps
 from repro.planning.tree import Tree
 from repro.results import ledger
 from repro.store import tables, upkeep

@@ -20,9 +20,9 @@ from stops import StopAfter
 from analysis import frames, report
 from repro import train as command
 from repro.common.errors import Preempted
-from repro.config.sweeps import compose
 from repro.data.stream import HeldOut, Stream
 from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.planning.tree import Tree, merge
 from repro.results import measures
 from repro.store.store import Store

@@ -17,10 +17,11 @@ from together import CASES
 from repro import adopt, train
 from repro.common import locks
 from repro.common.errors import UserError
-from repro.config.settings import ModelSettings, NumericsSettings
-from repro.config.sweeps import compose
+from repro.config.settings import NumericsSettings
 from repro.models import architectures
+from repro.models.architectures import Llama
 from repro.planning.planner import Plan, make
+from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.results import measures
 from repro.store.store import Damaged, Store
@@ -276,8 +277,8 @@ def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.Monkey
     numerics = NumericsSettings(compile=True, parallel="ddp", world_size=2)
     counts = []
     for width in (16, 16, 32, 16):
-        shape = ModelSettings(
-            name="t", architecture="llama", width=width, layers=1, heads=2, kv_heads=2, intermediate_size=8
+        shape = Llama(
+            name="t", architecture="llama", hidden_size=width, layers=1, heads=2, kv_heads=2, intermediate_size=8
         )
         parallel.distribute(architectures.build(shape, vocab_size=32, sequence_length=8, seed=0), numerics)
         counts.append(len(resets))

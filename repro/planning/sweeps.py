@@ -12,8 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import repro.data
+import repro.models
+import repro.recipes  # noqa: F401  (they fill the registries)
 from repro.common.errors import UserError
-from repro.config.settings import Settings, check_name, checked, typed
+from repro.config import registries
+from repro.config.registries import OPEN, chooser
+from repro.config.resolve import check_name, checked, has, typed
+from repro.config.settings import Settings
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -35,10 +41,11 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     Raises:
         UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
     """
+    registries.load(_extensions(overrides))
     if ALL_STUDIES not in overrides:
         return _sweep(overrides, multirun)
     rest = [override for override in overrides if override != ALL_STUDIES]
-    return [settings for name in studies() for settings in _sweep([f"study={name}", *rest], multirun)]
+    return [settings for name in studies(overrides) for settings in _sweep([f"study={name}", *rest], multirun)]
 
 
 def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
@@ -61,7 +68,7 @@ def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
     # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
     master = _compose(_lines(each for each in given if not each.is_sweep_override()))
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
-        return [_settings(given)]
+        return _all([given])
     with _complaints(overrides):
         swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
         every = parser.parse_overrides([*swept, *overrides])
@@ -72,16 +79,51 @@ def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
         if count > MOST_JOBS:
             raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
         jobs = [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
-    return [_settings(job) for job in jobs]
+    return _all(jobs)
 
 
-def studies() -> list[str]:
-    """Names of the studies there are."""
-    return sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+def studies(overrides: Sequence[str] = ()) -> list[str]:
+    """Names of the studies there are, in our configuration and in the folders that `hydra.searchpath` adds."""
+    folders = [CONF, *(Path(place.removeprefix("file://")) for place in _listed("hydra.searchpath", overrides))]
+    return sorted({path.stem for folder in folders for path in (folder / "study").glob("*.yaml")})
 
 
-def _settings(overrides: "Sequence[Override]") -> Settings:
-    """Compose one job. Jobs that choose the same groups share that part, since it takes most of the time."""
+def _extensions(overrides: Sequence[str]) -> list[str]:
+    return _listed("extensions", overrides)
+
+
+def _listed(setting: str, overrides: Sequence[str]) -> list[str]:
+    """The values of a setting that is a list, as it was given last: `extensions=[one,two]`."""
+    start = f"{setting}="
+    given = [each.removeprefix(start) for each in overrides if each.startswith(start)]
+    return [each.strip().strip("'\"") for each in given[-1].strip("[]").split(",") if each.strip()] if given else []
+
+
+def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
+    """The settings of each job.
+
+    Raises:
+        UserError: a setting was given that belongs to what none of them chose.
+    """
+    unused: dict[str, int] = {}
+    sweep = [_settings(job, unused) for job in jobs]
+    for setting, count in unused.items():
+        if count == len(jobs):
+            group, _, name = setting.partition(".")
+            choices = [choice for choice, cls in OPEN[group].items() if has(group, cls, name)]
+            raise UserError(
+                f"{setting} is a setting of {' and of '.join(choices)}, and no run here has {OPEN[group].setting}="
+                f"{' or '.join(choices)}."
+            )
+    return sweep
+
+
+def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settings:
+    """Compose one job. Jobs that choose the same groups share that part, since it takes most of the time.
+
+    Args:
+        unused: counts the settings that were given and that this job's choices do not have.
+    """
     from omegaconf import OmegaConf
 
     if any(each.is_sweep_override() for each in overrides):
@@ -89,7 +131,12 @@ def _settings(overrides: "Sequence[Override]") -> Settings:
     with _complaints(_lines(overrides)):
         config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
         for each in overrides:
-            if _is_value(each):
+            if not _is_value(each):
+                continue
+            group, _, name = each.key_or_group.partition(".")
+            if group in OPEN and not has(group, OPEN[group].find(config[group][chooser(group)]), name):
+                unused[each.key_or_group] = unused.get(each.key_or_group, 0) + 1
+            else:
                 OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
     return checked(config)
 
@@ -113,6 +160,8 @@ def _is_value(override: "Override") -> bool:
     from hydra.core.override_parser.types import OverrideType
 
     key = override.key_or_group
+    if key in (registry.setting for registry in OPEN.values()):
+        return False  # it decides which settings there are
     return override.type == OverrideType.CHANGE and "/" not in key and key[:6] != "hydra." and not (CONF / key).is_dir()
 
 

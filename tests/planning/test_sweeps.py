@@ -8,8 +8,8 @@ from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from repro.config import sweeps
-from repro.config.settings import from_config
+from repro.config.resolve import from_config
+from repro.planning import sweeps
 
 SCALES = sorted(path.stem for path in (sweeps.CONF / "scale").glob("*.yaml"))
 FILES = sorted(path.relative_to(sweeps.CONF) for path in sweeps.CONF.glob("*/*.yaml") if path.parent.name != "study")

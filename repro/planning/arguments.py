@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from repro.common.errors import UserError
-from repro.config import sweeps
 from repro.config.settings import Settings
+from repro.planning import sweeps
 
 
 class CommandLine:

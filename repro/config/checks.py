@@ -1,0 +1,128 @@
+"""Ranges of settings: each field declares its own, and one loop checks them all.
+
+A group of settings adds what one field cannot say in a method `complaints`, beside its fields.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import field, fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from omegaconf import MISSING
+
+from repro.common.errors import UserError
+from repro.common.registry import suggestion
+from repro.config.exact import fraction
+
+
+def within(low: float, high: float, default: Any = MISSING) -> Any:
+    """A number from `low` to `high`, both included."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def positive(default: Any = MISSING) -> Any:
+    """A finite number above 0."""
+    return field(default=default, metadata={"positive": True})
+
+
+def choice(options: Sequence[str], default: Any = MISSING) -> Any:
+    """One of a few words."""
+    return field(default=default, metadata={"options": tuple(options)})
+
+
+def share(
+    low: float, high: float, default: Any = MISSING, *, open_low: bool = False, open_high: bool = False, word: str = ""
+) -> Any:
+    """A decimal or a fraction, kept as it was written, so that it stays exact.
+
+    Args:
+        open_low, open_high: whether the bounds themselves are excluded.
+        word: something else that may stand in its place, such as `endless`.
+    """
+    bounds = {"share": (low, high), "open_low": open_low, "open_high": open_high, "word": word}
+    return field(default=default, metadata=bounds)
+
+
+def name(default: Any = MISSING) -> Any:
+    """A label that reaches terminals, tables and folders' names."""
+    return field(default=default, metadata={"name": True})
+
+
+def path(default: Any = MISSING) -> Any:
+    """A place."""
+    return field(default=default, metadata={"path": True})
+
+
+@runtime_checkable
+class Complaining(Protocol):
+    """Settings that have more to check than one field each."""
+
+    def complaints(self, settings: Any) -> Iterator[str]:
+        """What does not work together, a sentence each.
+
+        Args:
+            settings: all of them (`repro.config.settings.Settings`).
+        """
+        ...
+
+
+def check(settings: Any) -> None:
+    """Check every field of every group, and what the groups say of themselves.
+
+    Raises:
+        UserError: all that is wrong, a line each.
+    """
+    ranges = list(_fields(settings, ""))
+    groups = [settings, *(getattr(settings, f.name) for f in fields(settings))]
+    # What fields cannot say rests on their ranges.
+    lines = ranges or [
+        line for group in groups if isinstance(group, Complaining) for line in group.complaints(settings)
+    ]
+    if lines:
+        raise UserError("\n".join(lines))
+
+
+def _fields(group: Any, prefix: str) -> Iterator[str]:
+    for one in fields(group):
+        value, label = getattr(group, one.name), f"{prefix}{one.name}"
+        if is_dataclass(value):
+            yield from _fields(value, f"{label}.")
+        for each in value if isinstance(value, list) else [value]:
+            if one.metadata and each is not None:
+                yield from _complaint(label, each, one.metadata)
+
+
+def _complaint(label: str, value: Any, rule: Any) -> Iterator[str]:
+    if "low" in rule and not rule["low"] <= value <= rule["high"]:
+        yield f"{label}={value} must lie between {rule['low']} and {rule['high']}."
+    elif "positive" in rule and not 0 < value < math.inf:
+        yield f"{label}={value} must be a positive number."
+    elif "options" in rule and value not in rule["options"]:
+        near = suggestion(value, list(rule["options"]))
+        yield f"{label}={value!r} is unknown; {near}choose one of {', '.join(rule['options'])}."
+    elif "share" in rule and value != (rule["word"] or None):
+        yield from _share(label, value, rule)
+    elif "name" in rule and (not value.isprintable() or len(value) > 100):
+        yield f"{label}={value!r} is no name; up to 100 printable characters work."
+    elif "path" in rule and (not value or "\0" in value):
+        yield f"{label}={value!r} is no path."
+
+
+def _share(label: str, value: str, rule: Any) -> Iterator[str]:
+    low, high = rule["share"]
+    try:
+        exact = fraction(label, value)
+    except UserError as error:
+        yield str(error)
+        return
+    above = low < exact if rule["open_low"] else low <= exact
+    below = exact < high if rule["open_high"] else exact <= high
+    if not (above and below):
+        span = f"{'(' if rule['open_low'] else '['}{low:g}, {high:g}{')' if rule['open_high'] else ']'}"
+        word = f", or be {rule['word']}" if rule["word"] else ""
+        yield f"{label}={value} must lie in {span}{word}."
+
+
+def divisors(n: int) -> str:
+    """The divisors of `n` up to 256, for a message."""
+    return ", ".join(str(d) for d in range(1, min(n, 256) + 1) if n % d == 0)

@@ -1,0 +1,48 @@
+"""Shares of a number of steps: exact, never rounded."""
+
+import re
+from fractions import Fraction
+
+from repro.common.errors import UserError
+
+
+def fraction(name: str, value: str) -> Fraction:
+    """`value` as an exact fraction.
+
+    Raises:
+        UserError: it is no number, or one that is too long or too large for a setting.
+    """
+    try:
+        if len(value) > 40 or re.search(r"e[+-]?\d{3}", value.lower()):
+            raise ValueError("too long")
+        result = Fraction(value)
+        if abs(result) > 10**6 or result.denominator > 10**9:
+            raise ValueError("too large")
+        return result
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"{name}={value!r} is no number; a decimal or a fraction such as 0.6 or 3/5 works.") from None
+
+
+def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version", most: int | None = None) -> int:
+    """`share` x `of` as an integer; exact, never rounded.
+
+    Args:
+        name: the setting that holds `share`, for the message.
+        share: a decimal or a fraction, as written ("0.6", "1/2").
+        most: the largest product that works, if there is one; the smallest is 1.
+
+    Raises:
+        UserError: the product is not whole; the message gives the nearest values that are.
+    """
+    product = fraction(name, share) * of
+    if product.denominator == 1:
+        return product.numerator
+    below = product.numerator // product.denominator
+    near = [steps for steps in (below, below + 1) if steps > 0 and (most is None or steps <= most)]
+    nearest = " or ".join(str(Fraction(steps, of)) for steps in near)
+    multiple = Fraction(fraction(name, share)).denominator
+    raise UserError(
+        f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. "
+        + (f"The nearest values that work: {name}={nearest}; or a " if near else "What works: a ")
+        + f"{unit} that is a multiple of {multiple}."
+    )

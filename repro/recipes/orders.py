@@ -1,0 +1,142 @@
+"""Which training blocks each step sees: a pure function of the seed and the step.
+
+An order knows nothing of learning rates. Blocks are numbered through the stream, version after version.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.common.registry import Registry
+
+
+class Blocks(Protocol):
+    """What an order needs to know of a version stream (`repro.data.stream`)."""
+
+    @property
+    def version_blocks(self) -> Sequence[int]:
+        """Training blocks of each version, version 1 first."""
+        ...
+
+    def batch_digests(self, ids: Callable[[int, int], NDArray[np.int64]], name: str, steps: int) -> NDArray[np.void]:
+        """Content identity of an order's first batches: shape (steps,), dtype V16.
+
+        Args:
+            ids: block ids of the steps from one number to another, (steps, batch size).
+            name: tells orders apart where there are no blocks to take digests of.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A sequence of batches."""
+
+    label: ClassVar[str]
+    """What readers call it."""
+
+    seed: int
+    batch_size: int
+    """Blocks of a batch."""
+
+    @classmethod
+    def until(cls, version: int, *, seed: int, batch_size: int) -> "Order":
+        """The order in which data of versions 1 to `version` are read."""
+        return cls(seed=seed, batch_size=batch_size)
+
+    def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
+        """Block ids of the steps `start` to `stop` - 1, shape (steps, batch_size)."""
+        raise NotImplementedError
+
+    def digests(self, stream: Blocks, steps: int) -> NDArray[np.void]:
+        """Content identity of the first batches: shape (steps,), dtype V16."""
+        # Whole versions, so that trajectories of all lengths share one computation.
+        ends = list(itertools.accumulate(blocks // self.batch_size for blocks in stream.version_blocks))
+        whole = next((end for end in ends if end >= steps), steps)
+        return _digests(self, _Same(stream), whole)[:steps]
+
+
+ORDERS: Registry[type[Order]] = Registry("paradigm.order")
+"""Orders by the name that `paradigm.order` chooses them by."""
+
+
+@ORDERS.register("arrival")
+@dataclass(frozen=True, kw_only=True)
+class Arrival(Order):
+    """Version after version, each shuffled by itself."""
+
+    label = "in order of arrival"
+
+    def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
+        parts = []
+        first = step = 0
+        for blocks in stream.version_blocks:
+            steps = blocks // self.batch_size
+            low, high = max(start - step, 0), min(stop - step, steps)
+            if low < high:
+                ids = permutation(self.seed, 1, first, first + blocks)
+                parts.append(ids.reshape(-1, self.batch_size)[low:high])
+            first, step = first + blocks, step + steps
+        return np.concatenate(parts)
+
+
+@ORDERS.register("mixed")
+@dataclass(frozen=True, kw_only=True)
+class Mixed(Order):
+    """Versions 1 to k shuffled together. Of version 1 alone, that is its order of arrival: see `until`."""
+
+    label = "old and new data mixed"
+
+    versions: int
+    """k"""
+
+    @classmethod
+    def until(cls, version: int, *, seed: int, batch_size: int) -> Order:
+        # So that every recipe's version 1 can be one run.
+        if version == 1:
+            return Arrival(seed=seed, batch_size=batch_size)
+        return cls(seed=seed, batch_size=batch_size, versions=version)
+
+    def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
+        ids = permutation(self.seed, self.versions, 0, sum(stream.version_blocks[: self.versions]))
+        return ids[start * self.batch_size : stop * self.batch_size].reshape(-1, self.batch_size)
+
+
+@lru_cache(maxsize=64)
+def permutation(seed: int, mixed: int, first: int, stop: int) -> NDArray[np.int64]:
+    """The ids `first` to `stop` - 1, shuffled; read-only.
+
+    Args:
+        mixed: how many versions are shuffled together; part of the seed.
+    """
+    # NumPy keeps PCG64's raw stream stable but not permutation(); sorting random keys depends on the former alone.
+    keys = np.random.PCG64(np.random.SeedSequence([seed, mixed, first])).random_raw(stop - first)
+    ids = first + np.argsort(keys, kind="stable").astype(np.int64)
+    ids.setflags(write=False)
+    return ids
+
+
+class _Same:
+    """Hashes a stream by identity, so that it can stand in a cache's key."""
+
+    def __init__(self, stream: Blocks) -> None:
+        self.stream = stream
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.stream is self.stream
+
+    def __hash__(self) -> int:
+        return id(self.stream)
+
+
+@lru_cache(maxsize=256)
+def _digests(order: Order, same: _Same, steps: int) -> NDArray[np.void]:
+    stream = same.stream
+    digests = stream.batch_digests(lambda start, stop: order.batches(stream, start, stop), repr(order), steps)
+    digests.setflags(write=False)
+    return digests

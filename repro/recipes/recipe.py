@@ -1,0 +1,105 @@
+"""A recipe: how versions come to be. A class with its own settings as fields; it adds itself to the registry.
+
+T_k is the number of optimizer steps that use version k's new data once. A recipe says, for every version, what training
+leads to it from a random initialization; what versions share is found by the plan, not stated here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar, Literal
+
+from repro.config.settings import ParadigmSettings, Settings
+from repro.recipes.orders import Arrival, Order
+from repro.recipes.schedules import Schedule, schedule
+from repro.recipes.trajectory import Phase
+
+SegmentKind = Literal["start", "trunk", "branch"]
+"""From scratch; along the path that later versions go on from; off it, to one version."""
+Segment = tuple[SegmentKind, int, int]
+"""With the steps at which it begins and ends."""
+
+
+@dataclass(frozen=True)
+class Releases:
+    """What a recipe has to work with: the settings, and each version's T_k."""
+
+    settings: Settings
+    steps: tuple[int, ...]
+    """T_k, version 1 first."""
+
+    @property
+    def schedule(self) -> Schedule:
+        return schedule(self.settings)
+
+    def until(self, version: int) -> int:
+        """Steps of the data of versions 1 to `version`."""
+        return sum(self.steps[:version])
+
+    def order(self, order: type[Order] = Arrival, version: int = 1) -> Order:
+        """An order of versions 1 to `version` under the run's seed."""
+        s = self.settings
+        return order.until(version, seed=s.seed, batch_size=s.stream.global_batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ParadigmSettings):
+    """What every recipe has to say."""
+
+    label: ClassVar[str]
+    """What readers call it."""
+    mechanism: ClassVar[str] = ""
+    """What it does, in a sentence."""
+    sources: ClassVar[tuple[str, ...]] = ()
+    """arXiv numbers and the like."""
+    colour: ClassVar[str] = "#666666"
+    """Its colour in figures."""
+    decays: ClassVar[bool] = True
+    """Whether its versions end at the minimum: undecayed ones are never compared with decayed ones."""
+    told_apart_by: ClassVar[tuple[str, ...]] = ()
+    """Those of its settings in which two runs of one study may differ on purpose."""
+
+    def versions(self, releases: Releases) -> int:
+        """How many versions it releases."""
+        return len(releases.steps)
+
+    def data_order(self, releases: Releases, version: int) -> Order:
+        """The data that lead to a version."""
+        return releases.order()
+
+    def phases(self, releases: Releases, version: int) -> Sequence[Phase]:
+        """The training that leads to a version (1-based), from a random initialization.
+
+        Raises:
+            UserError: a setting would give a number of steps that is not whole, or does not fit.
+        """
+        raise NotImplementedError
+
+    def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
+        """What a version adds to its run's path, for figures.
+
+        Args:
+            phases: of all versions up to this one.
+        """
+        ends = list(accumulate(phase.steps for phase in phases[version - 1]))
+        return [("trunk", ends[-1] - phases[version - 1][-1].steps, ends[-1])]
+
+    def name_parts(self) -> list[str]:
+        """What tells it from other recipes in a run's name."""
+        return [self.kind]
+
+    @property
+    def run_name(self) -> str:
+        """In a run's name: its kind, what tells its runs apart, and whether the optimizer is reset."""
+        return "_".join([*self.name_parts(), *([] if self.carry_optimizer else ["reset"])])
+
+    @property
+    def own_settings(self) -> dict[str, str]:
+        """The settings that tell its runs apart, as written."""
+        return {name: str(getattr(self, name)) for name in self.told_apart_by}
+
+
+def recipe(settings: Settings) -> Recipe:
+    """The recipe that settings choose."""
+    assert isinstance(settings.paradigm, Recipe)
+    return settings.paradigm
