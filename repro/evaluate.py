@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from repro.common.errors import UserError
 from repro.downstream import jobs
 from repro.downstream.jobs import KIND, Job
-from repro.launching.launch import Command, launch, work
+from repro.launching.job import work
+from repro.launching.launch import Command, launch
 from repro.planning import sweeps
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree

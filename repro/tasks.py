@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.common.errors import refusals
-from repro.downstream import tasks
+from repro.downstream import items
 from repro.planning.arguments import CommandLine
 
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
         line = CommandLine(__doc__, arguments)
-        print(tasks.prepare(Path(line.settings()[0].data.path)))
+        print(items.prepare(Path(line.settings()[0].data.path)))
 
 
 if __name__ == "__main__":

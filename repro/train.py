@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
-from repro.launching.launch import Command, launch, work
+from repro.launching.job import work
+from repro.launching.launch import Command, launch
 from repro.planning import planner, sweeps
 from repro.planning.planner import Plan
 from repro.results import measures

@@ -20,9 +20,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from repro.common import disk
 from repro.config.settings import TaskSettings
 from repro.data.packages import Package
-from repro.downstream import tasks
+from repro.downstream import items as local_items
 
-NINE_LOCAL = tasks.ROOT / "conf" / "tasks" / "nine_local"
+NINE_LOCAL = local_items.ROOT / "conf" / "tasks" / "nine_local"
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple"]
 WORDS += ["oak", "pine", "rowan", "spruce", "willow", "yew", "apple", "pear"]
 COLOURS = ["red", "green", "blue", "white", "black", "grey", "brown", "pink"]
@@ -173,12 +173,12 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TaskSettings
         path.write_bytes(content)
         package = Package(name.lower(), "1.0", disk.sha256(path))
         path.rename(data_path / "packages" / package.file_name)
-        monkeypatch.setattr(tasks, name, package)
+        monkeypatch.setattr(local_items, name, package)
     shutil.copytree(NINE_LOCAL, files, ignore=shutil.ignore_patterns("__pycache__"))
     with zipfile.ZipFile(io.BytesIO(benchmarks())) as first, zipfile.ZipFile(io.BytesIO(reviews())) as second:
-        expected = tasks.checksums(tasks.convert(first, second))
+        expected = local_items.checksums(local_items.convert(first, second))
     (files / "checksums.json").write_text(json.dumps(expected))
-    monkeypatch.setattr(tasks, "CHECKSUMS", files / "checksums.json")
+    monkeypatch.setattr(local_items, "CHECKSUMS", files / "checksums.json")
     return shipped("nine_local", include_path=str(files)), data_path
 
 

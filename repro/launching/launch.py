@@ -5,37 +5,24 @@ SIGINT, SIGUSR1, SIGUSR2): the steps under way were finished and kept, and the s
 ends the launcher and its workers at once (128 + its number); the store stays whole, as it does under SIGKILL.
 """
 
-import multiprocessing
 import os
-import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 
-from omegaconf import DictConfig
-
-from repro.common.errors import Preempted, UserError, refusals
-from repro.config.resolve import from_config
-from repro.config.settings import Settings
-from repro.data.corpora.corpus import corpus as chosen
-from repro.data.stream import is_prepared
+from repro.common.errors import UserError, refusals
 from repro.launching import console
+from repro.launching.job import forget_latest, open_store
+from repro.launching.signals import PREEMPTED_STATUS, leaving, stopping
 from repro.models import numerics
 from repro.planning import frozen, machines, planner, sweeps
 from repro.planning.planner import Plan
-from repro.planning.runs import run
-from repro.planning.tree import Tree, merge
 from repro.results import ledger, trackers
 from repro.store.store import Store
 from repro.training import parallel
 from repro.training.parallel import Processes
-
-PREEMPTED_STATUS = 75
-"""EX_TEMPFAIL: try again later."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +60,8 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
     with refusals():
         if names:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
-    global _last
-    _last = None
-    with _leaving():
+    forget_latest()
+    with leaving():
         with refusals():
             settings = sweeps.compose(overrides, multirun=bool(flags))
             processes = _joined(command, overrides)
@@ -148,59 +134,6 @@ def _launcher(overrides: Sequence[str]) -> str:
     return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
 
 
-def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], None]) -> None:
-    """The body of one Hydra job.
-
-    Args:
-        do: works on a tree for one run of it (by its place) until that run is finished or the event is set.
-    """
-    preempted = False
-    with stopping(counting=False) as stop, stop.working():
-        try:
-            settings = from_config(config)
-            every, tree, store = _opened(settings)
-            own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
-            do(tree, own, store, stop)
-        except Preempted:
-            stop.set()  # of several processes, one may have been asked for all
-            print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
-            preempted = True
-        except UserError as error:
-            # The sweep's other jobs go on; the command line reports what is left.
-            print(f"error: {error}", file=sys.stderr)
-            if parallel.join().size > 1:
-                raise SystemExit(1) from None  # the others may be waiting for this process
-    if preempted:
-        _hand_on(stop)
-
-
-def open_store(settings: Settings) -> Store:
-    return Store(Path(settings.store.path), settings.store.stale_seconds)
-
-
-_last: tuple[str, tuple[list[Settings], Tree, Store]] | None = None
-"""The plan that this process worked on last: many jobs of one sweep may run in it."""
-
-
-def _opened(settings: Settings) -> tuple[list[Settings], Tree, Store]:
-    global _last
-    store = open_store(settings)
-    if settings.frozen_plan is None:
-        return [settings], merge([run(settings)], store.steps()), store
-    if _last is None or _last[0] != settings.frozen_plan:
-        every, planned = frozen.thaw(settings.frozen_plan, store)
-        for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:
-            if chosen(corpus).remote and not is_prepared(corpus, stream, Path(place)):
-                raise UserError(
-                    f"data.path={place} holds no sound stream of {chosen(corpus).place} any more. "
-                    "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
-                )
-        tree = merge([run(each) for each in every], planned)
-        machines.note(tree, planned, store)
-        _last = settings.frozen_plan, (every, tree, store)
-    return _last[1]
-
-
 def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> None:
     """Have Hydra launch the jobs. What ends a job early leaves something to do, which the caller reports."""
     before = os.environ.get("HYDRA_FULL_ERROR")
@@ -243,142 +176,3 @@ def _hydra(command: Command, arguments: Sequence[str]) -> None:
         command.job()
     finally:
         sys.argv = before
-
-
-POLL_SECONDS = 0.5
-"""Between two looks of a worker at whether its launcher lives."""
-
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that ask to stop."""
-
-
-class _Stop(threading.Event):
-    """Set by a signal."""
-
-    signal: int | None = None
-    """The first one, outside of workers."""
-    busy = False
-    """Whether a job is under way in this process."""
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        self.busy = True
-        try:
-            yield
-        finally:
-            self.busy = False
-
-
-_stop: _Stop | None = None
-"""The event of this process while signals are handled: a job that runs in its launcher's process shares it."""
-
-
-@contextmanager
-def stopping(*, counting: bool = True) -> Iterator[_Stop]:
-    """An event that the first signal sets, here and in worker processes; a second one ends them all at once.
-
-    With no job in this process and no worker, whoever does the work is on other machines, where a signal has to be
-    sent to it: waiting for it ends with a KeyboardInterrupt.
-
-    Args:
-        counting: False where each signal may arrive twice: a cluster's job has it from Slurm and from srun.
-    """
-    global _stop
-    if threading.current_thread() is not threading.main_thread():
-        yield _stop or _Stop()
-    elif _stop is not None:
-        yield _stop
-    elif _is_worker():
-        yield _worker_stop()
-    else:
-        _stop = stop = _Stop()
-
-        def handle(number: int) -> None:
-            second = counting and stop.is_set()
-            stop.set()
-            stop.signal = stop.signal or number
-            workers = multiprocessing.active_children()
-            for worker in workers:
-                if worker.pid is not None:
-                    with suppress(ProcessLookupError):
-                        os.kill(worker.pid, signal.SIGKILL if second else number)
-            if second:
-                os._exit(128 + number)
-            if not workers and not stop.busy:
-                raise KeyboardInterrupt
-
-        try:
-            with _handling(handle):
-                yield stop
-        finally:
-            _stop = None
-
-
-def _hand_on(stop: _Stop) -> None:
-    """Now that all is kept, let a cluster's launcher do what it does at that signal: submitit has its job requeued.
-
-    The job then ends without a result, for Slurm may put it back in line at other signals, too: whoever waits for it
-    hears from Slurm what became of it.
-    """
-    if _stop is not None or stop.signal is None:
-        return
-    handler = signal.getsignal(stop.signal)
-    if callable(handler) and handler is not signal.default_int_handler:
-        handler(stop.signal, None)
-        raise SystemExit(PREEMPTED_STATUS)
-
-
-def _worker_stop() -> _Stop:
-    """A worker's event, for good: once asked to stop, it takes no other job.
-
-    A signal to the whole group arrives twice, once more from the launcher, which alone counts them. A worker whose
-    launcher was killed finishes its step and leaves: nobody would ever give it another job, or end it.
-    """
-    global _stop
-    _stop = stop = _Stop()
-    for number in NUMBERS:
-        signal.signal(number, lambda number, frame: stop.set())
-
-    def watch(launcher: int) -> None:
-        while os.getppid() == launcher:
-            time.sleep(POLL_SECONDS)
-        stop.set()
-        while stop.busy:
-            time.sleep(POLL_SECONDS)
-        os._exit(PREEMPTED_STATUS)
-
-    started_by = multiprocessing.parent_process()
-    assert started_by is not None
-    assert started_by.pid is not None
-    # Not os.getppid(): it may have been killed before the first job came.
-    threading.Thread(target=watch, args=(started_by.pid,), daemon=True).start()
-    return stop
-
-
-@contextmanager
-def _leaving() -> Iterator[None]:
-    """While nothing is under way, a signal ends the process at once, with the status of one that can go on."""
-
-    def handle(number: int) -> None:
-        raise SystemExit(PREEMPTED_STATUS)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with _handling(handle):
-        yield
-
-
-@contextmanager
-def _handling(handle: Callable[[int], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda number, frame: handle(number)) for number in NUMBERS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _is_worker() -> bool:
-    """Whether this process was started by a launcher of this machine to run its jobs."""
-    return multiprocessing.parent_process() is not None

@@ -13,7 +13,7 @@ from repro import prepare
 from repro.common.errors import UserError
 from repro.data import stream
 from repro.data.stream import open_stream
-from repro.launching import launch
+from repro.launching import job
 from repro.planning.frozen import freeze
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -60,15 +60,15 @@ def test_a_sweeps_streams_are_written_once_and_told(
 def test_a_worker_asks_no_hub_for_a_stream_that_is_gone(smoke: Overrides, hub: list[str], tmp_path: Path) -> None:
     """On a cluster, it would tokenize a corpus while it holds a GPU, and every other worker waits."""
     settings = compose(smoke(*hub, f"data.path={tmp_path / 'data'}"))
-    store = launch.open_store(settings[0])
+    store = job.open_store(settings[0])
     frozen = freeze(make(settings), store)
-    job = replace(settings[0], frozen_plan=frozen)
-    assert launch._opened(job)[0] == settings
+    settings_of_job = replace(settings[0], frozen_plan=frozen)
+    assert job._opened(settings_of_job)[0] == settings
     for manifest in (tmp_path / "data").rglob("manifest.json"):
         manifest.unlink()
-    launch._last = None
+    job.forget_latest()
     with pytest.raises(UserError, match=r"python -m repro\.prepare, with the sweep's arguments"):
-        launch._opened(job)
+        job._opened(settings_of_job)
 
 
 def test_a_hubs_corpus_is_planned_with_a_stand_in_until_it_is_prepared(

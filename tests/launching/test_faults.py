@@ -118,13 +118,13 @@ def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None
 
 EARLY_ORPHAN = """
 import multiprocessing, os, sys, time
-from repro.launching import launch
+from repro.launching import signals
 
 def job() -> None:
     while os.getppid() == multiprocessing.parent_process().pid:
         time.sleep(0.01)
     print("orphaned", flush=True)
-    with launch.stopping():
+    with signals.stopping():
         time.sleep(10)
         print("works on", flush=True)
 

@@ -18,7 +18,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from repro.common.errors import Preempted, UserError
-from repro.launching import launch
+from repro.launching import job, signals
 from repro.planning import sweeps
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -76,12 +76,12 @@ def test_a_job_that_was_asked_to_stop_keeps_its_work_before_its_launcher_hears_o
         with initialize_config_dir(str(sweeps.CONF), version_base="1.3"):
             config = hydra_compose("config", overrides=smoke())
         with pytest.raises(SystemExit) as end:
-            launch.work(config, do)
+            job.work(config, do)
     finally:
         for n, handler in before.items():
             signal.signal(n, handler)
     assert happened == ["kept", "heard"]
-    assert end.value.code == launch.PREEMPTED_STATUS
+    assert end.value.code == signals.PREEMPTED_STATUS
 
 
 def slurm_runs() -> bool:
@@ -147,9 +147,9 @@ def start(smoke: Overrides, tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
     for sweep in started:
         sweep.process.kill()
         sweep.process.wait()
-        for job in sweep.jobs():
-            subprocess.run(["scancel", "--signal=KILL", job], check=False)
-            subprocess.run(["scancel", job], check=False)
+        for number in sweep.jobs():
+            subprocess.run(["scancel", "--signal=KILL", number], check=False)
+            subprocess.run(["scancel", number], check=False)
         sweep.wait(lambda sweep=sweep: not sweep.jobs())
 
 

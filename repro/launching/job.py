@@ -1,0 +1,89 @@
+"""The body of one Hydra job: it works on the frozen plan of the whole sweep until its own run is finished."""
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from repro.common.errors import Preempted, UserError
+from repro.config.resolve import from_config
+from repro.config.settings import Settings
+from repro.data.corpora.corpus import corpus as chosen
+from repro.data.stream import is_prepared
+from repro.launching.signals import hand_on, stopping
+from repro.planning import frozen, machines
+from repro.planning.runs import run
+from repro.planning.tree import Tree, merge
+from repro.store.store import Store
+from repro.training import parallel
+
+Opened = tuple[list[Settings], Tree, Store]
+"""The sweep, its tree, and where it is stored."""
+
+
+@dataclass
+class _Latest:
+    """The plan that this process worked on last: many jobs of one sweep may run in it."""
+
+    frozen: str | None = None
+    opened: Opened | None = None
+
+
+_LATEST = _Latest()
+
+
+def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], None]) -> None:
+    """The body of one Hydra job.
+
+    Args:
+        do: works on a tree for one run of it (by its place) until that run is finished or the event is set.
+    """
+    preempted = False
+    with stopping(counting=False) as stop, stop.working():
+        try:
+            settings = from_config(config)
+            every, tree, store = _opened(settings)
+            own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
+            do(tree, own, store, stop)
+        except Preempted:
+            stop.set()  # of several processes, one may have been asked for all
+            print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
+            preempted = True
+        except UserError as error:
+            # The sweep's other jobs go on; the command line reports what is left.
+            print(f"error: {error}", file=sys.stderr)
+            if parallel.join().size > 1:
+                raise SystemExit(1) from None  # the others may be waiting for this process
+    if preempted:
+        hand_on(stop)
+
+
+def open_store(settings: Settings) -> Store:
+    return Store(Path(settings.store.path), settings.store.stale_seconds)
+
+
+def forget_latest() -> None:
+    """Have the next job read its plan anew."""
+    _LATEST.frozen = _LATEST.opened = None
+
+
+def _opened(settings: Settings) -> Opened:
+    store = open_store(settings)
+    if settings.frozen_plan is None:
+        return [settings], merge([run(settings)], store.steps()), store
+    if _LATEST.frozen != settings.frozen_plan:
+        every, planned = frozen.thaw(settings.frozen_plan, store)
+        for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:
+            if chosen(corpus).remote and not is_prepared(corpus, stream, Path(place)):
+                raise UserError(
+                    f"data.path={place} holds no sound stream of {chosen(corpus).place} any more. "
+                    "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
+                )
+        tree = merge([run(each) for each in every], planned)
+        machines.note(tree, planned, store)
+        _LATEST.frozen, _LATEST.opened = settings.frozen_plan, (every, tree, store)
+    assert _LATEST.opened is not None
+    return _LATEST.opened
