@@ -3,6 +3,30 @@
 One file a recipe; importing the package fills the registries.
 """
 
-from repro.recipes import cpt, orders, path_switching, ptfs, schedules, two_stage
+from repro.recipes import (
+    cpt,
+    falling_cosine,
+    infinite,
+    orders,
+    path_switching,
+    ptfs,
+    schedules,
+    trunk,
+    two_stage,
+    wsd,
+    wsd_s,
+)
 
-__all__ = ["cpt", "orders", "path_switching", "ptfs", "schedules", "two_stage"]
+__all__ = [
+    "cpt",
+    "falling_cosine",
+    "infinite",
+    "orders",
+    "path_switching",
+    "ptfs",
+    "schedules",
+    "trunk",
+    "two_stage",
+    "wsd",
+    "wsd_s",
+]

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.config.checks import choice, share
 from repro.config.registries import RECIPES
 from repro.recipes.orders import ORDERS, Order
+from repro.recipes.path_switching import PathSwitching
 from repro.recipes.recipe import Recipe, Releases, Segment
 from repro.recipes.trajectory import Phase
 
@@ -18,20 +20,40 @@ class Ptfs(Recipe):
     mechanism = "Every version is pre-trained from scratch on old and new data, with one full cycle."
     sources = ("2410.04103",)
     colour = "#0072B2"
-    told_apart_by = ("order",)
+    told_apart_by = ("order", "curve")
 
     order: str = "mixed"
     """`mixed` (old and new blocks shuffled together), `arrival` (stream order), or another of `orders.ORDERS`."""
+
+    curve: str = choice(("cycle", "path_switching"), "cycle")
+    """`cycle`: one full cycle. `path_switching`: the maximum, and path switching's own branch at the end, with its
+    settings alpha, branch and branch_share. It tells the order of the data from the shape of the schedule."""
+    alpha: str = share(0, 1, "0.6", open_low=True)
+    branch: str = choice(("decay", "cycle"), "decay")
+    branch_share: str | None = share(0, 1, None, open_low=True)
 
     def data_order(self, releases: Releases, version: int) -> Order:
         return releases.order(ORDERS.find(self.order), version)
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:
+        if self.curve == "path_switching":
+            return self._switching.phases(releases, version)
         steps = releases.until(version)
         return [Phase(steps=steps, curve=releases.schedule.cycle(steps, warm=True))]
 
     def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
-        return [("start", 0, phases[version - 1][0].steps)]
+        return [("start", 0, sum(phase.steps for phase in phases[version - 1]))]
 
     def name_parts(self) -> list[str]:
-        return [self.kind] if self.order == "mixed" else [self.kind, self.order]
+        order = [] if self.order == "mixed" else [self.order]
+        return [self.kind, *order, *(self._switching.name_parts() if self.curve == "path_switching" else [])]
+
+    @property
+    def own_settings(self) -> dict[str, str]:
+        return super().own_settings | (self._switching.own_settings if self.curve == "path_switching" else {})
+
+    @property
+    def _switching(self) -> PathSwitching:
+        return PathSwitching(
+            kind="path_switching", alpha=self.alpha, branch=self.branch, branch_share=self.branch_share
+        )

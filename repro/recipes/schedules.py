@@ -8,7 +8,7 @@ A schedule is a class with its own settings as fields: how long it holds the max
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import ClassVar
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.common.errors import UserError
-from repro.config.checks import share
+from repro.config.checks import choice, share
 from repro.config.exact import whole
 from repro.config.registries import SCHEDULES
 from repro.config.settings import ScheduleSettings, Settings
@@ -38,7 +38,7 @@ class Schedule(ScheduleSettings):
     """Where it comes from: a paper, or `standard`."""
     marker: ClassVar[str] = "x"
     """Its points in figures, as matplotlib names markers."""
-    line: ClassVar[str] = "-"
+    line: ClassVar["str | tuple[int, tuple[int, ...]]"] = "-"
     """Its curves in figures."""
 
     def held(self, cycle: int) -> int:
@@ -66,11 +66,12 @@ class Schedule(ScheduleSettings):
 
     # What recipes are built from
 
-    def cycle(self, steps: int, *, warm: bool) -> "Curve":
+    def cycle(self, steps: int, *, warm: bool, high: float | None = None, low: float | None = None) -> "Curve":
         """One whole cycle.
 
         Args:
             warm: whether it begins with the warm-up, as at a random initialization.
+            high, low: other rates than the maximum and the minimum to begin and to end with.
 
         Raises:
             UserError: a bound of the schedule is not a whole step, or warm-up is longer than the undecayed part.
@@ -84,20 +85,40 @@ class Schedule(ScheduleSettings):
                 f"schedule.warmup_steps={warmup} reaches into the decay of schedule={self.kind}, which begins at step "
                 f"{limit} of a cycle of {steps}; at most {limit} works."
             )
-        return Curve(schedule=self, held=max(held, warmup), cycle=steps, warmup=warmup)
+        return self._curve(max(held, warmup), steps, warmup, high, low)
 
-    def decay(self, steps: int) -> "Curve":
+    def rewarmed(self, steps: int, rewarm: int) -> "Curve":
+        """A cycle that is first warmed up again, from the minimum to the maximum over `rewarm` steps.
+
+        Raises:
+            UserError: as `cycle`.
+        """
+        held = self.held(steps)
+        self.check_decay(steps - held)
+        if rewarm > (held or steps - 1):
+            raise UserError(
+                f"paradigm.rewarm_steps={rewarm} reaches into the decay of schedule={self.kind}, which begins at step "
+                f"{held} of a cycle of {steps}; at most {held or steps - 1} works."
+            )
+        return replace(self._curve(max(held, rewarm), steps, rewarm, None, None), warm_from=self.floor_lr)
+
+    def decay(self, steps: int, *, high: float | None = None, low: float | None = None) -> "Curve":
         """The decay alone, over all `steps`.
 
         Raises:
             UserError: it cannot be as long as this.
         """
         self.check_decay(steps)
-        return Curve(schedule=self, held=0, cycle=steps, warmup=0)
+        return self._curve(0, steps, 0, high, low)
 
-    def constant(self, *, warm: bool) -> "Curve":
+    def constant(self, *, warm: bool, high: float | None = None) -> "Curve":
         """The maximum throughout: the main path, and an endless cycle."""
-        return Curve(schedule=self, held=None, cycle=0, warmup=self.warmup_steps if warm else 0)
+        return self._curve(None, 0, self.warmup_steps if warm else 0, high, None)
+
+    def _curve(self, held: int | None, cycle: int, warmup: int, high: float | None, low: float | None) -> "Curve":
+        high = self.max_lr if high is None else high
+        low = self.floor_lr if low is None else low
+        return Curve(schedule=self, high=high, low=low, held=held, cycle=cycle, warmup=warmup)
 
 
 def schedule(settings: Settings) -> Schedule:
@@ -183,13 +204,85 @@ class Constant(Schedule):
     source = "standard"
     marker, line = "D", "-."
 
-    def cycle(self, steps: int, *, warm: bool) -> "Curve":
+    def cycle(self, steps: int, *, warm: bool, high: float | None = None, low: float | None = None) -> "Curve":
         if warm and self.warmup_steps > steps:
             raise UserError(f"schedule.warmup_steps={self.warmup_steps} is longer than a cycle of {steps} steps.")
-        return self.constant(warm=warm)
+        return self.constant(warm=warm, high=high)
 
-    def decay(self, steps: int) -> "Curve":
+    def rewarmed(self, steps: int, rewarm: int) -> "Curve":
         return self.constant(warm=False)
+
+    def decay(self, steps: int, *, high: float | None = None, low: float | None = None) -> "Curve":
+        return self.constant(warm=False, high=high)
+
+
+@SCHEDULES.register("linear")
+@dataclass(frozen=True, kw_only=True)
+class Linear(Schedule):
+    """A straight line from the maximum to the minimum."""
+
+    label = "linear"
+    source = "2502.15938"
+    marker, line = "v", (0, (4, 1, 1, 1))
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        return between(high, low, done)
+
+
+@SCHEDULES.register("sqrt")
+@dataclass(frozen=True, kw_only=True)
+class Sqrt(Schedule):
+    """1 - sqrt: fast at first, slow at the end."""
+
+    label = "1 - sqrt"
+    source = "2405.18392"
+    marker, line = "P", (0, (3, 1))
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        return between(high, low, math.sqrt(done))
+
+
+EXPONENTIAL_FLOOR = 0.01
+"""exponential: the ratio of its curve's ends where the minimum is lower, so that a minimum of 0 is reached too."""
+
+
+@SCHEDULES.register("exponential")
+@dataclass(frozen=True, kw_only=True)
+class Exponential(Schedule):
+    """The same factor at every step; toward a minimum of 0, the same curve shifted down to it."""
+
+    label = "exponential"
+    source = "2404.06395"
+    marker, line = "X", (0, (1, 1))
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        if done == 1:
+            return low
+        ratio = max(low / high, EXPONENTIAL_FLOOR)
+        return between(high, low, (1 - ratio**done) / (1 - ratio)) if ratio < 1 else high
+
+
+@SCHEDULES.register("wsd")
+@dataclass(frozen=True, kw_only=True)
+class Wsd(Schedule):
+    """Warm-up, stable, decay: the maximum for all but the last share of a cycle."""
+
+    label = "WSD"
+    source = "2404.06395"
+    marker, line = "*", (0, (6, 1, 1, 1))
+
+    decay_share: str = share(0, 1, "0.1", open_low=True)
+    """Share of the cycle that decays."""
+    decay_shape: str = choice(("linear", "sqrt", "exponential", "cosine"), "linear")
+    """The schedule whose decay it is."""
+
+    def held(self, cycle: int) -> int:
+        return cycle - whole("schedule.decay_share", self.decay_share, cycle, "cycle", most=cycle)
+
+    def falling(self, done: float, high: float, low: float) -> float:
+        shape = SCHEDULES[self.decay_shape]
+        assert issubclass(shape, Schedule)
+        return shape.falling(self, done, high, low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,18 +290,23 @@ class Curve:
     """One cycle under a schedule. Two curves that give the same rates are the same training, whatever made them."""
 
     schedule: Schedule
+    high: float
+    low: float
+    """The rates that it leads from and to."""
     held: int | None
     """Steps before the decay begins; None: it never does."""
     cycle: int
     """Steps; of no meaning where there is no decay."""
     warmup: int
     """Steps of linear warm-up at the start of the cycle."""
+    warm_from: float = 0.0
+    """The rate that the warm-up leads away from."""
 
     def at(self, step: int) -> float:
         """Learning rate at `step` of the cycle."""
-        high, low = self.schedule.max_lr, self.schedule.floor_lr
+        high, low = self.high, self.low
         if step < self.warmup:
-            return high * (step + 1) / self.warmup
+            return self.warm_from + (high - self.warm_from) * (step + 1) / self.warmup
         if self.held is None or step < self.held:
             return high
         if step >= self.cycle:
@@ -223,7 +321,7 @@ def rates(curve: Curve, start: int, stop: int) -> NDArray[np.float64]:
     Evaluated one by one with the C library's cosine: a vectorised one may differ between processors in the last bit.
     """
     if curve.held is None and start >= curve.warmup:
-        values = np.full(stop - start, curve.schedule.max_lr)
+        values = np.full(stop - start, curve.high)
     else:
         values = np.array([curve.at(step) for step in range(start, stop)], dtype=np.float64)
     values.setflags(write=False)

@@ -25,6 +25,9 @@ STUDIES = (
     *("pilot", "second_stage"),
 )
 CASES = {name: [f"study={name}"] for name in STUDIES} | {
+    # Recorded when a branch was read as a whole cycle; the ledger's names of those runs are newer.
+    "main": ["study=main", "paradigm.branch=cycle"],
+    "downstream": ["study=downstream", "paradigm.branch=cycle"],
     "chronological": ["study=headline", "stream=chronological"],
     "reset": ["paradigm=path_switching,cpt,two_stage", "paradigm.carry_optimizer=false"],
     "arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee,constant"],
