@@ -306,7 +306,9 @@ class Curve:
         """Learning rate at `step` of the cycle."""
         high, low = self.high, self.low
         if step < self.warmup:
-            return self.warm_from + (high - self.warm_from) * (step + 1) / self.warmup
+            if not self.warm_from:
+                return high * (step + 1) / self.warmup
+            return between(self.warm_from, high, (step + 1) / self.warmup)
         if self.held is None or step < self.held:
             return high
         if step >= self.cycle:

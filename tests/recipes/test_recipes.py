@@ -1,0 +1,156 @@
+"""Every recipe's curve, data and cost against numbers worked out by hand: T = 50, four versions, maximum 0.01."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from repro.common.errors import UserError
+from repro.planning.planner import make
+from repro.planning.runs import Run
+from repro.planning.sweeps import compose
+from repro.planning.tree import Tree
+
+Overrides = Callable[..., list[str]]
+T, MAX, MIN = 50, 0.01, 0.001
+
+
+def planned(smoke: Overrides, *overrides: str) -> tuple[Tree, Run]:
+    tree = make(compose(smoke(*overrides))).tree
+    return tree, tree.runs[0]
+
+
+def curve(run: Run, version: int) -> NDArray[np.float64]:
+    return run.trajectories[version - 1].learning_rates  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "knee", "multi_step"])
+def test_read_as_a_decay_every_branch_costs_the_published_58_per_cent(smoke: Overrides, schedule: str) -> None:
+    tree, _ = planned(smoke, "paradigm=path_switching", f"schedule={schedule}")
+    assert tree.relative_cost(0) == 0.58
+
+
+@pytest.mark.parametrize(("schedule", "cost"), [("cosine", 0.58), ("knee", 0.49), ("multi_step", 0.436)])
+def test_read_as_a_cycle_a_branch_begins_as_the_main_path(smoke: Overrides, schedule: str, cost: float) -> None:
+    """Three branches begin with 15 (Knee) or 24 (multi-step) of their 30 steps on it; after the last it ends."""
+    tree, _ = planned(smoke, "paradigm=path_switching", f"schedule={schedule}", "paradigm.branch=cycle")
+    assert tree.relative_cost(0) == cost
+
+
+def test_a_decaying_branch_of_knee_is_a_straight_line(smoke: Overrides) -> None:
+    _, run = planned(smoke, "paradigm=path_switching", "schedule=knee")
+    branch = curve(run, 2)[70:]
+    assert set(curve(run, 2)[5:70]) == {MAX}
+    assert np.allclose(branch, MAX - (MAX - MIN) * np.arange(1, 31) / 30)
+    assert branch[-1] == MIN
+
+
+def test_a_decaying_branch_of_multi_step_is_its_two_drops(smoke: Overrides) -> None:
+    _, run = planned(smoke, "paradigm=path_switching", "schedule=multi_step", "paradigm.alpha=0.4")
+    branch = curve(run, 2)[80:]
+    assert list(branch) == [0.316 * MAX] * 10 + [MIN] * 10
+
+
+def test_wsd_decays_over_a_tenth_of_all_steps_so_far(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=wsd", "schedule=linear")
+    assert [t.phases[-1].steps for t in run.trajectories] == [5, 10, 15, 20]
+    # The trunk to step 180, and the four branches.
+    assert tree.run_steps(0) == 180 + 5 + 10 + 15 + 20
+    assert tree.relative_cost(0) == 0.46
+
+
+def test_a_share_of_all_steps_replaces_alpha(smoke: Overrides) -> None:
+    _, run = planned(smoke, "paradigm=path_switching", "paradigm.branch_share=0.2")
+    assert [t.phases[-1].steps for t in run.trajectories] == [10, 20, 30, 40]
+    with pytest.raises(UserError, match=r"branch_share=0\.98 makes version 1's branch leave .* within"):
+        planned(smoke, "paradigm=path_switching", "paradigm.branch_share=0.98")
+
+
+def test_wsd_s_returns_to_the_maximum_from_the_decayed_checkpoint(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=wsd_s", "schedule=linear")
+    lr = curve(run, 4)
+    for k in range(4):
+        assert set(lr[k * T + (5 if k == 0 else 0) : k * T + 30]) == {MAX}
+        assert lr[k * T + 49] == MIN
+    assert tree.relative_cost(0) == 0.4
+    assert tree.ends[0] == [node.key for node in tree.nodes.values()]  # one path
+
+
+def test_falling_cosines_begin_where_one_long_cosine_would_stand(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=falling_cosine")
+    lr = curve(run, 4)
+    for k in range(1, 5):
+        start = MIN + (MAX - MIN) * (1 + math.cos(math.pi * (k - 1) / k)) / 2
+        first = lr[(k - 1) * T + (5 if k == 1 else 0)]
+        assert first < start
+        assert first == pytest.approx(start, rel=0.01)
+        assert lr[k * T - 1] == MIN
+    assert tree.relative_cost(0) == 0.4
+
+
+def test_the_infinite_schedule_cools_once_is_held_and_anneals(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=infinite", "schedule=linear")
+    lr = curve(run, 3)
+    assert lr[4] == MAX
+    assert lr[19] == MAX / 2  # 0.4 T of warm-up and cosine
+    assert set(lr[19:120]) == {MAX / 2}
+    assert np.allclose(lr[120:], MAX / 2 - (MAX / 2 - MIN) * np.arange(1, 31) / 30)
+    assert tree.relative_cost(0) == 0.58
+    with pytest.raises(UserError, match=r"leave the trunk at step 10, before it has cooled at step 20"):
+        planned(smoke, "paradigm=infinite", "paradigm.alpha=0.8")
+    with pytest.raises(UserError, match=r"constant_share=0\.05 puts the constant below"):
+        planned(smoke, "paradigm=infinite", "paradigm.constant_share=0.05")
+
+
+def test_the_trunk_is_released_undecayed_and_is_path_switchings_own(smoke: Overrides) -> None:
+    tree = make(compose(smoke("paradigm=trunk,path_switching"), multirun=True)).tree
+    assert set(curve(tree.runs[0], 4)[5:]) == {MAX}
+    assert tree.relative_cost(0) == 0.4
+    # One main path of 200 steps, and four branches of 30.
+    assert tree.unique_steps == 200 + 4 * 30
+
+
+def test_cpt_can_be_warmed_up_again(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=cpt", "paradigm.rewarm_steps=10")
+    lr = curve(run, 2)
+    assert lr[49] == MIN
+    assert lr[50] == pytest.approx(MIN + (MAX - MIN) / 10)
+    assert lr[59] == MAX
+    assert lr[99] == MIN
+    assert tree.relative_cost(0) == 0.4
+
+
+def test_cpt_can_go_on_from_the_rate_it_ended_with(smoke: Overrides) -> None:
+    _, run = planned(smoke, "paradigm=cpt", "paradigm.start=previous_end", "schedule=linear")
+    lr = curve(run, 3)
+    assert [lr[49], lr[99], lr[149]] == pytest.approx([MIN, MIN / 10, MIN / 100])
+    assert lr[50] < MIN
+    with pytest.raises(UserError, match=r"schedule\.min_lr=0 there is nothing"):
+        planned(smoke, "paradigm=cpt", "paradigm.start=previous_end", "schedule.min_lr=0")
+
+
+def test_ptfs_under_path_switchings_curve_tells_order_from_shape(smoke: Overrides) -> None:
+    tree = make(compose(smoke("paradigm=ptfs,path_switching", "paradigm.curve=path_switching"), multirun=True)).tree
+    scratch, switching = tree.runs
+    for version in range(1, 5):
+        assert np.array_equal(curve(scratch, version), curve(switching, version))
+    assert tree.relative_cost(0) == 1.0
+    assert tree.ends[0][0] == tree.ends[1][0]
+    assert tree.ends[0][1] != tree.ends[1][1]
+    arrival = make(
+        compose(
+            smoke("paradigm=ptfs,path_switching", "paradigm.curve=path_switching", "paradigm.order=arrival"),
+            multirun=True,
+        )
+    ).tree
+    assert arrival.ends[0] == arrival.ends[1]  # then it is path switching itself
+
+
+def test_zero_is_reached_exactly_by_every_recipe(smoke: Overrides) -> None:
+    recipes = "ptfs,cpt,path_switching,wsd,wsd_s,falling_cosine,infinite"
+    for schedule in ("cosine", "linear", "sqrt", "exponential"):
+        given = smoke(f"paradigm={recipes}", f"schedule={schedule}", "schedule.min_lr=0")
+        for run in make(compose(given, multirun=True)).tree.runs:
+            assert all(t.learning_rates[-1] == 0.0 for t in run.trajectories), run.name
