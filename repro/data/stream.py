@@ -79,7 +79,9 @@ class VersionStream:
 
     def __init__(self, settings: StreamSettings) -> None:
         self.versions = settings.versions
-        self.version_blocks = (settings.steps_per_version * settings.global_batch_size,) * settings.versions
+        self.version_blocks: tuple[int, ...] = (
+            settings.steps_per_version * settings.global_batch_size,
+        ) * settings.versions
         """Training blocks of each version, version 1 first."""
         self.sequence_length = settings.sequence_length
 
@@ -214,6 +216,16 @@ class VirtualStream(VersionStream):
         identity = {"virtual": asdict(corpus), **_tokens_key(settings)}
         self.fingerprint = hashlib.sha256(_canonical(identity)).hexdigest()
         self.vocab_size = settings.vocab_size
+
+    @classmethod
+    def like(cls, stream: VersionStream, *more: int) -> "VirtualStream":
+        """A stand-in for a stream with more versions, of so many blocks, after its own."""
+        longer = cls.__new__(cls)
+        longer.version_blocks = (*stream.version_blocks, *more)
+        longer.versions = len(longer.version_blocks)
+        longer.fingerprint, longer.vocab_size = stream.fingerprint, stream.vocab_size
+        longer.sequence_length = stream.sequence_length
+        return longer
 
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int

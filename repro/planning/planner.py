@@ -11,7 +11,8 @@ from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.settings import Settings
 from repro.models import architectures, numerics
-from repro.planning.runs import run
+from repro.planning import prices
+from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
 from repro.store.store import Store, read_manifest
@@ -98,11 +99,13 @@ class Plan:
             "runs": [
                 {
                     "name": r.name,
+                    "recipe": r.settings.paradigm.kind,
                     "paradigm": r.settings.paradigm.kind,
                     "schedule": r.settings.schedule.kind,
                     "seed": r.settings.seed,
                     "steps": tree.run_steps(index),
                     "relative_cost": tree.relative_cost(index),
+                    **_next(r),
                 }
                 for index, r in enumerate(tree.runs)
             ],
@@ -120,6 +123,15 @@ class Plan:
             | asdict(first.estimate),
             "studies": self.studies(),
         }
+
+
+def _next(r: Run) -> dict[str, Any]:
+    """The price of one more release, where the settings allow one."""
+    try:
+        price = prices.next_release(r)
+    except UserError:
+        price = None
+    return {"next_release_cost": price and price.cost, "delay": price and price.delay}
 
 
 def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:

@@ -20,8 +20,10 @@ from repro.config import registries
 from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
+from repro.planning.complaints import settings_of, translated
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
@@ -51,25 +53,19 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
 def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
     from hydra.types import RunMode
 
-    parser = OverridesParser.create()
     given = []
     for override in overrides:
         check_name(override.partition("=")[0].lstrip("+~"))
-        try:
-            with _complaints([override]):
-                given += parser.parse_overrides([override])
-        except OverrideParseException as error:
-            raise UserError(
-                f"{override}: {error.message}. Overrides look like group=option or setting=value."
-            ) from None
+        with translated([override]):
+            given += OverridesParser.create().parse_overrides([override])
     # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
     master = _compose(_lines(each for each in given if not each.is_sweep_override()))
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
         return _all([given])
-    with _complaints(overrides):
+    with translated(overrides), _initialized() as loader:
+        parser = OverridesParser.create(config_loader=loader)  # which glob() asks for a group's options
         swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
         every = parser.parse_overrides([*swept, *overrides])
         count = 1
@@ -105,6 +101,8 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
     Raises:
         UserError: a setting was given that belongs to what none of them chose.
     """
+    if not jobs:
+        raise UserError("The sweep has no run: a glob that matches no option, or a list that is empty.")
     unused: dict[str, int] = {}
     sweep = [_settings(job, unused) for job in jobs]
     for setting, count in unused.items():
@@ -112,8 +110,8 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
             group, _, name = setting.partition(".")
             choices = [choice for choice, cls in OPEN[group].items() if has(group, cls, name)]
             raise UserError(
-                f"{setting} is a setting of {' and of '.join(choices)}, and no run here has {OPEN[group].setting}="
-                f"{' or '.join(choices)}."
+                f"{setting} is a setting of {', '.join(choices)}, and {OPEN[group].setting} is none of them "
+                "in any run here."
             )
     return sweep
 
@@ -128,7 +126,7 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settin
 
     if any(each.is_sweep_override() for each in overrides):
         _compose(_lines(overrides))  # raises Hydra's own complaint
-    with _complaints(_lines(overrides)):
+    with translated(_lines(overrides)):
         config = copy.deepcopy(_typed(_lines(each for each in overrides if not _is_value(each))))
         for each in overrides:
             if not _is_value(each):
@@ -139,20 +137,6 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settin
             else:
                 OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
     return checked(config)
-
-
-@contextmanager
-def _complaints(overrides: "Sequence[str]") -> Iterator[None]:
-    """Hydra and OmegaConf choke on odd values with errors of every kind; each of them means what was given."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        yield
-    except (UserError, HydraException, OmegaConfBaseException):
-        raise
-    except Exception as error:
-        raise UserError(f"{' '.join(overrides)}: {str(error) or type(error).__name__}") from None
 
 
 def _is_value(override: "Override") -> bool:
@@ -176,13 +160,18 @@ def _typed(overrides: tuple[str, ...]) -> "DictConfig":
 
 @lru_cache(maxsize=256)
 def _compose(overrides: tuple[str, ...]) -> "DictConfig":
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import MissingConfigException
+    from hydra import compose
 
-    try:
-        with _complaints(overrides), initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=list(overrides), return_hydra_config=True)
-    except MissingConfigException as error:
-        if "hydra/launcher/submitit_" in (error.missing_cfg_file or ""):
-            raise UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.") from None
-        raise
+    # What there is without any override tells what was meant by one that names nothing.
+    names = settings_of(_compose(())) if overrides else ()
+    with translated(overrides, names), _initialized():
+        return compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
+@contextmanager
+def _initialized() -> "Iterator[ConfigLoader]":
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()

@@ -1,0 +1,86 @@
+"""Hydra's and OmegaConf's complaints in this suite's words: what was typed, and what was probably meant."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from repro.common.errors import UserError
+from repro.config.resolve import check_name
+
+QUOTING = (
+    "Overrides look like group=option or setting=value; a value with characters such as = , # ' & [ ] ( ) or others "
+    "beyond ASCII stands in quotes within quotes: 'corpus.path=\"my folder (2)\"'."
+)
+
+
+@contextmanager
+def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise over these overrides into a `UserError` where there is more to say.
+
+    They choke on odd values with errors of every kind; each of them means what was given.
+
+    Args:
+        names: settings and groups that there are.
+    """
+    from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except UserError:
+        raise
+    except OverrideParseException as error:
+        said = (error.message or "").splitlines()[0]
+        raise UserError(f"{error.override}: {said}. {QUOTING}") from None
+    except MissingConfigException as error:
+        raise _missing_option(error, overrides) from None
+    except ConfigCompositionException as error:
+        unknown = re.match(r"Could not (?:override|append|delete)[^']*'([^'@]+)", str(error))
+        if unknown is None:
+            raise
+        raise _unknown(unknown[1], names) from None
+    except (HydraException, OmegaConfBaseException):
+        raise
+    except Exception as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        hint = f" {QUOTING}" if type(error).__name__.startswith("Lexer") else ""
+        raise UserError(f"{' '.join(overrides)}: {said}{hint}") from None
+
+
+def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if "submitit_" in option:
+        return UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.")
+    if not group or not error.options:
+        return UserError(str(error).splitlines()[0])
+    options = [each for each in error.options if each != "base"]  # what a group's files share
+    return UserError(f"{group}={option} is unknown; {_near(option, options)}choose one of {', '.join(options)}.")
+
+
+def _unknown(setting: str, names: Iterable[str]) -> UserError:
+    check_name(setting)
+    known = sorted(names)
+    if near := _near(setting, known):
+        return UserError(f"{setting} is unknown; {near}".rstrip())
+    group = setting.rpartition(".")[0]
+    inside = [
+        name for name in known if group and name.startswith(f"{group}.") and name.count(".") == setting.count(".")
+    ]
+    there = f"; {group} has {', '.join(name.rpartition('.')[2] for name in inside)}" if inside else ""
+    return UserError(f"{setting} is unknown{there}.")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def settings_of(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Names of all settings and groups of a composed configuration."""
+    for name in config:
+        yield f"{prefix}{name}"
+        value = config._get_node(name) if hasattr(config, "_get_node") else config[name]
+        if isinstance(value, Mapping) or type(value).__name__ == "DictConfig":
+            yield from settings_of(value, f"{prefix}{name}.")
