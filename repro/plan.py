@@ -58,15 +58,21 @@ def table(plan: Plan) -> "RenderableType":
     from rich.table import Table
 
     summary = plan.summary()
-    runs = Table(title=f"study {plan.study}, scale {plan.scale}")
+    runs = Table(
+        title=f"study {plan.study}, scale {plan.scale}",
+        caption="next release: what one more version adds, over its pre-training from scratch; delay: steps from its "
+        "data's arrival to its release",
+    )
     runs.add_column("run", no_wrap=True)
-    for name in ("M params", "steps", "cost over PTFS"):
+    for name in ("M params", "steps", "cost over PTFS", "next release", "delay"):
         runs.add_column(name, justify="right")
     runs.add_column("learning rate", no_wrap=True)
     for r, label, row in zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True):
         parameters = architectures.parameters(r.settings.model, r.stream.vocab_size)
         cost = f"{row['relative_cost']:.2f}"
-        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, _sparkline(r))
+        following = "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}"
+        delay = "" if row["delay"] is None else f"{row['delay']:,}"
+        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, following, delay, _sparkline(r))
     estimate = summary["estimate"]
     unit = "GPU" if estimate["device"].startswith("cuda") else "worker"
     costs = Table(title="with every trajectory trained alone, and with what a study's runs share trained once")
