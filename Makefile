@@ -41,7 +41,7 @@ ROUNDS ?= 200
 SEED ?= 0
 torture: $(VENV)/installed-test
 	$(RUN) tests.torture.kill rounds=$(ROUNDS) seed=$(SEED)
-	CONFIGURATIONS=1000 CONFIGURATIONS_SEED=$(SEED) $(RUN) pytest -n $(WORKERS) -m "" -s tests/test_configurations.py
+	CONFIGURATIONS=1000 CONFIGURATIONS_SEED=$(SEED) $(RUN) pytest -n $(WORKERS) -m "" -s tests/launching/test_configurations.py
 	$(RUN) pytest -n $(WORKERS) -m torture
 
 # Ratios against peers and limits, into docs/benchmarks: on a machine that does nothing else.
@@ -54,6 +54,7 @@ lint: $(VENV)/installed-test
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 report: $(VENV)/installed
 	$(RUN) analysis.report scale=$(SCALE)
