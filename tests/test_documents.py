@@ -1,16 +1,17 @@
 """What the documents tell a reader to type works, and what they link to is there."""
 
-import ast
 import re
 import shlex
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from repro.planning import sweeps
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OWN_OPTIONS = ("output=", "figure=", "version=", "root=", "data.path=", "-")
 
@@ -46,19 +47,29 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
-    named = re.findall(r"\[(\w+)\]\(\.\./(tests/\w+\.py)\)", (ROOT / "docs/promises.md").read_text())
+    named = re.findall(r"\[(\w+)\]\(\.\./(tests/[\w/]+\.py)\)", (ROOT / "docs/promises.md").read_text())
     assert len(named) > 25
     missing = [name for name, path in named if not re.search(rf"(def|class) {name}\b", (ROOT / path).read_text())]
     assert not missing
 
 
-def test_the_layout_in_the_design_lists_every_module_after_what_it_imports() -> None:
-    layout = re.search(r"\nrepro/ (.*?)\nconf/", (ROOT / "docs" / "design.md").read_text(), flags=re.DOTALL)
-    assert layout
-    listed = layout[1].split()
-    assert sorted(listed) == sorted(path.stem for path in (ROOT / "repro").glob("*.py") if path.stem != "__init__")
-    for module in listed:
-        for node in ast.parse((ROOT / "repro" / f"{module}.py").read_text()).body:  # at the top, not within functions
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "repro":
-                within = (node.module or "").split(".")[1:] or [alias.name for alias in node.names]
-                assert {listed.index(each) for each in within} <= set(range(listed.index(module))), (module, within)
+def test_the_layout_in_the_design_names_every_room_and_command_in_the_order_that_lint_checks() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    rooms = next(contract for contract in contracts if contract["id"] == "rooms")
+    assert rooms["exhaustive"], "a module that no layer names would be checked by nobody"
+    commands, *layers = rooms["layers"]
+    listed = re.search(r"\nrepro/ +(.*)\n((?:  \w+/ .*\n)+)conf/", (ROOT / "docs" / "design.md").read_text())
+    assert listed
+    assert listed[1].split() == commands.split(" | ")
+    assert re.findall(r"^  (\w+)/", listed[2], flags=re.MULTILINE) == layers
+    found = {path.stem for path in (ROOT / "repro").glob("*.py")} - {"__init__", "__main__"}
+    assert found == set(listed[1].split())
+    assert {path.parent.name for path in (ROOT / "repro").glob("*/__init__.py")} == set(layers)
+
+
+def test_rooms_import_only_rooms_below_them() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    if not lint.exists():
+        pytest.skip("import-linter comes with the extra lint")
+    done = subprocess.run([lint, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
