@@ -1,4 +1,4 @@
-"""Any version as a folder that transformers and the `lm_eval` command load:
+"""Write versions as folders that transformers and the `lm_eval` command load:
 
     python -m repro.export study=headline scale=quick output=models
     python -m repro.export paradigm=cpt scale=quick version=4 output=models

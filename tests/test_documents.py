@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from repro import sizes
 from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +47,10 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+def test_the_table_of_sizes_is_the_codes() -> None:
+    assert sizes.table() in (ROOT / "docs" / "models.md").read_text()
+
+
 def test_every_promise_names_a_test_that_exists() -> None:
     named = re.findall(r"\[(\w+)\]\(\.\./(tests/[\w/]+\.py)\)", (ROOT / "docs/promises.md").read_text())
     assert len(named) > 25
@@ -60,7 +65,7 @@ def test_the_layout_in_the_design_names_every_room_and_command_in_the_order_that
     commands, *layers = rooms["layers"]
     listed = re.search(r"\nrepro/ +(.*)\n((?:  \w+/ .*\n)+)conf/", (ROOT / "docs" / "design.md").read_text())
     assert listed
-    assert listed[1].split() == commands.split(" | ")
+    assert ["__main__", *listed[1].split()] == commands.split(" | ")
     assert re.findall(r"^  (\w+)/", listed[2], flags=re.MULTILINE) == layers
     found = {path.stem for path in (ROOT / "repro").glob("*.py")} - {"__init__", "__main__"}
     assert found == set(listed[1].split())
