@@ -9,6 +9,7 @@ from pathlib import Path
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
+from repro.config.places import CONF
 from repro.models import architectures
 from repro.models.architectures import Llama
 from repro.planning import sweeps
@@ -20,7 +21,7 @@ VOCABULARIES = (1_024, 32_000)
 def table() -> str:
     """Shapes and parameter counts of the `size` group, in Markdown, smallest first."""
     rows = []
-    for path in (sweeps.CONF / "size").glob("*.yaml"):
+    for path in (CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
         assert isinstance(llama, Llama)
         counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]

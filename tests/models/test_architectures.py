@@ -7,10 +7,11 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, Qwen2ForCausalLM
 
+from repro.config.places import CONF
 from repro.models import architectures
 from repro.planning import sweeps
 
-SIZES = sorted(path.stem for path in (sweeps.CONF / "size").glob("*.yaml"))
+SIZES = sorted(path.stem for path in (CONF / "size").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("size", SIZES)
