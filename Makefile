@@ -4,11 +4,15 @@ WORKERS ?= 2
 STUDY ?= headline
 SCALE ?= quick
 
+# 1: the versions of constraints.txt, those of the published results. 0: whatever pyproject.toml allows.
+LOCKED ?= 1
+
 VENV := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet $(if $(filter 0,$(LOCKED)),,-c constraints.txt) --editable
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slurm torture bench lint report clean
+.PHONY: reproduce evidence test test-slurm torture bench lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -56,6 +60,10 @@ lint: $(VENV)/installed-test
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+# The documentation as a site, in build/site. Links that lead nowhere are errors.
+docs: $(VENV)/installed-docs
+	$(RUN) mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+
 report: $(VENV)/installed
 	$(RUN) analysis.report scale=$(SCALE)
 
@@ -65,14 +73,25 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable .
+# A file that says which versions were asked for: asking for others installs again.
+$(VENV)/locked-$(LOCKED): | $(VENV)/bin/python
+	rm -f $(VENV)/locked-*
 	touch $@
 
-$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,lint]"
+INSTALLED_FROM := pyproject.toml constraints.txt $(VENV)/locked-$(LOCKED)
+
+$(VENV)/installed: $(INSTALLED_FROM)
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/installed-test: $(INSTALLED_FROM)
+	$(INSTALL) ".[test,lint]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-slurm: $(VENV)/installed-test
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,slurm]"
+	$(INSTALL) ".[test,slurm]"
 	touch $@
+
+$(VENV)/installed-docs: $(INSTALLED_FROM)
+	$(INSTALL) ".[docs]"
+	touch $@ $(VENV)/installed
