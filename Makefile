@@ -61,8 +61,8 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/lint-imports --no-logo
 
 # The documentation as a site, in build/site. Links that lead nowhere are errors.
-docs: $(VENV)/installed-docs
-	$(RUN) mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+docs: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 
 report: $(VENV)/installed
 	$(RUN) analysis.report scale=$(SCALE)
@@ -85,13 +85,9 @@ $(VENV)/installed: $(INSTALLED_FROM)
 	touch $@
 
 $(VENV)/installed-test: $(INSTALLED_FROM)
-	$(INSTALL) ".[test,lint]"
+	$(INSTALL) ".[test,lint,docs]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-slurm: $(VENV)/installed-test
 	$(INSTALL) ".[test,slurm]"
 	touch $@
-
-$(VENV)/installed-docs: $(INSTALLED_FROM)
-	$(INSTALL) ".[docs]"
-	touch $@ $(VENV)/installed

@@ -3,8 +3,8 @@
     python -m repro.export study=headline scale=quick output=models
     python -m repro.export paradigm=cpt scale=quick version=4 output=models
 
-Writes `output`/<run>-v<version>/ for each trained version of each run, or for one `version`. A run's name does not tell
-all of its settings: what another run exported there is not overwritten.
+Writes `<output>/<run>-v<version>/` for each trained version of each run, or for one `version`. A run's name does not
+tell all of its settings: what another run exported there is not overwritten.
 """
 
 import hashlib

