@@ -4,11 +4,15 @@ WORKERS ?= 2
 STUDY ?= headline
 SCALE ?= quick
 
+# 1: the versions of constraints.txt, those of the published results. 0: whatever pyproject.toml allows.
+LOCKED ?= 1
+
 VENV := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet $(if $(filter 0,$(LOCKED)),,-c constraints.txt) --editable
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slurm torture bench lint report clean
+.PHONY: reproduce evidence test test-slurm torture bench lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -41,7 +45,7 @@ ROUNDS ?= 200
 SEED ?= 0
 torture: $(VENV)/installed-test
 	$(RUN) tests.torture.kill rounds=$(ROUNDS) seed=$(SEED)
-	CONFIGURATIONS=1000 CONFIGURATIONS_SEED=$(SEED) $(RUN) pytest -n $(WORKERS) -m "" -s tests/test_configurations.py
+	CONFIGURATIONS=1000 CONFIGURATIONS_SEED=$(SEED) $(RUN) pytest -n $(WORKERS) -m "" -s tests/launching/test_configurations.py
 	$(RUN) pytest -n $(WORKERS) -m torture
 
 # Ratios against peers and limits, into docs/benchmarks: on a machine that does nothing else.
@@ -54,6 +58,11 @@ lint: $(VENV)/installed-test
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+# The documentation as a site, in build/site. Links that lead nowhere are errors.
+docs: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 
 report: $(VENV)/installed
 	$(RUN) analysis.report scale=$(SCALE)
@@ -64,14 +73,21 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable .
+# A file that says which versions were asked for: asking for others installs again.
+$(VENV)/locked-$(LOCKED): | $(VENV)/bin/python
+	rm -f $(VENV)/locked-*
 	touch $@
 
-$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,lint]"
+INSTALLED_FROM := pyproject.toml constraints.txt $(VENV)/locked-$(LOCKED)
+
+$(VENV)/installed: $(INSTALLED_FROM)
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/installed-test: $(INSTALLED_FROM)
+	$(INSTALL) ".[test,lint,docs]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-slurm: $(VENV)/installed-test
-	$(VENV)/bin/python -m pip install --quiet --editable ".[test,slurm]"
+	$(INSTALL) ".[test,slurm]"
 	touch $@

@@ -30,7 +30,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import View, paradigm_name, schedule_name, text
-from repro.planning.sweeps import CONF
+from repro.config.places import CONF
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
 Role = Literal["decides", "premise", "shown"]

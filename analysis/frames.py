@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from repro.common.errors import UserError
-from repro.planning.sweeps import CONF
+from repro.config.places import CONF
 
 PARADIGMS = {"ptfs": "PTFS", "cpt": "CPT", "path_switching": "path switching", "two_stage": "two stages"}
 SCHEDULES = {"cosine": "cosine", "knee": "Knee", "multi_step": "multi-step", "constant": "constant"}

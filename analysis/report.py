@@ -1,7 +1,7 @@
 """A scale's tables, figures, verdicts and report, from its ledger alone: python -m analysis.report scale=quick
 
 Settings: `scale`, and `root`, the folder of all scales: `results`, or `paper_figures`, where what is published lies, if
-the scale has no results of your own. Nothing is trained or evaluated, and nothing but <root>/<scale>/data/*.csv is
+the scale has no results of your own. Nothing is trained or evaluated, and nothing but `<root>/<scale>/data/*.csv` is
 read. The same CSV files give the same bytes (figures: the same pixels).
 """
 

@@ -33,7 +33,7 @@ from analysis.contrasts import (
     versions_after_first,
 )
 from analysis.frames import Ledger, View, paradigm_name, schedule_name, text
-from repro.planning.sweeps import CONF
+from repro.config.places import CONF
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
-"""Any version as a folder that transformers and the `lm_eval` command load:
+"""Write versions as folders that transformers and the `lm_eval` command load:
 
     python -m repro.export study=headline scale=quick output=models
     python -m repro.export paradigm=cpt scale=quick version=4 output=models
 
-Writes `output`/<run>-v<version>/ for each trained version of each run, or for one `version`. A run's name does not tell
-all of its settings: what another run exported there is not overwritten.
+Writes `<output>/<run>-v<version>/` for each trained version of each run, or for one `version`. A run's name does not
+tell all of its settings: what another run exported there is not overwritten.
 """
 
 import hashlib

@@ -13,17 +13,17 @@ import hydra
 from omegaconf import DictConfig
 
 from repro.common.errors import Preempted
+from repro.config.places import CONF
 from repro.downstream import jobs
 from repro.downstream.jobs import Job
 from repro.launching.job import work
 from repro.launching.launch import Command, launch
-from repro.planning import sweeps
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree
 from repro.store.store import Lease, Store
 
 
-@hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> None:
     """One Hydra job: fine-tune whatever version can be taken until all are."""
     work(config, _work)

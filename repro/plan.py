@@ -1,4 +1,4 @@
-"""What a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
+"""Show what a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
 
 Time comes from FLOPs (`repro.models.architectures`) at `estimate.flops_per_second` on each device, which the output
 states. Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate

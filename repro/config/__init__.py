@@ -1,1 +1,1 @@
-"""Settings: their schema, and from a command line to them."""
+"""Settings: their schema, their ranges, and what can be chosen by name."""

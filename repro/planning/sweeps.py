@@ -17,6 +17,7 @@ import repro.models
 import repro.recipes  # noqa: F401  (they fill the registries)
 from repro.common.errors import UserError
 from repro.config import registries
+from repro.config.places import CONF
 from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 ALL_STUDIES = "study=all"
 MOST_JOBS = 20_000
 """More runs than this in one sweep are taken for a mistake."""

@@ -1,4 +1,4 @@
-"""Looks after a store: python -m repro.store ls|du|verify|repair|gc|forget store.path=store
+"""Look after a store: python -m repro.store ls|du|verify|repair|gc|forget store.path=store
 
     ls       every checkpoint, with its size and why it is kept
     du       how much space is taken, and by what

@@ -9,7 +9,6 @@ metadata file and no pickle, unlike `torch.distributed.checkpoint`'s own.
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -18,11 +17,8 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-if TYPE_CHECKING:
-    from repro.store.store import Tensors
 
-
-def write(tensors: "Tensors", folder: Path, name: str, group: "dist.ProcessGroup") -> list[Path]:
+def write(tensors: dict[str, torch.Tensor], folder: Path, name: str, group: "dist.ProcessGroup") -> list[Path]:
     """Write each process's shards to a folder of their own; called by all processes of `group`.
 
     Returns:
@@ -44,7 +40,7 @@ def write(tensors: "Tensors", folder: Path, name: str, group: "dist.ProcessGroup
     return sorted(folder.glob(f"{name}.*.safetensors"))
 
 
-def read_into(tensors: "Tensors", folder: Path, group: "dist.ProcessGroup | None" = None) -> None:
+def read_into(tensors: dict[str, torch.Tensor], folder: Path, group: "dist.ProcessGroup | None" = None) -> None:
     """Fill tensors, whole or sharded, with what a folder's safetensors files hold under their names.
 
     Args:
@@ -56,7 +52,7 @@ def read_into(tensors: "Tensors", folder: Path, group: "dist.ProcessGroup | None
         load(dict(tensors), storage_reader=reader, process_group=group, no_dist=group is None)
 
 
-def read(folder: Path, files: Sequence[str]) -> "Tensors":
+def read(folder: Path, files: Sequence[str]) -> dict[str, torch.Tensor]:
     """Whole tensors: all that some of a folder's files hold shards of."""
     from safetensors import safe_open
 

@@ -20,6 +20,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import TaskIndex
 
 from repro.common.errors import UserError
+from repro.config.places import CONF
 from repro.config.settings import TaskSettings
 from repro.downstream import items as local_items
 from repro.downstream import readers, tasks
@@ -321,7 +322,7 @@ READ = {
 def test_records_in_clues_format_become_the_right_requests(name: str, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in CLUE[name]))
-    config = yaml.safe_load((local_items.ROOT / "conf" / "tasks" / "nine_paper" / f"{name}.yaml").read_text())
+    config = yaml.safe_load((CONF / "tasks" / "nine_paper" / f"{name}.yaml").read_text())
     assert (config["dataset_path"], config["dataset_name"]) == ("clue/clue", name)
     local = {
         "dataset_path": "json",

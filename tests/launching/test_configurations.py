@@ -26,6 +26,7 @@ from analysis import report
 from repro import export, train
 from repro import plan as plan_command
 from repro.common.errors import UserError
+from repro.config.places import CONF
 from repro.config.resolve import checked
 from repro.config.settings import Settings
 from repro.planning import sweeps
@@ -193,9 +194,7 @@ def settings(of: type = Settings, prefix: str = "") -> Iterator[str]:
 
 SETTINGS = sorted(settings())
 GROUPS = {
-    folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-    for folder in sweeps.CONF.iterdir()
-    if folder.is_dir()
+    folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
 }
 CASES = int(os.environ.get("CONFIGURATIONS", "120"))
 SEED = int(os.environ.get("CONFIGURATIONS_SEED", "0"))

@@ -18,6 +18,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from repro.common.errors import Preempted, UserError
+from repro.config.places import CONF
 from repro.launching import job, signals
 from repro.planning import sweeps
 from repro.planning.planner import make
@@ -28,7 +29,7 @@ from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHERS = sorted(path.stem for path in (sweeps.CONF / "hydra" / "launcher").glob("*.yaml"))
+LAUNCHERS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
 CPU = ["hydra/launcher=slurm_cpu", "hydra.launcher.mem_gb=1"]
 PATIENCE = 600.0
 """Seconds: a node may be slow, and Slurm looks at time limits twice a minute."""
@@ -47,7 +48,7 @@ def test_a_shipped_launcher_composes_and_requeues(launcher: str) -> None:
     assert config.max_num_timeout > 0
     assert config.additional_parameters.requeue is True
     assert 60 <= config.signal_delay_s < config.timeout_min * 60 / 2
-    header = (sweeps.CONF / "hydra" / "launcher" / f"{launcher}.yaml").read_text()
+    header = (CONF / "hydra" / "launcher" / f"{launcher}.yaml").read_text()
     assert f"python -m repro.train study=main scale={'paper' if 'gpu' in launcher else 'proxy'}" in header
 
 
@@ -73,7 +74,7 @@ def test_a_job_that_was_asked_to_stop_keeps_its_work_before_its_launcher_hears_o
 
     before = {n: signal.signal(n, lambda *_: happened.append("heard")) for n in (signal.SIGUSR2, signal.SIGTERM)}
     try:
-        with initialize_config_dir(str(sweeps.CONF), version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             config = hydra_compose("config", overrides=smoke())
         with pytest.raises(SystemExit) as end:
             job.work(config, do)

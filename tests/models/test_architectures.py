@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, Qwen2ForCausalLM
 
-from repro import sizes
+from repro.config.places import CONF
 from repro.models import architectures
 from repro.planning import sweeps
 
-SIZES = sorted(path.stem for path in (sweeps.CONF / "size").glob("*.yaml"))
+SIZES = sorted(path.stem for path in (CONF / "size").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -28,10 +28,6 @@ def test_the_parameter_count_is_the_models_own(size: str, name: str, kind: type)
 def test_the_papers_model_has_about_one_point_two_billion_parameters() -> None:
     (settings,) = sweeps.compose(["scale=paper"])
     assert 1.15e9 < architectures.parameters(settings.model, settings.stream.vocab_size) < 1.25e9
-
-
-def test_the_documents_table_is_the_codes() -> None:
-    assert sizes.DOCUMENT.read_text().endswith(sizes.table())
 
 
 def test_flops_agree_with_pytorchs_own_count() -> None:

@@ -8,11 +8,12 @@ from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from repro.config.places import CONF
 from repro.config.resolve import from_config
 from repro.planning import sweeps
 
-SCALES = sorted(path.stem for path in (sweeps.CONF / "scale").glob("*.yaml"))
-FILES = sorted(path.relative_to(sweeps.CONF) for path in sweeps.CONF.glob("*/*.yaml") if path.parent.name != "study")
+SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
+FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "study")
 NEEDS = {"local": ["corpus.path=texts"], "hf": ["corpus.dataset=some/dataset"]}
 
 
@@ -34,7 +35,7 @@ def test_every_group_option_composes(file: Path) -> None:
 
 
 def test_every_shipped_file_says_how_to_use_it() -> None:
-    for path in sweeps.CONF.glob("*/*.yaml"):
+    for path in CONF.glob("*/*.yaml"):
         if path.stem != "base":
             assert "python -m repro." in path.read_text().split("\n\n")[0], path
 
@@ -43,7 +44,7 @@ def test_every_shipped_file_says_how_to_use_it() -> None:
 def test_composing_a_sweep_at_once_gives_what_hydra_gives_job_by_job(study: str) -> None:
     given = [f"study={study}", "scale=smoke", "optimizer.eps=1e-7", "seed=4,5"]
     fast = sweeps.compose(given)
-    with initialize_config_dir(str(sweeps.CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         master = hydra_compose("config", overrides=given[:2], return_hydra_config=True)
         swept = [f"{k}={v}" for k, v in master.hydra.sweeper.params.items()]
         parsed = OverridesParser.create().parse_overrides([*swept, *given])

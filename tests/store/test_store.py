@@ -136,7 +136,7 @@ def _hold(root: Path, held: "multiprocessing.synchronize.Event") -> None:
         time.sleep(60)
 
 
-def test_a_claim_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> None:
+def test_a_lease_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     held = context.Event()
     holder = context.Process(target=_hold, args=(store.root, held))
@@ -151,7 +151,7 @@ def test_a_claim_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> N
         assert lease is not None
 
 
-def test_a_claim_without_a_sign_of_life_is_taken_over(store: Store) -> None:
+def test_a_lease_without_a_heartbeat_is_taken_over(store: Store) -> None:
     patient, impatient = Store(store.root, stale_seconds=60), Store(store.root, stale_seconds=0.05)
     with patient.lease(KEY) as first:
         assert first is not None
@@ -191,7 +191,7 @@ def test_what_a_dead_process_was_writing_goes_once_it_is_stale(store: Store) -> 
     assert not list((store.root / "scratch").iterdir())
 
 
-def test_a_claim_is_free_again_after_an_error(store: Store) -> None:
+def test_a_lease_is_free_again_after_an_error(store: Store) -> None:
     with pytest.raises(RuntimeError), store.lease(KEY):
         raise RuntimeError
     with store.lease(KEY) as lease:

@@ -1,0 +1,82 @@
+"""The list of commands, help that only helps, and the table of sizes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import __main__ as overview
+from repro import sizes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_overview_says_what_each_command_does_and_imports_none(tmp_path: Path) -> None:
+    known = overview.commands()
+    assert {"repro.train", "repro.plan", "repro.store", "analysis.report"} <= known.keys()
+    heavy = "import sys; from repro.__main__ import main; main([]); print(sorted(sys.modules), file=sys.stderr)"
+    shown = python("-c", heavy, cwd=tmp_path)
+    assert shown.returncode == 0
+    for module, line in known.items():
+        assert len(line) > 10, module
+        assert any(row.split() == f"python -m {module} {line}".split() for row in shown.stdout.splitlines()), module
+    for package in ("hydra", "omegaconf", "numpy", "torch"):
+        assert f"'{package}'" not in shown.stderr
+
+
+def test_the_overview_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    overview.main(["--help"])
+    assert "repro.train" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        overview.main(["train"])
+    assert "'train' is no argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["repro", *overview.commands()])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_only_helps(module: str, flag: str, tmp_path: Path) -> None:
+    documents = {path: path.stat().st_mtime_ns for path in (ROOT / "docs").rglob("*.md")}
+    shown = python("-m", module, flag, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "python -m" in shown.stdout
+    assert not list(tmp_path.iterdir())
+    assert {path: path.stat().st_mtime_ns for path in (ROOT / "docs").rglob("*.md")} == documents
+
+
+def test_the_table_of_sizes_is_printed_or_put_in_place_of_a_documents_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes.main([])
+    table = capsys.readouterr().out
+    assert table.startswith("| size | hidden size |")
+    document = tmp_path / "models.md"
+    document.write_text("Before.\n\n| size | old |\n|---|---|\n| 1 | 2 |\n\nAfter.\n\n| another |\n")
+    sizes.main([f"output={document}"])
+    assert document.read_text() == f"Before.\n\n{table}\nAfter.\n\n| another |\n"
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("sizes=3", "sizes=3 is no option"),
+        ("output=nowhere/models.md", "nowhere/models.md cannot be written"),
+        ("output=plain.md", "has no table of sizes"),
+    ],
+)
+def test_what_sizes_refuses(
+    given: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.md").write_text("Nothing.\n")
+    with pytest.raises(SystemExit, match="2"):
+        sizes.main([given])
+    assert message in capsys.readouterr().err
+    assert (tmp_path / "plain.md").read_text() == "Nothing.\n"
