@@ -41,8 +41,13 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         s = run.settings
         assert item.seed is not None
         configure(run)
+        about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version}
+        begin = jobs.start(tree, item, store)
+        if not item.tunes:
+            store.save(item.weights, 0, {"model": begin}, about | {"losses": []})
+            return
         examples = tasks.training_examples(s.tasks, Path(s.data.path), s.finetune.max_examples)
-        model, tokenizer = load_model(run, jobs.load(tree, item, item.base, store))
+        model, tokenizer = load_model(run, begin)
 
         def progress(step: int, total: int, loss: float) -> None:
             lease.beat({"step": step})
@@ -60,11 +65,9 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             micro_batch=s.numerics.micro_batch_size,
         )
         weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-        about = {"finetuned": item.base, "seed": item.seed, "name": run.name, "version": item.version, "losses": losses}
-        store.save(item.weights, len(losses), {"model": weights}, about)
+        store.save(item.weights, len(losses), {"model": weights}, about | {"losses": losses})
 
-    todo = [item for item in jobs.jobs_of(tree) if item.seed is not None]
-    jobs.drain(tree, todo, lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
+    jobs.drain(tree, jobs.fine_tunings(tree), lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:
@@ -77,7 +80,7 @@ def check(plan: Plan, store: Store) -> None:
 def left(plan: Plan, store: Store) -> int:
     """Fine-tunings still to do."""
     stored = store.steps()
-    return len({item.weights for item in jobs.jobs_of(plan.tree)} - stored.keys())
+    return len({item.weights for item in jobs.fine_tunings(plan.tree)} - stored.keys())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

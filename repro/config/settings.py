@@ -170,6 +170,9 @@ class FinetuneSettings:
     """Its own seeds: the order of the examples."""
     versions: list[int] | None = None
     """Which versions of a run to fine-tune; None: the last one."""
+    update: str = choice(("anew", "continue", "transfer"), "anew")
+    """From the second version on: `anew`, each version is fine-tuned by itself; `transfer`, what fine-tuning changed in
+    the version before is added to the new weights, and that is all; `continue`, fine-tuning goes on from there."""
     epochs: int = within(1, 1000, 1)
     max_examples: int | None = within(1, 10**9, None)
     """Training examples over all tasks, at most; None: all."""

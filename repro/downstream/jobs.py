@@ -45,25 +45,51 @@ class Job:
     """Where the store keeps the model: `base`, or its fine-tuned weights."""
     result: Key
     """Where the store keeps its scores."""
+    before: "Job | None" = None
+    """The version before, fine-tuned: what fine-tuning changed there is added to this version's weights first."""
+    tunes: bool = True
+    """Whether it is fine-tuned then."""
 
 
 def jobs_of(tree: Tree) -> list[Job]:
-    """All items of a sweep: each chosen version, as it was pre-trained and under each fine-tuning seed."""
+    """All jobs of a sweep: each chosen version, as it was pre-trained and under each fine-tuning seed."""
     found = []
     for index, ends in enumerate(tree.ends):
         run = tree.runs[index]
         settings = run.settings
         for version in settings.finetune.versions or [len(ends)]:
-            for seed in (None, *settings.finetune.seeds) if version <= len(ends) else ():
+            if version <= len(ends):
                 base = ends[version - 1]
-                weights = base if seed is None else digest([base, _recipe(run), seed])
-                found.append(Job(index, version, base, seed, weights, digest([weights, _evaluation(run)])))
+                found.append(Job(index, version, base, None, base, digest([base, _evaluation(run)])))
+                found += [
+                    _tuned(tree, index, version, seed, settings.finetune.update) for seed in settings.finetune.seeds
+                ]
     return found
+
+
+def fine_tunings(tree: Tree) -> list[Job]:
+    """Of those, the models that have to be made, those they are made from first."""
+    tuned = [job for job in jobs_of(tree) if job.seed is not None]
+    return list({job.weights: job for each in tuned for job in (each.before, each) if job is not None}.values())
+
+
+def _tuned(tree: Tree, index: int, version: int, seed: int, update: str) -> Job:
+    """A version under one fine-tuning seed; version 1 has none before it, and is fine-tuned anew."""
+    run, base = tree.runs[index], tree.ends[index][version - 1]
+    before = _tuned(tree, index, version - 1, seed, "anew") if version > 1 and update != "anew" else None
+    added = [] if before is None else [["added", before.weights, before.base]]
+    tunes = before is None or update == "continue"
+    weights = digest([base, *added, *([_recipe(run), seed] if tunes else [])])
+    return Job(index, version, base, seed, weights, digest([weights, _evaluation(run)]), before, tunes)
 
 
 def _recipe(run: Run) -> list[Any]:
     """What of the settings decides the fine-tuned weights."""
-    recipe = {name: value for name, value in asdict(run.settings.finetune).items() if name not in ("seeds", "versions")}
+    recipe = {
+        name: value
+        for name, value in asdict(run.settings.finetune).items()
+        if name not in ("seeds", "versions", "update")
+    }
     recipe["batch_examples"] = recipe.pop("batch_size")  # as keys have spelled it since the first ones
     micro = run.settings.numerics.micro_batch_size
     # Numerics say how a batch of blocks is split, not one of examples.
@@ -117,6 +143,19 @@ def check_tasks(plan: Plan) -> None:
             tasks.load(run.settings.tasks, Path(run.settings.data.path))
 
 
+def start(tree: Tree, job: Job, store: Store) -> Tensors:
+    """Weights that fine-tuning begins with: the version's, with what it changed in the version before.
+
+    Raises:
+        UserError: as `load`.
+    """
+    weights = load(tree, job, job.base, store)
+    if job.before is None:
+        return weights
+    tuned, base = (load(tree, job.before, key, store) for key in (job.before.weights, job.before.base))
+    return {name: weights[name] + (tuned[name] - base[name]) for name in weights}
+
+
 def load(tree: Tree, item: Job, key: Key, store: Store) -> Tensors:
     """Weights that an item begins with: the version's, or fine-tuned ones.
 
@@ -160,7 +199,12 @@ def drain(
             break
         if stop.is_set():
             raise Preempted
+        stored = store.steps() if any(item.before for item in left) else {}
         for item in left:
+            if item.before is not None and item.before.weights not in stored:
+                if (reason := failed.get(key(item.before))) is not None:
+                    failed[key(item)] = reason
+                continue
             with store.lease(key(item), item.base, item.weights) as lease:
                 if lease is not None:
                     if key(item) not in done():

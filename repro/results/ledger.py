@@ -124,7 +124,10 @@ def run_id(tree: Tree, run: int) -> str:
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
     s = r.settings
-    return digest([optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size])[:8]
+    content = [optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
+    if s.finetune.update != "anew":
+        content.append(s.finetune.update)
+    return digest(content)[:8]
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:

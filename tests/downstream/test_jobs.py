@@ -7,6 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
+import torch
 from stops import StopAfter
 
 from repro import evaluate, finetune
@@ -22,6 +23,7 @@ from repro.store.store import Lease, Store
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
+UPDATES = ("anew", "transfer", "continue")
 EXAMPLES = [(f"Question: tree number {n}?\nAnswer:", f" birch {n}") for n in range(20)]
 
 
@@ -126,6 +128,49 @@ def test_fine_tuning_takes_no_more_examples_at_once_than_training_takes_blocks(
     monkeypatch.setattr(sft, "collate", lambda batch, device: sizes.add(len(batch)) or collate(batch, device))
     finetune._work(tree, 0, store, threading.Event())
     assert sizes == {2}
+
+
+def updated(smoke: Overrides, update: str) -> Tree:
+    given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    more = ["finetune.versions=[2]", "finetune.seeds=[0]", "numerics.micro_batch_size=2", f"finetune.update={update}"]
+    return make(compose([*given, *more])).tree
+
+
+def test_an_update_adds_what_fine_tuning_changed_in_the_version_before(
+    trained: tuple[Tree, Store], smoke: Overrides
+) -> None:
+    _, store = trained
+    for update in ("anew", "transfer", "continue"):
+        finetune._work(updated(smoke, update), 0, store, threading.Event())
+    anew, transferred, continued = (jobs.jobs_of(updated(smoke, u))[1] for u in ("anew", "transfer", "continue"))
+    assert transferred.before is not None
+    tuned, base, new = (store.load_weights(k) for k in (transferred.before.weights, transferred.before.base, anew.base))
+    expected = {name: new[name] + (tuned[name] - base[name]) for name in new}
+    made = store.load_weights(transferred.weights)
+    assert all(torch.equal(made[name], expected[name]) for name in expected)
+    assert store.manifest(transferred.weights)["losses"] == []
+    losses = {update: store.manifest(job.weights)["losses"] for update, job in (("anew", anew), ("on", continued))}
+    assert len(losses["on"]) == len(losses["anew"]) == 3
+    assert losses["on"][0] < losses["anew"][0]  # it has been at these tasks before
+    assert jobs.start(updated(smoke, "continue"), continued, store).keys() == made.keys()
+    assert all(torch.equal(jobs.start(updated(smoke, "continue"), continued, store)[n], made[n]) for n in made)
+
+
+def test_the_first_version_is_fine_tuned_anew_whatever_comes_later(smoke: Overrides) -> None:
+    first = [jobs.jobs_of(make(compose(smoke(f"finetune.update={u}", "finetune.versions=[1]"))).tree) for u in UPDATES]
+    assert len({job.weights for found in first for job in found}) == 2
+
+
+def test_a_version_whose_predecessor_cannot_be_fine_tuned_fails_with_its_reason(
+    trained: tuple[Tree, Store], smoke: Overrides
+) -> None:
+    _, store = trained
+    tree = updated(smoke, "transfer")
+    before = jobs.jobs_of(tree)[1].before
+    assert before is not None
+    _damage(store, before.base)
+    with pytest.raises(UserError, match=r"version 1 of run .* was damaged and was quarantined"):
+        finetune._work(tree, 0, store, threading.Event())
 
 
 def _damage(store: Store, key: str) -> None:
