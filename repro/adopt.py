@@ -20,9 +20,9 @@ from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
 from repro.store.store import KEY_NAME, Damaged, Store, entries
-from repro.training.engine import FILES
+from repro.training.engine import FILES, files_of
 
-COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions")
+COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions", "operation")
 """What a copy's manifest says as the original's does."""
 
 
@@ -35,7 +35,8 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
     adopted, others = [], set()
     done: set[tuple[Key, bool]] = set()
     for key, manifest, partial in _candidates(plan, store):
-        run = plan.tree.runs[plan.tree.nodes[key].run]
+        node = plan.tree.nodes[key]
+        run = node.run
         theirs = manifest["numerics"]
         differing = sorted(name for name in run.numerics | theirs if run.numerics.get(name) != theirs.get(name))
         if not set(differing) <= set(differ):
@@ -44,12 +45,16 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
             step = manifest["step"]
             made_from = {"key": manifest["key"], "step": step, "numerics": theirs}
             about = {name: manifest[name] for name in COPIED if name in manifest}
-            about |= {"parent": plan.tree.nodes[key].parent, "adopted": [*manifest.get("adopted", []), made_from]}
+            if node.derived:
+                about |= {"parents": list(node.parents)}
+            else:
+                about |= {"parent": node.parents[0] if node.parents else None}
+            about |= {"adopted": [*manifest.get("adopted", []), made_from]}
             try:
                 if partial:
                     store.save_partial(key, step, store.load_partial(manifest["key"], step, *FILES), about)
                 else:
-                    store.save(key, step, store.load(manifest["key"], *FILES), about)
+                    store.save(key, step, store.load(manifest["key"], *files_of(manifest)), about)
             except Damaged:
                 continue
             done.add((key, partial))

@@ -37,10 +37,14 @@ def check(plan: Plan, store: Store) -> None:
 
 
 def left(plan: Plan, store: Store) -> int:
-    """Steps still to train, and one for each version still to measure: what the store holds decides, nobody's word."""
+    """Steps still to train, and one for each operation and each version still to measure.
+
+    What the store holds decides, nobody's word.
+    """
     stored = store.steps()
     missing = plan.tree.missing(stored)
-    steps = sum(plan.tree.nodes[key].steps for key in missing)
+    nodes = [plan.tree.nodes[key] for key in missing]
+    steps = sum(node.steps + node.derived for node in nodes)
     return steps + len(missing & plan.tree.releases.keys()) + len(measures.unmeasured(plan.tree, stored, store))
 
 

@@ -22,8 +22,7 @@ def freeze(plan: Plan, store: Store) -> str:
     tree = plan.tree
     frozen = name(plan)
     nodes = {
-        node.key: [node.step, tree.runs[node.run].name, node.version, node.key in tree.releases]
-        for node in tree.nodes.values()
+        node.key: [node.step, node.run.name, node.version, node.key in tree.releases] for node in tree.nodes.values()
     }
     with store.keeping():
         before = store.get_plan(frozen)

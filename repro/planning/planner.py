@@ -1,11 +1,11 @@
 """A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from repro.common.disk import Flaw
 from repro.common.errors import UserError
@@ -16,9 +16,6 @@ from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
 from repro.store.store import Store, read_manifest
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,8 @@ class Plan:
         """Of the missing steps on one worker."""
         total = 0.0
         for node in map(self.tree.nodes.__getitem__, self.missing):
-            total += self._hours(node.run, node.steps) / self.tree.runs[node.run].settings.numerics.world_size
+            total += _hours(node.run, node.steps) / node.run.settings.numerics.world_size
         return 3600 * total
-
-    def _hours(self, run: int, steps: int) -> float:
-        """What steps of a run take, in hours of one device."""
-        at = self.tree.runs[run]
-        return steps * at.step_flops / at.settings.estimate.flops_per_second / 3600
 
     def studies(self) -> list[dict[str, Any]]:
         """What each study takes, and all of them: every trajectory alone, or the tree of its runs (`unique`)."""
@@ -71,7 +63,7 @@ class Plan:
             members["all"] = list(range(len(tree.runs)))
         rows = []
         for study, indices in members.items():
-            lengths = {index: sum(len(t) for t in tree.runs[index].trajectories) for index in indices}
+            lengths = {index: tree.run_logical_steps(index) for index in indices}
             nodes = {key: node for index in indices for key, node in tree.own(index).items()}.values()
             rows.append(
                 {
@@ -79,14 +71,14 @@ class Plan:
                     "runs": len(indices),
                     "logical_steps": sum(lengths.values()),
                     "unique_steps": sum(node.steps for node in nodes),
-                    "logical_hours": sum(self._hours(index, steps) for index, steps in lengths.items()),
-                    "unique_hours": sum(self._hours(node.run, node.steps) for node in nodes),
+                    "logical_hours": sum(_hours(tree.runs[index], steps) for index, steps in lengths.items()),
+                    "unique_hours": sum(_hours(node.run, node.steps) for node in nodes),
                 }
             )
         return rows
 
-    def _bytes(self, keys: Any) -> int:
-        return sum(self.tree.runs[self.tree.nodes[key].run].checkpoint_bytes for key in keys)
+    def _bytes(self, keys: Iterable[Key]) -> int:
+        return sum(self.tree.nodes[key].bytes for key in keys)
 
     def summary(self) -> dict[str, Any]:
         """The plan in JSON's own types."""
@@ -115,10 +107,10 @@ class Plan:
             "branch_points": tree.branch_points,
             "checkpoints": len(tree.nodes),
             "checkpoint_bytes": self.checkpoint_bytes,
-            "tokens": sum(node.steps * tree.runs[node.run].step_tokens for node in nodes),
-            "flops": sum(node.steps * tree.runs[node.run].step_flops for node in nodes),
+            "tokens": sum(node.steps * node.run.step_tokens for node in nodes),
+            "flops": sum(node.steps * node.run.step_flops for node in nodes),
             "estimated_seconds": self.seconds,
-            "estimated_hours": sum(self._hours(tree.nodes[key].run, tree.nodes[key].steps) for key in self.missing),
+            "estimated_hours": sum(_hours(tree.nodes[key].run, tree.nodes[key].steps) for key in self.missing),
             "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
             | asdict(first.estimate),
             "studies": self.studies(),
@@ -132,6 +124,11 @@ def _next(r: Run) -> dict[str, Any]:
     except UserError:
         price = None
     return {"next_release_cost": price and price.cost, "delay": price and price.delay}
+
+
+def _hours(run: Run, steps: int) -> float:
+    """What steps of a run take, in hours of one device."""
+    return steps * run.step_flops / run.settings.estimate.flops_per_second / 3600
 
 
 def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
@@ -161,7 +158,7 @@ def check_models(plan: Plan) -> None:
     """
     shapes = {}
     for key in plan.missing:
-        r = plan.tree.runs[plan.tree.nodes[key].run]
+        r = plan.tree.nodes[key].run
         shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.sequence_length] = r
     for (model, vocab_size, sequence_length), r in shapes.items():
         try:
@@ -192,7 +189,7 @@ def foreign(plan: Plan, store: Store) -> list[str]:
     """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
     found: dict[str, int] = {}
     for ours, manifest in counterparts(plan, store):
-        run = plan.tree.runs[plan.tree.nodes[ours].run]
+        run = plan.tree.nodes[ours].run
         difference = numerics.difference(run.numerics, manifest["numerics"])
         found[difference] = found.get(difference, 0) + 1
     return [

@@ -12,7 +12,7 @@ import numpy as np
 from repro.data.stream import VirtualStream
 from repro.planning.runs import Run
 from repro.planning.tree import merge
-from repro.recipes.trajectory import Trajectory
+from repro.recipes.trajectory import Derived, Product
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,23 @@ def next_release(run: Run) -> Price | None:
         return None
     tree = merge([longer])
     steps = tree.run_steps(0) - tree.run_steps(0, now)
-    return Price(steps / longer.scratch_steps[-1], _delay(longer, longer.trajectories[-1]))
+    return Price(steps / longer.scratch_steps[-1], _delay(longer, longer.products[-1], {}))
 
 
-def _delay(run: Run, trajectory: Trajectory) -> int:
-    """Steps from the first one that reads the last version's data."""
-    first = sum(run.stream.version_blocks[:-1])
-    new = (trajectory.batches(run.stream, 0, len(trajectory)) >= first).any(axis=1)
-    return len(trajectory) - int(np.argmax(new)) if new.any() else 0
+def _delay(run: Run, product: Product, known: dict[int, int]) -> int:
+    """Steps from the first one that reads the last version's data; parents of derived weights are made side by side.
+
+    Args:
+        known: what was found of other products, by `id`.
+    """
+    if id(product) not in known:
+        if isinstance(product, Derived):
+            delay = max(_delay(run, parent, known) for parent in product.parents)
+        elif product.start is not None and (before := _delay(run, product.start, known)):
+            delay = before + len(product)
+        else:
+            first = sum(run.stream.version_blocks[:-1])
+            new = (product.batches(run.stream, product.origin, product.end) >= first).any(axis=1)
+            delay = len(product) - int(np.argmax(new)) if new.any() else 0
+        known[id(product)] = delay
+    return known[id(product)]

@@ -14,12 +14,12 @@ from repro.models import architectures, numerics
 from repro.models.numerics import Machine
 from repro.models.optimizers import optimizer
 from repro.recipes.recipe import Releases, recipe
-from repro.recipes.trajectory import Trajectory
+from repro.recipes.trajectory import Product, Trajectory
 
 
 @dataclass(frozen=True)
 class Run:
-    """Settings, the data they name, and the trajectories they lead to."""
+    """Settings, the data they name, and the versions they lead to."""
 
     settings: Settings
     stream: VersionStream
@@ -41,28 +41,25 @@ class Run:
         }
 
     @cached_property
-    def trajectories(self) -> list[Trajectory]:
-        """One a version, version 1 first."""
-        identity, numerics = canonical(self.identity), canonical(self.numerics)
+    def products(self) -> list[Product]:
+        """What each version is, version 1 first."""
         releases, chosen = self.releases, recipe(self.settings)
-        return [
-            Trajectory(
-                identity=identity,
-                numerics=numerics,
-                order=chosen.data_order(releases, version),
-                phases=tuple(chosen.phases(releases, version)),
-            )
-            for version in range(1, chosen.versions(releases) + 1)
-        ]
+        return [chosen.product(releases, version) for version in range(1, chosen.versions(releases) + 1)]
+
+    @cached_property
+    def trajectories(self) -> list[Trajectory]:
+        """The training that ends in each version; of a derived one, in its last parent."""
+        return [product.training for product in self.products]
 
     @cached_property
     def releases(self) -> Releases:
         batch = self.settings.stream.global_batch_size
-        return Releases(self.settings, tuple(blocks // batch for blocks in self.stream.version_blocks))
+        steps = tuple(blocks // batch for blocks in self.stream.version_blocks)
+        return Releases(self.settings, steps, canonical(self.identity), canonical(self.numerics))
 
     @property
     def versions(self) -> int:
-        return len(self.trajectories)
+        return len(self.products)
 
     @property
     def name(self) -> str:
@@ -101,7 +98,12 @@ class Run:
     @property
     def checkpoint_bytes(self) -> int:
         """Weights and two moments in float32."""
-        return 12 * architectures.parameters(self.settings.model, self.stream.vocab_size)
+        return 3 * self.weight_bytes
+
+    @property
+    def weight_bytes(self) -> int:
+        """Weights alone, as of derived versions."""
+        return 4 * architectures.parameters(self.settings.model, self.stream.vocab_size)
 
 
 def run(settings: Settings, *, data_optional: bool = False) -> Run:

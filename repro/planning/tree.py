@@ -1,51 +1,67 @@
-"""The plan's tree: all trajectories of a set of runs, merged where they are the same training.
+"""The plan's graph: all that a set of runs needs, merged where it is the same.
 
-A node is a prefix at which trajectories part or end: there a checkpoint is kept. An edge leads to each node from the
-node before it, or from a random initialization. The edges' steps are what has to be trained: a run's cost is the size
-of its own tree. Checkpoints that a store already holds are nodes too, so that training starts from the deepest of them.
+A node is weights that are kept. There are two kinds. The end of an edge of training: a prefix at which trajectories
+part or end; its edge begins at the node before it, or at an initialization. And derived weights, made from other nodes
+by an operation, without a step. What has to be trained are the edges' steps: a run's cost is the steps of all that its
+versions are made from, each node counted once. Checkpoints that a store already holds are nodes too, so that training
+starts from the deepest of them.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from repro.planning.runs import Run
-from repro.recipes.trajectory import STEP, Key, PrefixChain, Trajectory
+from repro.recipes.trajectory import STEP, Derived, Key, PrefixChain, Product, Trajectory, derived_key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
-    """The end of one edge."""
+    """Weights that are kept."""
 
     key: Key
     identity_key: Key
     """The key without numerics."""
     step: int
-    """Steps from the initialization."""
-    parent: Key | None
-    """None: the edge begins at the initialization."""
+    """Steps from the initialization (`Trajectory.origin` says how they are counted after derived weights)."""
+    parents: tuple[Key, ...]
+    """What it is made from: where its edge begins (none: at a random initialization), or an operation's parents."""
     parent_step: int
-    run: int
-    """A run, by its place in the tree, whose trajectory leads here."""
+    """The step at which its edge begins; of derived weights, `step`."""
+    run: Run
+    """A run that needs it."""
     version: int
-    """The version of that run whose trajectory leads here."""
+    """The version of that run that needs it."""
+    product: Product
+    """A trajectory that it is a prefix of, or the derived weights that it is."""
 
     @property
     def steps(self) -> int:
+        """What has to be trained to get here from the parents."""
         return self.step - self.parent_step
+
+    @property
+    def derived(self) -> bool:
+        return isinstance(self.product, Derived)
+
+    @property
+    def bytes(self) -> int:
+        """Of its checkpoint, about."""
+        whole = not isinstance(self.product, Derived) or "optimizer" in self.product.operation.files
+        return self.run.checkpoint_bytes if whole else self.run.weight_bytes
 
 
 @dataclass(eq=False)
 class Tree:
-    """Merged trajectories. Nodes come parents first."""
+    """Merged runs. Nodes come parents first."""
 
     runs: list[Run]
     nodes: dict[Key, Node] = field(default_factory=dict)
     ends: list[list[Key]] = field(default_factory=list)
-    """For each run, the node that each of its versions ends in."""
+    """For each run, the node that each of its versions is."""
 
     @cached_property
     def releases(self) -> dict[Key, list[int]]:
@@ -56,52 +72,72 @@ class Tree:
                 releases.setdefault(key, []).append(run)
         return releases
 
-    @property
+    @cached_property
     def logical_steps(self) -> int:
-        """Steps if every trajectory were trained by itself."""
-        return sum(len(t) for run in self.runs for t in run.trajectories)
+        """Steps if every version were made by itself."""
+        return sum(self.run_logical_steps(run) for run in range(len(self.runs)))
+
+    def run_logical_steps(self, run: int) -> int:
+        """Steps if each of a run's versions were made by itself."""
+        return sum(self._alone[key] for key in self.ends[run])
+
+    @cached_property
+    def _alone(self) -> dict[Key, int]:
+        """For each node, the steps of all that it is made from, itself included."""
+        alone: dict[Key, int] = {}
+        for key, node in self.nodes.items():
+            if len(node.parents) > 1:  # their beginnings may be shared
+                alone[key] = sum(each.steps for each in self.path(key))
+            else:
+                alone[key] = node.steps + sum(alone[parent] for parent in node.parents)
+        return alone
 
     @property
     def unique_steps(self) -> int:
-        """Steps of the tree."""
+        """Steps of the graph."""
         return sum(node.steps for node in self.nodes.values())
 
     @property
     def branch_points(self) -> int:
-        """Nodes from which more than one edge leads on."""
+        """Nodes from which more than one other is made."""
         children: dict[Key, int] = {}
         for node in self.nodes.values():
-            if node.parent is not None:
-                children[node.parent] = children.get(node.parent, 0) + 1
+            for parent in set(node.parents):
+                children[parent] = children.get(parent, 0) + 1
         return sum(count > 1 for count in children.values())
 
-    def trajectory(self, node: Node) -> Trajectory:
-        """A trajectory that the node is a prefix of."""
-        return self.runs[node.run].trajectories[node.version - 1]
+    def path(self, *keys: Key) -> list[Node]:
+        """All that some nodes are made from, and they themselves; parents first."""
+        path: dict[Key, Node] = {}
+        left = list(reversed(keys))
+        while left:
+            node = self.nodes[left[-1]]
+            before = [parent for parent in node.parents if parent not in path]
+            if before:
+                left.extend(reversed(before))
+            else:
+                path[left.pop()] = node
+        return list(path.values())
 
-    def path(self, key: Key) -> list[Node]:
-        """The edges from the initialization to a node, in order."""
-        path = []
-        at: Key | None = key
-        while at is not None:
-            node = self.nodes[at]
-            path.append(node)
-            at = node.parent
-        return path[::-1]
+    def trained(self, key: Key) -> Node:
+        """The end of the training that a node stands for: of derived weights, their last parent's."""
+        node = self.nodes[key]
+        while node.derived:
+            node = self.nodes[node.parents[-1]]
+        return node
 
     def missing(self, stored: Collection[Key]) -> set[Key]:
-        """Nodes to train: versions that are not stored, and what training those has to go through."""
+        """Nodes to make: versions that are not stored, and what making those has to go through."""
         wanted: set[Key] = set()
         for node in reversed(self.nodes.values()):
             if node.key not in stored and (node.key in wanted or node.key in self.releases):
                 wanted.add(node.key)
-                if node.parent is not None:
-                    wanted.add(node.parent)
+                wanted.update(node.parents)
         return {key for key in wanted if key not in stored}
 
     def own(self, run: int, versions: int | None = None) -> dict[Key, Node]:
-        """The tree of one run alone, or of its first `versions` versions."""
-        return {node.key: node for end in self.ends[run][:versions] for node in self.path(end)}
+        """The graph of one run alone, or of its first `versions` versions."""
+        return {node.key: node for node in self.path(*self.ends[run][:versions])}
 
     def run_steps(self, run: int, versions: int | None = None) -> int:
         """Steps of `own`."""
@@ -113,22 +149,21 @@ class Tree:
 
 
 def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:
-    """Merge the runs' trajectories into one tree, in time and memory about linear in their steps.
+    """Merge what the runs need into one graph, in time and memory about linear in the steps of their trajectories.
 
     Args:
         stored: keys and steps of the checkpoints there are: what training can start from.
     """
     tree = Tree(list(runs))
-    tree.ends = [[""] * run.versions for run in tree.runs]
-    groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for index, run in enumerate(tree.runs):
-        first = run.trajectories[0]
-        groups.setdefault((first.identity, first.numerics), []).extend(
-            (index, version) for version in range(1, run.versions + 1)
-        )
     known = _Known(stored or {}, sorted(set((stored or {}).values())))
-    for members in groups.values():
-        _merge_group(tree, members, known)
+    made: dict[int, Node] = {}
+    for needs in _levels(_needs(tree.runs)):
+        for group in _groups(needs, made):
+            _merge_group(tree, group, known, made)
+        for need in needs:
+            if isinstance(need.product, Derived):
+                made[id(need.product)] = _derive(tree, need, need.product, made)
+    tree.ends = [[made[id(product)].key for product in run.products] for run in tree.runs]
     return tree
 
 
@@ -141,9 +176,105 @@ class _Known:
     """Their distinct steps, ascending."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Need:
+    """Something that a version is, or is made from."""
+
+    product: Product
+    run: Run
+    version: int
+
+
+def _sources(product: Product) -> tuple[Product, ...]:
+    """What something is made from."""
+    if isinstance(product, Derived):
+        return product.parents
+    return () if product.start is None else (product.start,)
+
+
+def _needs(runs: list[Run]) -> list[_Need]:
+    """All that the runs need, in their order, and what it is made from first. Each object once: equal ones may differ
+    in their stream, and comparing graphs of objects would take as long as the graphs are deep."""
+    found: dict[int, _Need] = {}
+    for run in runs:
+        for version, product in enumerate(run.products, start=1):
+            left: list[Product] = [product]
+            while left:
+                before = [source for source in _sources(left[-1]) if id(source) not in found]
+                if before:
+                    left.extend(reversed(before))
+                else:
+                    at = left.pop()
+                    found.setdefault(id(at), _Need(at, run, version))
+    return list(found.values())
+
+
+def _levels(needs: list[_Need]) -> list[list[_Need]]:
+    """Needs by how many times training starts from derived weights on the way to them."""
+    level: dict[int, int] = {}
+    levels: list[list[_Need]] = []
+    for need in needs:
+        before = max((level[id(source)] for source in _sources(need.product)), default=0)
+        starts = isinstance(need.product, Trajectory) and need.product.start is not None
+        level[id(need.product)] = before + starts
+        levels += [[] for _ in range(before + starts + 1 - len(levels))]
+        levels[before + starts].append(need)
+    return levels
+
+
+def _derive(tree: Tree, need: _Need, derived: Derived, made: Mapping[int, Node]) -> Node:
+    """The node of derived weights whose parents are made."""
+    parents = [made[id(parent)] for parent in derived.parents]
+    key = derived_key(derived.operation, (parent.key for parent in parents))
+    if key not in tree.nodes:
+        identity_key = derived_key(derived.operation, (parent.identity_key for parent in parents))
+        keys = tuple(parent.key for parent in parents)
+        tree.nodes[key] = Node(key, identity_key, derived.end, keys, derived.end, need.run, need.version, derived)
+    return tree.nodes[key]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Trajectories that share an initialization."""
+
+    start: Node | None
+    """Derived weights; None: a random initialization."""
+    unique: list[list[_Need]]
+    """By what they do; the same ones together."""
+
+    @property
+    def chains(self) -> tuple[PrefixChain, PrefixChain]:
+        """Of keys, and of keys without numerics."""
+        first = self.unique[0][0].product
+        assert isinstance(first, Trajectory)
+        if self.start is None:
+            return PrefixChain((first.identity, first.numerics)), PrefixChain((first.identity,))
+        return (
+            PrefixChain((first.identity, first.numerics, self.start.key)),
+            PrefixChain((first.identity, self.start.identity_key)),
+        )
+
+
+def _groups(needs: Iterable[_Need], made: Mapping[int, Node]) -> Iterator[_Group]:
+    """The trajectories among some needs; derived weights that they start from are made."""
+    starts: dict[Key, Node] = {}
+    groups: dict[tuple[Key, str, str], dict[object, list[_Need]]] = {}
+    for need in needs:
+        t = need.product
+        if isinstance(t, Trajectory):
+            start = "" if t.start is None else made[id(t.start)].key
+            if t.start is not None:
+                starts[start] = made[id(t.start)]
+            # Each by its own stream: two streams may hold the same blocks, and part where they do not.
+            does = t.order, t.phases, id(need.run.stream)
+            groups.setdefault((start, t.identity, t.numerics), {}).setdefault(does, []).append(need)
+    for (start, _, _), unique in groups.items():
+        yield _Group(starts.get(start), list(unique.values()))
+
+
 @dataclass
 class _Point:
-    """A step at which trajectories part or end."""
+    """A step, counted from the initialization of a group, at which trajectories part or end."""
 
     step: int
     member: int
@@ -151,51 +282,48 @@ class _Point:
     parent: "_Point | None"
 
 
-def _merge_group(tree: Tree, members: list[tuple[int, int]], known: _Known) -> None:
+_At = tuple[PrefixChain, PrefixChain, Node | None]
+"""The chains of keys up to a node, with and without numerics."""
+
+
+def _merge_group(tree: Tree, group: _Group, known: _Known, made: dict[int, Node]) -> None:
     """Add the trajectories that share an initialization."""
-    unique: dict[tuple[Trajectory, int], list[tuple[int, int]]] = {}
-    for run, version in members:
-        r = tree.runs[run]
-        unique.setdefault((r.trajectories[version - 1], id(r.stream)), []).append((run, version))
-    # Each by its own stream: two streams may hold the same blocks, and part where they do not.
+    trajectories = [need.product for need, *_ in group.unique]
     records = [
-        trajectory.records(tree.runs[releases[0][0]].stream).tobytes() for (trajectory, _), releases in unique.items()
+        trajectory.records(need.run.stream).tobytes()
+        for trajectory, (need, *_) in zip(trajectories, group.unique, strict=True)
+        if isinstance(trajectory, Trajectory)
     ]
-    chains: dict[int, tuple[PrefixChain, PrefixChain, Node | None]] = {}
-    first, _ = next(iter(unique))
-    start = PrefixChain((first.identity, first.numerics)), PrefixChain((first.identity,)), None
-    for end, releases in zip(_ends(records), unique.values(), strict=True):
+    reached: dict[int, _At] = {}
+    start = *group.chains, group.start
+    for end, needs in zip(_ends(records), group.unique, strict=True):
         path = []
         point: _Point | None = end
-        while point is not None and id(point) not in chains:
+        while point is not None and id(point) not in reached:
             path.append(point)
             point = point.parent
-        at = start if point is None else chains[id(point)]
+        at: _At = start if point is None else reached[id(point)]
         for point in reversed(path):
-            at = _add(tree, point, at, records[point.member], releases[0], known)
-            chains[id(point)] = at
-        node = chains[id(end)][2]
+            at = _add(tree, point, at, records[point.member], needs[0], known)
+            reached[id(point)] = at
+        node = reached[id(end)][2]
         assert node is not None
-        for run, version in releases:
-            tree.ends[run][version - 1] = node.key
+        made.update((id(need.product), node) for need in needs)
 
 
-def _add(
-    tree: Tree,
-    point: _Point,
-    at: "tuple[PrefixChain, PrefixChain, Node | None]",
-    records: bytes,
-    leads: tuple[int, int],
-    known: _Known,
-) -> "tuple[PrefixChain, PrefixChain, Node | None]":
+def _add(tree: Tree, point: _Point, at: _At, records: bytes, need: _Need, known: _Known) -> _At:
     """Add the node at a point, and the stored checkpoints on the way to it from the point before."""
+    assert isinstance(need.product, Trajectory)
+    origin = need.product.origin
     keys, identity_keys, node = at[0].copy(), at[1].copy(), at[2]
-    before = node.step if node is not None else 0
-    for step in [*known.steps[bisect_right(known.steps, before) : bisect_left(known.steps, point.step)], point.step]:
-        key = keys.key(records, step)
-        if step == point.step or key in known.stored:
-            parent = None if node is None else node.key
-            node = Node(key, identity_keys.key(records, step), step, parent, before, *leads)
+    before = origin if node is None else node.step
+    end = origin + point.step
+    for step in [*known.steps[bisect_right(known.steps, before) : bisect_left(known.steps, end)], end]:
+        key = keys.key(records, step - origin)
+        if step == end or key in known.stored:
+            parents = () if node is None else (node.key,)
+            identity_key = identity_keys.key(records, step - origin)
+            node = Node(key, identity_key, step, parents, before, need.run, need.version, need.product)
             before = step
             tree.nodes[key] = node
     return keys, identity_keys, node

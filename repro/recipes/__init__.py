@@ -1,4 +1,4 @@
-"""What a training run is: learning rate and batch by step. Pure, without torch.
+"""What a version is: learning rate and batch by step, or an operation on such weights. Pure, without torch.
 
 One file a recipe; importing the package fills the registries.
 """
@@ -7,6 +7,8 @@ from repro.recipes import (
     cpt,
     falling_cosine,
     infinite,
+    merge,
+    operations,
     orders,
     path_switching,
     ptfs,
@@ -21,6 +23,8 @@ __all__ = [
     "cpt",
     "falling_cosine",
     "infinite",
+    "merge",
+    "operations",
     "orders",
     "path_switching",
     "ptfs",

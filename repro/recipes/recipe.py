@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from repro.config.settings import ParadigmSettings, Settings
 from repro.recipes.orders import Arrival, Order
 from repro.recipes.schedules import Schedule, schedule
-from repro.recipes.trajectory import Phase
+from repro.recipes.trajectory import Derived, Phase, Product, Trajectory
 
 SegmentKind = Literal["start", "trunk", "branch"]
 """From scratch; along the path that later versions go on from; off it, to one version."""
@@ -27,6 +27,10 @@ class Releases:
     settings: Settings
     steps: tuple[int, ...]
     """T_k, version 1 first."""
+    identity: str = ""
+    """See `Trajectory`."""
+    numerics: str = ""
+    """See `Trajectory`."""
 
     @property
     def schedule(self) -> Schedule:
@@ -40,6 +44,20 @@ class Releases:
         """An order of versions 1 to `version` under the run's seed."""
         s = self.settings
         return order.until(version, seed=s.seed, batch_size=s.stream.global_batch_size)
+
+    def trajectory(
+        self, phases: Sequence[Phase], order: Order | None = None, start: Derived | None = None
+    ) -> Trajectory:
+        """Training under the run's settings.
+
+        Args:
+            order: of its data; None: in order of arrival.
+            start: weights that it starts from; None: a random initialization.
+        """
+        order = order or self.order()
+        return Trajectory(
+            identity=self.identity, numerics=self.numerics, order=order, phases=tuple(phases), start=start
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +93,15 @@ class Recipe(ParadigmSettings):
         """
         raise NotImplementedError
 
+    def product(self, releases: Releases, version: int) -> Product:
+        """What a version is: the end of the training that `phases` says, unless a recipe derives it from such ends."""
+        return releases.trajectory(self.phases(releases, version), self.data_order(releases, version))
+
     def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
-        """What a version adds to its run's path, for figures.
+        """What a version adds to its run's path, for figures. Steps count from where its training starts.
 
         Args:
-            phases: of all versions up to this one.
+            phases: of all versions up to this one; of a derived one, its last parent's.
         """
         ends = list(accumulate(phase.steps for phase in phases[version - 1]))
         return [("trunk", ends[-1] - phases[version - 1][-1].steps, ends[-1])]

@@ -4,16 +4,25 @@ Two trajectories that agree on the initialization and the first s steps are the 
 prefix key at s says so: a SHA-256 over the initialization's identity and what each of the s steps does (the exact
 bits of its learning rate, the content of its batch, whether the optimizer is reset first). It hashes effects, not
 spellings: names, total lengths and source text never enter it.
+
+Weights may also be derived from other weights, by an operation and without a step; such weights are keyed by the
+operation and their parents' keys. Training may go on from them: then their key stands where the initialization's
+identity stands alone, and keys form a Merkle graph.
 """
 
 import copy
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.common.canonical import digest
+from repro.recipes.operations import Operation
 from repro.recipes.orders import Blocks, Order
 from repro.recipes.schedules import Curve, rates
 
@@ -40,7 +49,12 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """The training that ends in one version of one run."""
+    """Training from an initialization, random or derived, to its end.
+
+    Steps are numbered from the random initialization, also where training starts from derived weights: those lie at
+    the step that their latest parent had reached (`origin`). The phases say what happens from there on; batches are
+    the order's from that step on, so that data seen by then are not read again.
+    """
 
     identity: str
     """Canonical JSON of what fixes the initialization and the update rule."""
@@ -48,18 +62,47 @@ class Trajectory:
     """Canonical JSON of everything that may change bits."""
     order: Order
     phases: tuple[Phase, ...]
+    start: "Derived | None" = None
+    """Weights that it starts from. The optimizer starts afresh, unless the operation gives its state (its `files`).
+    None: a random initialization."""
 
     def __len__(self) -> int:
+        """Steps of its own, from `origin` on."""
         return sum(phase.steps for phase in self.phases)
 
     @property
+    def origin(self) -> int:
+        """The step at which it starts."""
+        return 0 if self.start is None else self.start.end
+
+    @property
+    def end(self) -> int:
+        """The step at which it ends."""
+        return self.origin + len(self)
+
+    @property
+    def training(self) -> "Trajectory":
+        """See `Derived.training`."""
+        return self
+
+    def until(self, step: int) -> "Trajectory":
+        """The same training, cut at an earlier step."""
+        assert self.origin < step <= self.end, (self.origin, step, self.end)
+        phases, left = [], step - self.origin
+        for phase in self.phases:
+            if left:
+                phases.append(replace(phase, steps=min(phase.steps, left)))
+                left -= phases[-1].steps
+        return replace(self, phases=tuple(phases))
+
+    @property
     def learning_rates(self) -> NDArray[np.float64]:
-        """(steps,)"""
+        """(len(self),)"""
         return np.concatenate([rates(p.curve, p.skip, p.skip + p.steps) for p in self.phases])
 
     @property
     def resets(self) -> NDArray[np.bool_]:
-        """(steps,): whether the optimizer is reset before the step."""
+        """(len(self),): whether the optimizer is reset before the step."""
         flags = np.zeros(len(self), dtype=np.bool_)
         step = 0
         for phase in self.phases:
@@ -68,27 +111,59 @@ class Trajectory:
         return flags
 
     def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
-        """Block ids of the steps `start` to `stop` - 1, shape (steps, batch size)."""
+        """Block ids of the steps `start` to `stop` - 1, counted as `origin` is; shape (steps, batch size)."""
         spans = (order.batches(stream, max(first, start), min(last, stop)) for order, first, last in self._spans()
                  if max(first, start) < min(last, stop))  # fmt: skip
         return np.concatenate(list(spans))
 
     def records(self, stream: Blocks) -> NDArray[np.void]:
-        """What each step does: shape (steps,), dtype `STEP`."""
+        """What each of its own steps does: shape (len(self),), dtype `STEP`."""
         records = np.empty(len(self), dtype=STEP)
         records["lr"] = self.learning_rates
         records["reset"] = self.resets
+        origin = self.origin
         for order, first, last in self._spans():
-            records["batch"][first:last] = order.digests(stream, last)[first:last]
+            records["batch"][first - origin : last - origin] = order.digests(stream, last)[first:last]
         return records
 
     def _spans(self) -> list[tuple[Order, int, int]]:
         """Each phase's order, with the steps at which the phase begins and ends."""
-        spans, step = [], 0
+        spans, step = [], self.origin
         for phase in self.phases:
             spans.append((phase.order or self.order, step, step + phase.steps))
             step += phase.steps
         return spans
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Weights made by an operation on other weights, not by training."""
+
+    operation: Operation
+    parents: "tuple[Product, ...]"
+    """In the operation's order."""
+
+    @cached_property
+    def end(self) -> int:
+        """The step at which they lie: that of the latest parent."""
+        return max(parent.end for parent in self.parents)
+
+    @property
+    def training(self) -> Trajectory:
+        """The training whose end they stand for in curves and figures: that of the last parent."""
+        at: Product = self
+        while isinstance(at, Derived):
+            at = at.parents[-1]
+        return at
+
+
+Product: TypeAlias = Trajectory | Derived
+"""What a version is: the end of some training, or weights derived from such ends."""
+
+
+def derived_key(operation: Operation, parents: Iterable[Key]) -> Key:
+    """The key of derived weights: of the operation and the parents' keys, in order."""
+    return digest(["derived", operation.identity, list(parents)])
 
 
 class PrefixChain:

@@ -155,7 +155,7 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
             at
             | {
                 "key": key,
-                "steps": len(r.trajectories[version - 1]),
+                "steps": r.products[version - 1].end,
                 "unique_steps": tree.run_steps(index, version),
                 "relative_cost": tree.relative_cost(index, version),
             }
@@ -166,7 +166,8 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
         if version in diverged:
             continue
         try:
-            losses = store.load(key, "trace")["trace"]["trace"].numpy()[:, 0]
+            # Derived weights have no log: what is shown is the training of their last parent.
+            losses = store.load(tree.trained(key).key, "trace")["trace"]["trace"].numpy()[:, 0]
         except Damaged:
             continue
         tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], losses)]
@@ -205,7 +206,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "min_lr": s.schedule.floor_lr,
         "warmup_steps": s.schedule.warmup_steps,
         "conditions": conditions(r),
-        "logical_steps": sum(len(t) for t in r.trajectories),
+        "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),
         "flops": steps * r.step_flops,
@@ -214,23 +215,25 @@ def _run_row(tree: Tree, index: int) -> Row:
 
 def _paths(r: Run, version: int) -> list[Row]:
     """What a version adds to its run's path: from scratch (`start`), along the main path (`trunk`), or off it."""
-    phases = [trajectory.phases for trajectory in r.trajectories[:version]]
-    segments = recipe(r.settings).segments(phases, version)
+    trajectories = r.trajectories[:version]
+    segments = recipe(r.settings).segments([each.phases for each in trajectories], version)
+    origin = trajectories[-1].origin
     return [
-        {"segment": number, "kind": kind, "from_step": start, "to_step": stop}
+        {"segment": number, "kind": kind, "from_step": origin + start, "to_step": origin + stop}
         for number, (kind, start, stop) in enumerate(segments)
     ]
 
 
 def _curve(r: Run, version: int, start: int, losses: np.ndarray) -> Iterable[Row]:
     """The learning rate at about `CURVE_POINTS` steps from `start` on, and the mean loss since the point before."""
-    rates = r.trajectories[version - 1].learning_rates
-    points = sorted({*np.linspace(start, len(rates) - 1, CURVE_POINTS).astype(int).tolist()})
-    before = start
-    for step in points:
-        mean = float(losses[before : step + 1].mean(dtype=np.float64))
-        yield {"step": step, "lr": float(rates[step]), "loss": round(mean, 6)}
-        before = step + 1
+    trajectory = r.trajectories[version - 1]
+    rates, origin = trajectory.learning_rates, trajectory.origin
+    before = start - origin
+    points = sorted({*np.linspace(before, len(rates) - 1, CURVE_POINTS).astype(int).tolist()})
+    for at in points:
+        mean = float(losses[before : at + 1].mean(dtype=np.float64))
+        yield {"step": origin + at, "lr": float(rates[at]), "loss": round(mean, 6)}
+        before = at + 1
 
 
 def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:

@@ -46,10 +46,12 @@ class TrackedVersion:
     version: int
     about: dict[str, Any]
     """The run's settings, and under `lineage` where the version comes from."""
+    origin: int
+    """The step at which its training starts: not 0 where that is from derived weights."""
     rates: NDArray[np.float64]
     """(steps,)"""
     log: NDArray[np.float32]
-    """(steps, 2), as checkpoints keep it."""
+    """(steps, 2), as checkpoints keep it; of derived weights, their last parent's."""
     perplexity: float
 
     @property
@@ -59,9 +61,11 @@ class TrackedVersion:
 
     def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Each step with its metrics; the last one has the version's perplexity, too."""
-        for step, (rate, (loss, norm)) in enumerate(zip(self.rates.tolist(), self.log.tolist(), strict=True)):
+        rows = zip(self.rates.tolist(), self.log.tolist(), strict=True)
+        for step, (rate, (loss, norm)) in enumerate(rows, start=self.origin):
             metrics = {"loss": loss, "lr": rate, "gradient_norm": norm}
-            yield step, metrics | ({"perplexity": self.perplexity} if step + 1 == len(self.rates) else {})
+            last = step + 1 == self.origin + len(self.rates)
+            yield step, metrics | ({"perplexity": self.perplexity} if last else {})
 
 
 def check(settings: Iterable[Settings]) -> None:
@@ -124,14 +128,14 @@ def _view_id(settings: TrackerSettings, run: str, version: int) -> str:
 def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float, store: Store) -> TrackedVersion:
     r, key = tree.runs[index], tree.ends[index][version - 1]
     run = ledger.run_id(tree, index)
-    path = tree.path(key)
+    path, trajectory = tree.path(key), r.trajectories[version - 1]
     lineage = {
         "run": run,
         "name": r.name,
         "version": version,
         "key": key,
         "steps": path[-1].step,
-        "parent": path[-1].parent or "",
+        "parent": ",".join(path[-1].parents),
         "branch_step": path[-1].parent_step,
         "path": [{"step": node.step, "key": node.key} for node in path],
     }
@@ -140,8 +144,9 @@ def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float,
         group=f"{_safe(r.name)}.{run}",
         version=version,
         about=asdict(r.settings) | {"lineage": lineage},
-        rates=r.trajectories[version - 1].learning_rates,
-        log=store.load(key, "trace")["trace"]["trace"].numpy(),
+        origin=trajectory.origin,
+        rates=trajectory.learning_rates,
+        log=store.load(tree.trained(key).key, "trace")["trace"]["trace"].numpy(),
         perplexity=perplexity,
     )
 

@@ -491,6 +491,7 @@ class Lease:
     def __init__(self, path: Path, handle: int, beat_seconds: float, sign: dict[str, Any]) -> None:
         self._path, self._handle = path, handle
         self._about = sign | {"pid": os.getpid(), "host": socket.gethostname()}
+        self._length = len(json.dumps(self._about)) + 1000
         self._next = 0.0
         self._over = threading.Event()
         self.beat({})
@@ -506,7 +507,7 @@ class Lease:
             content = json.dumps(sign | self._about)
             with contextlib.suppress(OSError):
                 # One write of one length: a reader never sees a part of it.
-                os.pwrite(self._handle, content.ljust(1000).encode(), 0)
+                os.pwrite(self._handle, content.ljust(self._length).encode(), 0)
 
     def _keep_beating(self, seconds: float) -> None:
         while not self._over.wait(seconds):

@@ -2,7 +2,8 @@
 
 Learning rate and batch are pure functions of the trajectory and the step: they are set at every step and never come
 from a checkpoint. A checkpoint holds what they cannot give: weights, AdamW's moments and step count, and the log
-(loss and gradient norm of every step since the initialization). Nothing in a step draws random numbers.
+(loss and gradient norm of every step since the initialization, random or derived). Nothing in a step draws random
+numbers.
 """
 
 import ctypes
@@ -10,7 +11,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,7 +30,7 @@ from repro.models.loss import cross_entropy
 from repro.models.optimizers import AdamW
 from repro.planning.runs import Run
 from repro.planning.tree import Node, Tree
-from repro.recipes.trajectory import Key
+from repro.recipes.trajectory import Key, Trajectory
 from repro.store.store import Contents, Damaged, Lease, Store, Tensors
 from repro.training import parallel
 from repro.training.parallel import ALONE, Processes
@@ -78,33 +79,34 @@ def train_edge(
         Preempted: `stop` was set, in whichever process.
     """
     node = tree.nodes[key]
-    run = tree.runs[node.run]
-    trajectory = tree.trajectory(node)
+    run, trajectory = node.run, node.product
+    assert isinstance(trajectory, Trajectory), "derived weights take no step"
     stream = run.stream
     device = torch.device(run.settings.numerics.device)
     configure(run)
 
     state, start = _resume(run, node, store, processes)
     state.sessions.append(start)
-    rates, resets = trajectory.learning_rates, trajectory.resets
+    rates, resets, origin = trajectory.learning_rates, trajectory.resets, trajectory.origin
     batches = trajectory.batches(stream, start, node.step)
-    log = np.concatenate([state.log[:start], np.zeros((node.step - start, 2), np.float32)])
+    log = np.concatenate([state.log[: start - origin], np.zeros((node.step - start, 2), np.float32)])
     parameters = list(state.model.parameters())
     settings = run.settings
     mine = read(stream, batches[:, processes.share(settings.stream.global_batch_size)])
     micro = settings.numerics.micro_batch_size or settings.stream.global_batch_size
     save_next = time.monotonic() + settings.store.save_seconds
-    about = _about(run, node, state)
+    about = _about(node, state)
 
     def keep(save: Save, step: int) -> None:
         with parallel.written(_tensors(state), store, processes) as contents:
             processes.on_rank_zero(lambda: save(node.key, step, contents, about))
 
     for step, blocks in zip(range(start, node.step), mine, strict=True):
-        if resets[step]:
+        at = step - origin
+        if resets[at]:
             state.optimizer.state.clear()
         for group in state.optimizer.param_groups:
-            group["lr"] = float(rates[step])
+            group["lr"] = float(rates[at])
         tokens = torch.from_numpy(blocks).to(device)
         total = 0.0
         parts = torch.split(tokens, micro)
@@ -120,17 +122,17 @@ def train_edge(
             raise Diverged(
                 f"run {run.name}, version {node.version}: the loss is {total} at step {step} (gradient norm "
                 f"{norm.item():g}, learning rate "
-                f"{rates[step]:g}). Everything up to step {node.parent_step} is kept. schedule.max_lr below "
+                f"{rates[at]:g}). Everything up to step {node.parent_step} is kept. schedule.max_lr below "
                 f"{settings.schedule.max_lr:g} or warmup_steps above {settings.schedule.warmup_steps} may help."
             )
         state.optimizer.step()
         state.optimizer.zero_grad()
-        log[step] = total, norm.item()
+        log[at] = total, norm.item()
 
         if lease is not None:
             lease.beat({"key": node.key, "step": step + 1})
         if (asked or due) and step + 1 < node.step:
-            state.log = log[: step + 1]
+            state.log = log[: at + 1]
             keep(store.save_partial, step + 1)
             save_next = time.monotonic() + settings.store.save_seconds
             if asked:
@@ -188,9 +190,10 @@ def _resume(run: Run, node: Node, store: Store, processes: Processes) -> tuple[S
                 return stored_state(run, store, node.key, processes, step), step
             except Damaged:
                 continue
-    if node.parent is None:
+    if not node.parents:
         return fresh(run), 0
-    state = stored_state(run, store, node.parent, processes)
+    (parent,) = node.parents
+    state = stored_state(run, store, parent, processes)
     state.sessions = []
     return state, node.parent_step
 
@@ -203,14 +206,20 @@ def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE,
     """
     if processes.size > 1:
         folder, manifest = processes.on_rank_zero(lambda: store.verified(key, partial))
-        state = _read_state(run, folder, processes)
+        state = _read_state(run, folder, files_of(manifest), processes)
     elif partial is None:
-        state, manifest = load_state(run, store.load(key, *FILES)), store.manifest(key)
+        manifest = store.manifest(key)
+        state = load_state(run, store.load(key, *files_of(manifest)))
     else:
         state = load_state(run, store.load_partial(key, partial, *FILES))
         manifest = store.partial_manifest(key, partial)
     state.sessions, state.adopted = manifest.get("sessions", []), manifest.get("adopted", [])
     return state
+
+
+def files_of(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The files of a checkpoint: derived weights may come without an optimizer's state, and have no log."""
+    return tuple(manifest["operation"]["files"]) if "operation" in manifest else FILES
 
 
 def fresh(run: Run) -> State:
@@ -288,48 +297,55 @@ def _tensors(state: State) -> dict[str, Tensors]:
 
 
 def load_state(run: Run, tensors: dict[str, Tensors]) -> State:
-    """The state that a checkpoint's files `model`, `optimizer` and `trace` (the log) hold."""
+    """The state that a checkpoint's files `model`, `optimizer` and `trace` (the log) hold; without the latter two, the
+    optimizer is fresh and the log is empty."""
     state = fresh(run)
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
             parameter.copy_(tensors["model"][name])
-    moments = tensors["optimizer"]
+    moments = tensors.get("optimizer", {})
     for name, parameter in state.model.named_parameters():
         parts = {
             part: moments[f"{name}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{part}" in moments
         }
         if parts:
             state.optimizer.state[parameter] = {part: value.to(parameter.device) for part, value in parts.items()}
-    state.log = tensors[LOG][LOG].numpy()
+    if LOG in tensors:
+        state.log = tensors[LOG][LOG].numpy()
     return state
 
 
-def _read_state(run: Run, folder: Path, processes: Processes) -> State:
+def _read_state(run: Run, folder: Path, files: Sequence[str], processes: Processes) -> State:
     """As `load_state`, from the files of a checkpoint, by several processes: each reads what it is to hold."""
     from safetensors.torch import load_file
 
     from repro.store import shards
 
     state = fresh(run)
-    for parameter in state.model.parameters():
+    for parameter in state.model.parameters() if "optimizer" in files else ():
         moments = {part: torch.zeros_like(parameter.detach()) for part in ("exp_avg", "exp_avg_sq")}
         state.optimizer.state[parameter] = {"step": torch.zeros((), device=parameter.device)} | moments
     contents = _tensors(state)
     shards.read_into(contents["model"] | contents["optimizer"], folder, processes.group)
-    state.log = load_file(folder / f"{LOG}.safetensors")[LOG].numpy()
+    if LOG in files:
+        state.log = load_file(folder / f"{LOG}.safetensors")[LOG].numpy()
     return state
 
 
-def _about(run: Run, node: Node, state: State) -> dict[str, Any]:
-    about = {
+def _about(node: Node, state: State) -> dict[str, Any]:
+    about = describe(node) | {"parent": node.parents[0] if node.parents else None, "sessions": state.sessions}
+    return about | ({"adopted": state.adopted} if state.adopted else {})
+
+
+def describe(node: Node) -> dict[str, Any]:
+    """What the manifest of any node says."""
+    run = node.run
+    return {
         "identity_key": node.identity_key,
         "identity": run.identity,
-        "parent": node.parent,
         "numerics": run.numerics,
         "stream": run.stream.fingerprint,
         "name": run.name,
         "version": node.version,
         "vocab_size": run.stream.vocab_size,
-        "sessions": state.sessions,
     }
-    return about | ({"adopted": state.adopted} if state.adopted else {})

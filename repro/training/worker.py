@@ -1,6 +1,6 @@
-"""One worker: takes whatever edge of the tree can be trained, until its own run is done and nothing is left to take.
+"""One worker: takes whatever node of the graph can be made, until its own run is done and nothing is left to take.
 
-Any number of workers, in any launcher, share a tree through the store alone. The edge with the longest way still to
+Any number of workers, in any launcher, share a graph through the store alone. The node with the longest way still to
 go behind it comes first, so that the last one to finish starts early. How things stand is looked up in the store now
 and then, for a bounded share of the time however large the tree is; what a look no longer gets right (another worker
 was faster, a checkpoint is gone) is noticed under the lease, where it counts.
@@ -18,6 +18,7 @@ from repro.recipes.trajectory import Key
 from repro.results import measures
 from repro.store.store import Damaged, Lease, Store
 from repro.training import perplexity
+from repro.training.derivation import derive
 from repro.training.engine import Diverged, configure, stored_state, train_edge
 from repro.training.parallel import ALONE, Processes
 
@@ -60,7 +61,7 @@ class Worker:
         self._memory = _memory(tree, store)
         self._stored: dict[Key, int] = {}
         self._open: dict[Key, None] = {}
-        """Nodes to train or to measure, the most urgent first."""
+        """Nodes to make or to measure, the most urgent first."""
         self._polled = self._poll_seconds = 0.0
 
     def work(self) -> None:
@@ -100,11 +101,12 @@ class Worker:
 
     def _take_open(self) -> Key | None:
         for key in self._open:
-            parent = self._tree.nodes[key].parent
-            if key in self._memory.failed or not (key in self._stored or parent is None or parent in self._stored):
+            parents = self._tree.nodes[key].parents
+            ready = key in self._stored or all(parent in self._stored for parent in parents)
+            if key in self._memory.failed or not ready:
                 continue
             with ExitStack() as leases:
-                self._lease = leases.enter_context(self._store.lease(key, parent))
+                self._lease = leases.enter_context(self._store.lease(key, *parents))
                 if self._lease is not None:
                     self._leases = leases.pop_all()
                     return key
@@ -123,19 +125,22 @@ class Worker:
     def _do(self, key: Key) -> None:
         lead = self._processes.on_rank_zero
         try:
-            step = self._tree.nodes[key].step
+            node = self._tree.nodes[key]
             state = None
-            if not lead(lambda: self._store.checkpoint_folder(key, step).exists()):
-                state = train_edge(self._tree, key, self._store, self._lease, self._stop, self._processes)
+            if not lead(lambda: self._store.checkpoint_folder(key, node.step).exists()):
+                if node.derived:
+                    lead(lambda: derive(node, self._store))
+                else:
+                    state = train_edge(self._tree, key, self._store, self._lease, self._stop, self._processes)
             for run in lead(lambda: measures.missing(self._tree, key, self._store)):
                 at = self._tree.runs[run]
                 configure(at)
                 state = state or stored_state(at, self._store, key, self._processes)
                 perplexity.measure(at, key, state.model, self._store, self._stop, self._processes)
-            self._stored[key] = step
+            self._stored[key] = node.step
             self._open.pop(key, None)
         except Damaged:
-            # It was quarantined: now it is missing, and one of the next rounds trains it again.
+            # It was quarantined: now it is missing, and one of the next rounds makes it again.
             self._poll_seconds = 0.0
         except Diverged as error:
             self._memory.failed[key] = error
@@ -144,10 +149,10 @@ class Worker:
 
 
 def critical_path(tree: Tree) -> dict[Key, int]:
-    """For each node, the steps of the longest way from its edge's beginning to a leaf."""
+    """For each node, the steps of the longest way from its parents to a leaf."""
     remaining = dict.fromkeys(tree.nodes, 0)
     for node in reversed(tree.nodes.values()):
         remaining[node.key] += node.steps
-        if node.parent is not None:
-            remaining[node.parent] = max(remaining[node.parent], remaining[node.key])
+        for parent in node.parents:
+            remaining[parent] = max(remaining[parent], remaining[node.key])
     return remaining

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def unshared(given: Sequence[str]) -> float:
     from threading import Event
 
     from repro.planning.runs import run
-    from repro.planning.tree import Node, Tree
+    from repro.planning.tree import Tree
     from repro.store.store import Store
     from repro.training.worker import Worker
 
@@ -45,8 +46,7 @@ def unshared(given: Sequence[str]) -> float:
         made = run(settings)
         full = planner.make([settings]).tree
         for key in full.ends[0]:
-            node = full.nodes[key]
-            alone = Node(key, node.identity_key, node.step, None, 0, 0, node.version)
+            alone = replace(full.nodes[key], parents=(), parent_step=0)
             with tempfile.TemporaryDirectory() as folder:
                 Worker(Tree([made], {key: alone}, [[key]]), 0, Store(Path(folder)), Event()).work()
     return time.perf_counter() - start

@@ -51,7 +51,7 @@ def ours(r: Run, steps: int) -> float:
         key = f"{length:064x}"
         trajectory = r.trajectories[0]
         assert length <= len(trajectory)
-        tree = Tree([r], {key: Node(key, key, length, None, 0, 0, 1)}, [[key]])
+        tree = Tree([r], {key: Node(key, key, length, (), 0, r, 1, trajectory)}, [[key]])
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder))
             with store.lease(key) as lease:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
         single = merge([tree.runs[0]])
         single.ends = [[key]]
         node = single.nodes[key]
-        single.nodes = {key: type(node)(key, node.identity_key, node.step, None, 0, node.run, node.version)}
+        single.nodes = {key: replace(node, parents=(), parent_step=0)}
         train(single, alone)
         assert_same(shared, alone, key)
         run = tree.runs[0]
