@@ -156,14 +156,14 @@ def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:
     """
     tree = Tree(list(runs))
     known = _Known(stored or {}, sorted(set((stored or {}).values())))
-    made: dict[int, Node] = {}
+    made: _Made = {}
     for needs in _levels(_needs(tree.runs)):
         for group in _groups(needs, made):
             _merge_group(tree, group, known, made)
         for need in needs:
             if isinstance(need.product, Derived):
-                made[id(need.product)] = _derive(tree, need, need.product, made)
-    tree.ends = [[made[id(product)].key for product in run.products] for run in tree.runs]
+                made[need.id] = _derive(tree, need, need.product, made)
+    tree.ends = [[made[_id(product, run)].key for product in run.products] for run in tree.runs]
     return tree
 
 
@@ -184,47 +184,60 @@ class _Need:
     run: Run
     version: int
 
+    @property
+    def id(self) -> "_Id":
+        return _id(self.product, self.run)
 
-def _sources(product: Product) -> tuple[Product, ...]:
-    """What something is made from."""
-    if isinstance(product, Derived):
-        return product.parents
-    return () if product.start is None else (product.start,)
+    @property
+    def sources(self) -> tuple["_Need", ...]:
+        """What it is made from."""
+        p = self.product
+        products = p.parents if isinstance(p, Derived) else () if p.start is None else (p.start,)
+        return tuple(_Need(product, self.run, self.version) for product in products)
+
+
+_Id = tuple[int, int]
+_Made = dict[_Id, Node]
+
+
+def _id(product: Product, run: Run) -> _Id:
+    """Tells needs apart. By identity: comparing products by value takes as long as their graphs are deep, and even
+    equal ones part where their streams do."""
+    return id(product), id(run.stream)
 
 
 def _needs(runs: list[Run]) -> list[_Need]:
-    """All that the runs need, in their order, and what it is made from first. Each object once: equal ones may differ
-    in their stream, and comparing graphs of objects would take as long as the graphs are deep."""
-    found: dict[int, _Need] = {}
+    """All that the runs need, in their order, and what it is made from first."""
+    found: dict[_Id, _Need] = {}
     for run in runs:
         for version, product in enumerate(run.products, start=1):
-            left: list[Product] = [product]
+            left = [_Need(product, run, version)]
             while left:
-                before = [source for source in _sources(left[-1]) if id(source) not in found]
+                before = [source for source in left[-1].sources if source.id not in found]
                 if before:
                     left.extend(reversed(before))
                 else:
-                    at = left.pop()
-                    found.setdefault(id(at), _Need(at, run, version))
+                    need = left.pop()
+                    found.setdefault(need.id, need)
     return list(found.values())
 
 
 def _levels(needs: list[_Need]) -> list[list[_Need]]:
     """Needs by how many times training starts from derived weights on the way to them."""
-    level: dict[int, int] = {}
+    level: dict[_Id, int] = {}
     levels: list[list[_Need]] = []
     for need in needs:
-        before = max((level[id(source)] for source in _sources(need.product)), default=0)
+        before = max((level[source.id] for source in need.sources), default=0)
         starts = isinstance(need.product, Trajectory) and need.product.start is not None
-        level[id(need.product)] = before + starts
+        level[need.id] = before + starts
         levels += [[] for _ in range(before + starts + 1 - len(levels))]
         levels[before + starts].append(need)
     return levels
 
 
-def _derive(tree: Tree, need: _Need, derived: Derived, made: Mapping[int, Node]) -> Node:
+def _derive(tree: Tree, need: _Need, derived: Derived, made: _Made) -> Node:
     """The node of derived weights whose parents are made."""
-    parents = [made[id(parent)] for parent in derived.parents]
+    parents = [made[source.id] for source in need.sources]
     key = derived_key(derived.operation, (parent.key for parent in parents))
     if key not in tree.nodes:
         identity_key = derived_key(derived.operation, (parent.identity_key for parent in parents))
@@ -255,16 +268,17 @@ class _Group:
         )
 
 
-def _groups(needs: Iterable[_Need], made: Mapping[int, Node]) -> Iterator[_Group]:
+def _groups(needs: Iterable[_Need], made: _Made) -> Iterator[_Group]:
     """The trajectories among some needs; derived weights that they start from are made."""
     starts: dict[Key, Node] = {}
     groups: dict[tuple[Key, str, str], dict[object, list[_Need]]] = {}
     for need in needs:
         t = need.product
         if isinstance(t, Trajectory):
-            start = "" if t.start is None else made[id(t.start)].key
-            if t.start is not None:
-                starts[start] = made[id(t.start)]
+            start = ""
+            for source in need.sources:
+                start = made[source.id].key
+                starts[start] = made[source.id]
             # Each by its own stream: two streams may hold the same blocks, and part where they do not.
             does = t.order, t.phases, id(need.run.stream)
             groups.setdefault((start, t.identity, t.numerics), {}).setdefault(does, []).append(need)
@@ -286,7 +300,7 @@ _At = tuple[PrefixChain, PrefixChain, Node | None]
 """The chains of keys up to a node, with and without numerics."""
 
 
-def _merge_group(tree: Tree, group: _Group, known: _Known, made: dict[int, Node]) -> None:
+def _merge_group(tree: Tree, group: _Group, known: _Known, made: _Made) -> None:
     """Add the trajectories that share an initialization."""
     trajectories = [need.product for need, *_ in group.unique]
     records = [
@@ -308,7 +322,7 @@ def _merge_group(tree: Tree, group: _Group, known: _Known, made: dict[int, Node]
             reached[id(point)] = at
         node = reached[id(end)][2]
         assert node is not None
-        made.update((id(need.product), node) for need in needs)
+        made.update((need.id, node) for need in needs)
 
 
 def _add(tree: Tree, point: _Point, at: _At, records: bytes, need: _Need, known: _Known) -> _At:
