@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import ClassVar
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share, within
@@ -34,7 +35,7 @@ class Merge(Trunk):
 
     label = "merge"
     mechanism = "A main path at the maximum; each version is a mean of its last checkpoints, in place of a decay."
-    sources = ("2507.17634", "2505.12082")
+    sources: ClassVar[tuple[str, ...]] = ("2507.17634", "2505.12082")
     colour = "#56B4E9"
     decays = True  # what its means stand for: they are compared with decayed versions
     told_apart_by = ("window", "count", "weights")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe, Releases, Segment
@@ -18,7 +19,7 @@ class Trunk(Recipe):
 
     label = "undecayed trunk"
     mechanism = "Every version is the main path at the end of its data, without any decay."
-    sources = ("2603.16127",)
+    sources: ClassVar[tuple[str, ...]] = ("2603.16127",)
     colour = "#999933"
     decays = False
 

@@ -32,7 +32,7 @@ CASES = {name: [f"study={name}"] for name in STUDIES} | {
     "reset": ["paradigm=path_switching,cpt,two_stage", "paradigm.carry_optimizer=false"],
     "arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee,constant"],
     "onednn": ["numerics.matmul=onednn", "numerics.micro_batch_size=2", "model=qwen"],
-    "merge": ["paradigm=merge", "paradigm.weights=uniform,linear,one_minus_sqrt"],
+    "merge": ["paradigm=merge", "paradigm.weights=uniform,decay", "schedule=cosine,linear"],
 }
 
 

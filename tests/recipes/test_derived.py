@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,7 @@ from repro.planning.sweeps import compose
 from repro.recipes.merge import Merge
 from repro.recipes.operations import OPERATIONS, Sum, mean
 from repro.recipes.orders import Arrival
-from repro.recipes.schedules import Constant, Knee
+from repro.recipes.schedules import Constant, Knee, Schedule, Sqrt
 from repro.recipes.trajectory import Derived, Phase, Trajectory, derived_key
 
 Overrides = Callable[..., list[str]]
@@ -141,41 +142,56 @@ def test_training_from_derived_weights_goes_on_from_their_step_in_the_order() ->
 # Merging on the trunk
 
 
-@pytest.mark.parametrize("weights", ["uniform", "linear", "one_minus_sqrt"])
+SCHEDULE = {"max_lr": 0.5, "min_lr": 0.0, "warmup_steps": 0}
+
+
+def coefficients(overrides: list[str]) -> tuple[float, ...]:
+    product = run(settings(overrides)).products[1]
+    assert isinstance(product, Derived)
+    assert isinstance(product.operation, Sum)
+    return product.operation.coefficients
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "sqrt", "multi_step", "exponential"])
 @pytest.mark.parametrize("count", [2, 6, 11])
-def test_means_weigh_no_checkpoint_negatively_and_sum_to_one(weights: str, count: int) -> None:
-    coefficients = Merge(kind="merge", weights=weights, count=count).coefficients()
-    assert len(coefficients) == count
-    assert min(coefficients) > 0
-    assert float(sum(coefficients)) == pytest.approx(1, abs=1e-12)
+def test_means_weigh_no_checkpoint_negatively_and_sum_to_one(smoke: Overrides, schedule: str, count: int) -> None:
+    given = smoke("paradigm=merge", "paradigm.weights=decay", f"schedule={schedule}", f"paradigm.count={count}")
+    found = coefficients(given)
+    assert len(found) == count
+    assert min(found) >= 0
+    assert sum(found) == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("weights", "left"), [("linear", lambda x: 1 - x), ("one_minus_sqrt", lambda x: 1 - np.sqrt(x))]
-)
-def test_a_mean_is_what_a_decay_of_the_same_updates_would_give(
-    weights: str, left: Callable[[np.ndarray], np.ndarray]
-) -> None:
-    """Weights that move by one update a step, alike within an interval, each scaled by what the decay leaves of it."""
-    count, fine = 6, 20_000
-    intervals = count - 1
-    updates = np.random.default_rng(0).standard_normal(intervals)
-    checkpoints = np.concatenate([[3.0], 3.0 + np.cumsum(updates)])
-    middles = (np.arange(intervals * fine) + 0.5) / (intervals * fine)
-    decayed = 3.0 + (left(middles) * np.repeat(updates / fine, fine)).sum()
-    coefficients = Merge(kind="merge", weights=weights, count=count).coefficients()
-    merged = sum(float(c) * theta for c, theta in zip(coefficients, checkpoints, strict=True))
-    assert merged == pytest.approx(decayed, abs=1e-6)
+@pytest.mark.parametrize("schedule", [Knee(kind="knee", **SCHEDULE), Sqrt(kind="sqrt", **SCHEDULE)])
+def test_a_mean_is_what_a_decay_of_the_same_updates_would_give(schedule: Schedule) -> None:
+    """Weights that move by one update a step, alike within an interval, each scaled by its rate over the maximum."""
+    window, count = 50, 6
+    updates = np.repeat(np.random.default_rng(0).standard_normal(count - 1), window // (count - 1))
+    path = 3.0 + np.concatenate([[0.0], np.cumsum(updates)])
+    curve = schedule.decay(window)
+    decayed = 3.0 + sum(curve.at(step) / 0.5 * update for step, update in enumerate(updates))
+    steps = range(100, 151, 10)
+    weights = Merge(kind="merge", count=count).dual(FakeReleases(schedule), steps)  # type: ignore[arg-type]
+    merged = sum(weight * path[step - 100] for weight, step in zip(weights, steps, strict=True))
+    assert merged == pytest.approx(decayed, abs=1e-12)
 
 
-def test_the_dual_of_knees_decay_is_the_linear_mean() -> None:
-    """Learning rates of the suite's own linear decay, to zero, over the window: their means over the intervals."""
-    schedule = Knee(kind="knee", max_lr=1.0, min_lr=0.0, warmup_steps=0)
-    curve = schedule.decay(50_000)
-    left = np.array([curve.at(step) for step in range(50_000)]).reshape(5, -1).mean(axis=1)
-    expected = -np.diff(np.concatenate([[1.0], left, [0.0]]))
-    found = [float(c) for c in Merge(kind="merge", weights="linear", count=6).coefficients()]
-    assert found == pytest.approx(expected.tolist(), abs=1e-4)
+@dataclass
+class FakeReleases:
+    schedule: Schedule
+
+
+def test_the_dual_of_a_linear_decay_to_zero_weighs_the_ends_by_half(smoke: Overrides) -> None:
+    given = smoke("paradigm=merge", "paradigm.weights=decay", "schedule=linear", "schedule.min_lr=0")
+    # Discrete steps: the first one is already a step into the decay.
+    assert coefficients(given) == pytest.approx([0.15, 0.2, 0.2, 0.2, 0.2, 0.05], abs=1e-12)
+    half = coefficients([*given, "schedule.min_lr=0.005"])
+    assert half == pytest.approx([0.075, 0.1, 0.1, 0.1, 0.1, 0.525], abs=1e-12)
+
+
+def test_uniform_means_are_one_whatever_the_schedule(smoke: Overrides) -> None:
+    tree = make(compose(smoke("paradigm=merge", "schedule=cosine,linear"), multirun=True)).tree
+    assert tree.ends[0] == tree.ends[1]
 
 
 def test_a_merge_costs_its_trunk(smoke: Overrides) -> None:
@@ -197,9 +213,9 @@ def test_a_merges_trunk_is_path_switchings_main_path(smoke: Overrides) -> None:
     assert both.unique_steps == both.run_steps(0) + 30  # the main path goes on for the last alpha T steps
 
 
-def test_weights_of_other_means_share_the_checkpoints(smoke: Overrides) -> None:
-    overrides = smoke("paradigm=merge", "paradigm.weights=uniform,linear,one_minus_sqrt")
-    tree = make(compose(overrides, multirun=True)).tree
+def test_means_of_other_weights_share_the_checkpoints(smoke: Overrides) -> None:
+    given = smoke("paradigm=merge", "paradigm.weights=uniform,decay", "schedule=linear,sqrt")
+    tree = make(compose(given, multirun=True)).tree
     assert tree.unique_steps == 4 * T
     assert len({key for ends in tree.ends for key in ends}) == 12
     assert sum(not node.derived for node in tree.nodes.values()) == 4 * 6
@@ -210,11 +226,22 @@ def test_weights_of_other_means_share_the_checkpoints(smoke: Overrides) -> None:
     [
         (["paradigm.window=0.5"], None),
         (["paradigm.window=1/3"], r"window=1/3 times stream.steps_per_version=50 is 16.6667 steps"),
-        (["paradigm.window=0.24"], r"window=0.24 of 50 steps is 12 steps, .* 5 equal .*window=1/5 or 3/10 would"),
-        (["paradigm.window=0.1", "paradigm.count=32"], r"31 equal intervals; paradigm.window=31/50 would"),
+        (
+            ["paradigm.window=0.24"],
+            r"window=0.24 of 50 steps is 12 .*5 equal .*window=1/5 or 3/10; or a count of 2 or 3 or 4",
+        ),
+        (
+            ["paradigm.window=0.1", "paradigm.count=32"],
+            r"31 equal .*: paradigm.window=31/50; or a count of 2 or 6",
+        ),
         (["paradigm.window=1"], r"version 1 a mean from step 0 on, before step 5, .*at most 9/10 works"),
         (["paradigm.window=1", "schedule.warmup_steps=0"], r"from step 0 on, before step 1, .*at most 49/50 works"),
-        (["paradigm.weights=cosine"], "choose one of uniform, linear, one_minus_sqrt"),
+        (["paradigm.weights=cosine"], "choose one of uniform, decay"),
+        (
+            ["paradigm.weights=decay", "schedule=constant"],
+            "needs a schedule that decays, and schedule=const",
+        ),
+        (["paradigm.weights=decay", "schedule=multi_step", "paradigm.window=0.1"], "a decay of 5 steps"),
         (["paradigm.count=1"], "paradigm.count=1 must lie between 2 and 32"),
     ],
 )
