@@ -25,14 +25,14 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
     """One sweep, in a process of its own so that its memory is its own."""
     import torch
 
-    from repro.planning import planner
+    from repro.planning import frozen, planner, sweeps
     from repro.store import upkeep
     from repro.store.store import Store
     from repro.training.worker import critical_path
 
     given = ["study=alpha", "scale=smoke", "paradigm.alpha=0.2,0.4,0.6,0.8,1", f"seed=range({seeds})"]
     given += ["stream.versions=5", f"store.path={place / 'store'}", f"data.path={place.parent / 'data'}"]
-    planner.make(planner.compose(["scale=smoke", "stream.versions=5", *given[-2:]]))  # prepares the stream
+    planner.make(sweeps.compose(["scale=smoke", "stream.versions=5", *given[-2:]]))  # prepares the stream
     store = Store(place / "store")
     rows: list[list[Any]] = []
 
@@ -42,10 +42,10 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
         rows.append([operation, time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3])
         return result
 
-    sweep = timed("compose", lambda: planner.compose(given))
+    sweep = timed("compose", lambda: sweeps.compose(given, multirun=True))
     made = timed("plan", lambda: planner.make(sweep))
     tree = made.tree
-    timed("freeze", lambda: planner.freeze(made, store))
+    timed("freeze", lambda: frozen.freeze(made, store))
     timed("order of work", lambda: critical_path(tree))
     tensors = {"model": {"w": torch.zeros(1)}}
 

@@ -33,6 +33,7 @@ def planned(smoke: Overrides, *overrides: str) -> Run:
         ("wsd_s", T, T),
         ("falling_cosine", T, T),
         ("trunk", T, T),
+        ("merge", T, T),
     ],
 )
 def test_the_next_releases_price_and_delay(smoke: Overrides, recipe: str, steps: float, delay: int) -> None:

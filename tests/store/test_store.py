@@ -151,6 +151,18 @@ def test_a_lease_has_one_holder_and_a_dead_ones_is_taken_over(store: Store) -> N
         assert lease is not None
 
 
+def test_a_heartbeat_names_all_that_is_used_however_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter heartbeat once left the end of a longer one behind it, and nobody could read what was in use."""
+    uses = [f"{number:064x}" for number in range(32)]
+    with store.lease(KEY, *uses) as lease:
+        assert lease is not None
+        for step in (10**12, 1):
+            monkeypatch.setattr(lease, "_next", 0.0)
+            lease.beat({"key": KEY, "step": step})
+            sign = store.leases()[KEY]
+            assert (sign["step"], sign["uses"]) == (step, uses)
+
+
 def test_a_lease_without_a_heartbeat_is_taken_over(store: Store) -> None:
     patient, impatient = Store(store.root, stale_seconds=60), Store(store.root, stale_seconds=0.05)
     with patient.lease(KEY) as first:
