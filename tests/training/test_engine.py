@@ -26,8 +26,9 @@ from repro.planning.sweeps import compose
 from repro.planning.tree import Tree, merge
 from repro.results import measures
 from repro.store.store import Store
-from repro.training import engine
-from repro.training.engine import Diverged, fresh
+from repro.training import engine, state
+from repro.training.engine import Diverged
+from repro.training.state import fresh
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
@@ -182,13 +183,13 @@ def test_a_loss_that_is_no_number_stops_its_edge_alone(
     tree = plan_tree(smoke("study=headline"))
     store = Store(tmp_path / "store")
     bad = tree.ends[1][1]  # CPT's second version: path switching goes on beside it
-    original = engine.cross_entropy
+    original = state.cross_entropy
 
     def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = original(logits, targets)
         return loss * float("nan") if bad in store.leases() else loss
 
-    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(state, "cross_entropy", cross_entropy)
     with pytest.raises(Diverged, match=r"-cpt-.*, version 2: the loss is nan at step 50 .*schedule.max_lr below"):
         Worker(tree, 1, store, threading.Event()).work()
     assert store.steps().keys() == set(tree.nodes) - {bad}
@@ -252,7 +253,7 @@ def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
 ) -> None:
     tree = plan_tree(smoke("paradigm=cpt", "store.save_seconds=0.000001"))
     store = Store(tmp_path / "store")
-    original, steps = engine.cross_entropy, [0]
+    original, steps = state.cross_entropy, [0]
 
     def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         steps[0] += 1
@@ -260,7 +261,7 @@ def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
             raise KeyboardInterrupt
         return original(logits, targets)
 
-    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(state, "cross_entropy", cross_entropy)
     with pytest.raises(KeyboardInterrupt):
         train(tree, store)
     train(tree, store)

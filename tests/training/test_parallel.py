@@ -18,8 +18,7 @@ from repro import adopt, train
 from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import NumericsSettings
-from repro.models import architectures
-from repro.models.architectures import Llama
+from repro.models.architectures.llama import Llama
 from repro.planning.planner import Plan, make
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
@@ -280,7 +279,7 @@ def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.Monkey
         shape = Llama(
             name="t", architecture="llama", hidden_size=width, layers=1, heads=2, kv_heads=2, intermediate_size=8
         )
-        parallel.distribute(architectures.build(shape, vocab_size=32, sequence_length=8, seed=0), numerics)
+        parallel.distribute(shape.build(vocab_size=32, sequence_length=8, seed=0), numerics)
         counts.append(len(resets))
     assert counts == [1, 1, 2, 3]
 
