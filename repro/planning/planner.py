@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.settings import Settings
+from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
 from repro.planning import prices
@@ -165,7 +166,8 @@ def check_models(plan: Plan) -> None:
         r = plan.tree.runs[plan.tree.nodes[key].run]
         shapes[r.settings.model, *r.model_shape] = r
     for r in shapes.values():
-        architecture(r.settings.model).check(*r.model_shape, r.stream.tokenizer_file)
+        tokenizer = r.stream.tokenizer_file if isinstance(r.stream, Stream) else None
+        architecture(r.settings.model).check(*r.model_shape, tokenizer)
 
 
 MOST_MANIFESTS = 2000

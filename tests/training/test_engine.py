@@ -41,6 +41,9 @@ PARADIGMS = {
     "multi_step": ["paradigm=path_switching", "schedule=multi_step"],
     "two_stage": ["paradigm=two_stage", "paradigm.first_cycle=2"],
     "qwen": ["paradigm=path_switching", "model=qwen"],
+    "muon": ["paradigm=path_switching", "optimizer=muon"],
+    "schedule_free": ["paradigm=path_switching", "optimizer=schedule_free"],
+    "schedule_free_reset": ["paradigm=cpt", "optimizer=schedule_free", "paradigm.carry_optimizer=false"],
     "compiled": ["paradigm=path_switching", "numerics.compile=true"],
 }
 FILES = ("model", "optimizer", "trace")
@@ -81,7 +84,7 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
         assert measures.find(run, key, shared) == measures.find(run, key, alone)
 
 
-@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching"])
+@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching", "muon", "schedule_free"])
 @pytest.mark.parametrize("after", [7, 49])
 def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     smoke: Overrides, tmp_path: Path, paradigm: str, after: int
@@ -101,11 +104,14 @@ def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
         assert_same(undisturbed, disturbed, key)
 
 
-def test_saving_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("paradigm", ["path_switching", "schedule_free"])
+def test_saving_more_often_changes_no_bit(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paradigm: str
+) -> None:
     seldom, often = Store(tmp_path / "a"), Store(tmp_path / "b")
-    tree = plan_tree(smoke("paradigm=path_switching"))
+    tree = plan_tree(smoke(*PARADIGMS[paradigm]))
     train(tree, seldom)
-    busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001"))
+    busy = plan_tree(smoke(*PARADIGMS[paradigm], "store.save_seconds=0.000001"))
     assert busy.ends == tree.ends
     kept: list[int] = []
     save = often.save_partial

@@ -32,6 +32,7 @@ SHORT = ["stream.versions=2", "stream.steps_per_version=20"]
 FIRST = 20
 """Steps over which roundings are still small: through the main path's branch point at step 8 and beyond."""
 CPU_CASES = ("ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_bfloat16", "fsdp_again", "fsdp_stopped")
+CPU_CASES += ("ddp_muon", "fsdp_schedule_free", "fsdp_gpt2")
 
 
 def torchrun(processes: int, *command: str) -> subprocess.Popen[str]:
@@ -93,9 +94,12 @@ def assert_same(a: Store, b: Store) -> None:
 TOGETHER = "numerics.world_size=2"
 
 
-@pytest.mark.parametrize("case", ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again"])
+@pytest.mark.parametrize(
+    "case",
+    ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again", "ddp_muon", "fsdp_schedule_free", "fsdp_gpt2"],
+)
 def test_two_processes_compute_what_one_does(together: Path, smoke: Overrides, tmp_path: Path, case: str) -> None:
-    tree, store = trained(smoke, tmp_path)
+    tree, store = trained(smoke, tmp_path, *(each for each in CASES[case] if not each.startswith("numerics.")))
     theirs, other = planned(smoke, case, TOGETHER).tree, Store(together / case)
     for ours, key in zip(tree.ends[0], theirs.ends[0], strict=True):
         assert torch.allclose(trace(store, ours)[:FIRST], trace(other, key)[:FIRST], rtol=1e-4)

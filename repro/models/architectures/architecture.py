@@ -91,11 +91,11 @@ class Architecture(ModelSettings):
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
-    def check(self, vocab_size: int, sequence_length: int, tokenizer: Path) -> None:
+    def check(self, vocab_size: int, sequence_length: int, tokenizer: Path | None) -> None:
         """Refuse what cannot be built, or cannot begin with the weights of `init`.
 
         Args:
-            tokenizer: the stream's; it need not exist yet.
+            tokenizer: the stream's, once it is prepared.
 
         Raises:
             UserError

@@ -75,11 +75,11 @@ def tokenizer_file(folder: Path) -> Path:
     return file
 
 
-def check(folder: Path, config: PretrainedConfig, tokenizer: Path) -> None:
+def check(folder: Path, config: PretrainedConfig, tokenizer: Path | None) -> None:
     """Refuse weights that a model of this configuration cannot begin with, before anything is trained.
 
     Args:
-        tokenizer: the stream's; where it exists, it must be the folder's.
+        tokenizer: the stream's, once it is prepared: it must be the folder's.
 
     Raises:
         UserError
@@ -100,7 +100,7 @@ def check(folder: Path, config: PretrainedConfig, tokenizer: Path) -> None:
             "folder itself."
         )
     _pretrained(folder, config, device_map="meta")
-    if tokenizer.exists():
+    if tokenizer is not None:
         _check_tokenizer(folder, tokenizer)
 
 
