@@ -20,7 +20,7 @@ from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
 from repro.store.store import KEY_NAME, Damaged, Store, entries
-from repro.training.engine import FILES, files_of
+from repro.training.state import FILES, files_of
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions", "operation")
 """What a copy's manifest says as the original's does."""

@@ -35,6 +35,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
     def do(item: Job, lease: Lease) -> None:
         from repro.downstream import sft
         from repro.downstream.loading import load_model
+        from repro.models import weights
         from repro.training.engine import configure
 
         run = tree.runs[item.run]
@@ -64,8 +65,8 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             dtype=s.numerics.dtype,
             micro_batch=s.numerics.micro_batch_size,
         )
-        weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-        store.save(item.weights, len(losses), {"model": weights}, about | {"losses": losses})
+        tensors = {name: tensor.contiguous() for name, tensor in weights.of(model).items()}
+        store.save(item.weights, len(losses), {"model": tensors}, about | {"losses": losses})
 
     jobs.drain(tree, jobs.fine_tunings(tree), lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 

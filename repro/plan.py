@@ -1,6 +1,6 @@
 """Show what a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
 
-Time comes from FLOPs (`repro.models.architectures`) at `estimate.flops_per_second` on each device, which the output
+Time comes from FLOPs (`Architecture.flops_per_token`) at `estimate.flops_per_second` on each device, which the output
 states. Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate
 curves, `study=all` merges every study.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
-from repro.models import architectures
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -68,11 +67,10 @@ def table(plan: Plan) -> "RenderableType":
         runs.add_column(name, justify="right")
     runs.add_column("learning rate", no_wrap=True)
     for r, label, row in zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True):
-        parameters = architectures.parameters(r.settings.model, r.stream.vocab_size)
         cost = f"{row['relative_cost']:.2f}"
         following = "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}"
         delay = "" if row["delay"] is None else f"{row['delay']:,}"
-        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, following, delay, _sparkline(r))
+        runs.add_row(label, f"{r.parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, following, delay, _sparkline(r))
     estimate = summary["estimate"]
     unit = "GPU" if estimate["device"].startswith("cuda") else "worker"
     costs = Table(title="with every trajectory trained alone, and with what a study's runs share trained once")

@@ -10,8 +10,7 @@ from pathlib import Path
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
 from repro.config.places import CONF
-from repro.models import architectures
-from repro.models.architectures import Llama
+from repro.models.architectures.llama import Llama
 from repro.planning import sweeps
 from repro.planning.arguments import CommandLine
 
@@ -24,7 +23,8 @@ def table() -> str:
     for path in (CONF / "size").glob("*.yaml"):
         llama, qwen = (sweeps.compose([f"size={path.stem}", f"model={name}"])[0].model for name in ("llama", "qwen"))
         assert isinstance(llama, Llama)
-        counts = [architectures.parameters(model, size) for size in VOCABULARIES for model in (llama, qwen)]
+        assert isinstance(qwen, Llama)
+        counts = [model.parameters(size, sequence_length=1) for size in VOCABULARIES for model in (llama, qwen)]
         shape = (llama.hidden_size, llama.layers, llama.heads, llama.kv_heads, llama.intermediate_size)
         rows.append((counts[0], [path.stem, *map(str, shape), *(f"{count:,}" for count in counts)]))
     names = ["size", "hidden size", "layers", "heads", "kv heads", "intermediate size"]

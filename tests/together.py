@@ -16,6 +16,7 @@ from repro.store.store import Store
 from repro.training import parallel
 from repro.training.worker import Worker
 
+GPT2 = Path(__file__).parent / "models" / "gpt2.json"
 CASES = {
     "ddp": ["numerics.parallel=ddp"],
     "fsdp": ["numerics.parallel=fsdp"],
@@ -23,6 +24,9 @@ CASES = {
     "fsdp_parts": ["numerics.parallel=fsdp", "numerics.micro_batch_size=1"],
     "fsdp_bfloat16": ["numerics.parallel=fsdp", "numerics.dtype=bfloat16"],
     "fsdp_again": ["numerics.parallel=fsdp", "numerics.activation_checkpointing=true"],
+    "ddp_muon": ["numerics.parallel=ddp", "optimizer=muon"],
+    "fsdp_schedule_free": ["numerics.parallel=fsdp", "optimizer=schedule_free"],
+    "fsdp_gpt2": ["numerics.parallel=fsdp", "model=hf_config", f"model.config={GPT2}"],
     "fsdp_compiled": ["numerics.parallel=fsdp", "numerics.compile=true"],
     "fsdp_stopped": ["numerics.parallel=fsdp"],
 }

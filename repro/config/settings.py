@@ -24,6 +24,9 @@ class ModelSettings:
     """One of `repro.config.registries.ARCHITECTURES`."""
     name: str = name("custom")
     """What tables call this size. A label: it keys nothing."""
+    init: str | None = path(None)
+    """A folder with weights to begin with (an exported or downloaded model, safetensors alone), in place of random
+    ones. Identity by the weights' content; the stream has to be cut by that model's tokenizer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def evaluate(
                 pretrained=model,
                 tokenizer=tokenizer,
                 batch_size=batch,
-                max_length=model.config.max_position_embeddings,
+                max_length=getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length,
                 mixed_precision_dtype="bfloat16" if dtype == "bfloat16" else None,
             )
             results = lm_eval.evaluator.evaluate(lm, loaded, limit=limit, bootstrap_iters=BOOTSTRAPS, log_samples=True)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from repro.data.stream import END_OF_TEXT
-from repro.models import architectures
+from repro.models import weights as state
+from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run
 from repro.store.store import Tensors
 
@@ -19,16 +20,13 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
     Args:
         weights: as `Store.load_weights` gives them.
     """
-    import torch
     from transformers import PreTrainedTokenizerFast
 
     from repro.models import matmul
 
     s = run.settings
-    model = architectures.build(s.model, run.stream.vocab_size, s.stream.sequence_length, seed=0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
+    model = architecture(s.model).build(*run.model_shape, seed=0)
+    state.load(model, weights)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(run.stream.tokenizer_file),
         bos_token=END_OF_TEXT,

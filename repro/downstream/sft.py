@@ -73,6 +73,7 @@ def finetune(
     device = model.device
     order = torch.Generator().manual_seed(seed)
     losses: list[float] = []
+    plain = _has_plain_head(model)
 
     # Dropout, where a model has it, draws from the global state: give it one of its own for the time being.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -84,7 +85,7 @@ def finetune(
                 batch = [encoded[i] for i in permutation[start : start + settings.batch_size]]
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, len(losses), total)
-                loss = _backward(model, batch, micro_batch or len(batch), dtype)
+                loss = _backward(model, batch, micro_batch or len(batch), dtype, plain)
                 if not math.isfinite(loss):
                     raise UserError(
                         f"finetune.max_lr={settings.max_lr:g}: the loss became {loss} at step {len(losses) + 1} of "
@@ -139,8 +140,24 @@ def collate(batch: Sequence[Encoded], device: torch.device) -> tuple[torch.Tenso
     return inputs.to(device), labels.to(device)
 
 
-def _backward(model: PreTrainedModel, batch: Sequence[Encoded], micro_batch: int, dtype: str) -> float:
-    """Accumulate the gradients of the batch's mean loss an answer token, and return that loss."""
+@torch.no_grad()
+def _has_plain_head(model: PreTrainedModel) -> bool:
+    """Whether logits are what the output layer makes of the last hidden states, without a scale or a cap."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return False
+    inputs = torch.zeros(1, 2, dtype=torch.int64, device=model.device)
+    hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+    return torch.equal(head(hidden), model(input_ids=inputs, use_cache=False).logits)
+
+
+def _backward(model: PreTrainedModel, batch: Sequence[Encoded], micro_batch: int, dtype: str, plain: bool) -> float:
+    """Accumulate the gradients of the batch's mean loss an answer token, and return that loss.
+
+    Args:
+        plain: whether the output layer makes the logits alone; then it makes those of the tokens that count, since over
+            a whole vocabulary they are much of a small model's work.
+    """
     tokens = sum(len(example.answer) for example in batch)
     autocast = torch.autocast(model.device.type, torch.bfloat16) if dtype == "bfloat16" else nullcontext()
     loss = 0.0
@@ -148,9 +165,11 @@ def _backward(model: PreTrainedModel, batch: Sequence[Encoded], micro_batch: int
         inputs, labels = collate(batch[start : start + micro_batch], model.device)
         counted = labels != IGNORED
         with autocast:
-            # Logits of the few tokens that count: over a whole vocabulary they are much of a small model's work.
-            hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
-            logits = model.get_output_embeddings()(hidden[counted])
+            if plain:
+                hidden = model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+                logits = model.get_output_embeddings()(hidden[counted])
+            else:
+                logits = model(input_ids=inputs, use_cache=False).logits[counted]
         part = F.cross_entropy(logits.float(), labels[counted], reduction="sum") / tokens
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from repro.common.errors import UserError
 from repro.config.settings import NumericsSettings, Settings
+from repro.models.optimizers.optimizer import optimizer
 
 ENGINE = 1
 """Raised by hand whenever the training loop itself computes other bits."""
@@ -45,6 +46,7 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
     more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
     if numerics.activation_checkpointing:
         more["activation_checkpointing"] = True
+    more |= {package: _version(package) for package in optimizer(settings).packages}
     return more | {
         "engine": ENGINE,
         "torch": _version("torch"),

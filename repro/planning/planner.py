@@ -10,7 +10,9 @@ from typing import Any
 from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.settings import Settings
-from repro.models import architectures, numerics
+from repro.data.stream import Stream
+from repro.models import numerics
+from repro.models.architectures.architecture import architecture
 from repro.planning import prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
@@ -154,17 +156,15 @@ def check_models(plan: Plan) -> None:
     """Build each model that has to be trained, on the meta device.
 
     Raises:
-        UserError: transformers refuses the shape.
+        UserError: transformers refuses the shape, or `model.init` does not fit it.
     """
     shapes = {}
     for key in plan.missing:
         r = plan.tree.nodes[key].run
-        shapes[r.settings.model, r.stream.vocab_size, r.settings.stream.sequence_length] = r
-    for (model, vocab_size, sequence_length), r in shapes.items():
-        try:
-            architectures.build_meta(model, vocab_size, sequence_length)
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise UserError(f"model={r.settings.model.name}: transformers cannot build it: {error}") from None
+        shapes[r.settings.model, *r.model_shape] = r
+    for r in shapes.values():
+        tokenizer = r.stream.tokenizer_file if isinstance(r.stream, Stream) else None
+        architecture(r.settings.model).check(*r.model_shape, tokenizer)
 
 
 MOST_MANIFESTS = 2000

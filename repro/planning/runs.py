@@ -10,9 +10,10 @@ from repro.common.canonical import canonical
 from repro.config.settings import CorpusSettings, Settings, StreamSettings
 from repro.data.corpora.corpus import corpus as chosen
 from repro.data.stream import VersionStream, describe, is_prepared, open_stream
-from repro.models import architectures, numerics
+from repro.models import numerics
+from repro.models.architectures.architecture import architecture
 from repro.models.numerics import Machine
-from repro.models.optimizers import optimizer
+from repro.models.optimizers.optimizer import optimizer
 from repro.recipes.recipe import Releases, recipe
 from repro.recipes.trajectory import Product, Trajectory
 
@@ -34,11 +35,8 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """What fixes the initialization and the update rule."""
         s = self.settings
-        return {
-            "model": architectures.identity(s.model, self.stream.vocab_size, s.stream.sequence_length),
-            "seed": s.seed,
-            "optimizer": optimizer(s).identity,
-        }
+        initialization = architecture(s.model).initialization(*self.model_shape, s.seed)
+        return initialization | {"optimizer": optimizer(s).identity}
 
     @cached_property
     def products(self) -> list[Product]:
@@ -73,7 +71,7 @@ class Run:
             s.schedule.kind,
             recipe(s).run_name,
             s.model.architecture,
-            s.model.name,
+            architecture(s.model).size,
             f"T{s.stream.steps_per_version}",
             f"lr{s.schedule.max_lr:g}",
             f"s{s.seed}",
@@ -85,25 +83,31 @@ class Run:
         return [self.releases.until(version) for version in range(1, self.versions + 1)]
 
     @property
+    def model_shape(self) -> tuple[int, int]:
+        """What the data decide of the model: vocabulary, and sequence length."""
+        return self.stream.vocab_size, self.settings.stream.sequence_length
+
+    @property
+    def parameters(self) -> int:
+        return architecture(self.settings.model).parameters(*self.model_shape)
+
+    @property
     def step_tokens(self) -> int:
         return self.settings.stream.global_batch_size * self.settings.stream.sequence_length
 
     @property
     def step_flops(self) -> int:
-        s = self.settings
-        return self.step_tokens * architectures.flops_per_token(
-            s.model, self.stream.vocab_size, s.stream.sequence_length
-        )
+        return self.step_tokens * architecture(self.settings.model).flops_per_token(*self.model_shape)
 
     @property
     def checkpoint_bytes(self) -> int:
-        """Weights and two moments in float32."""
-        return 3 * self.weight_bytes
+        """Weights and the optimizer's state in float32, at most."""
+        return (1 + optimizer(self.settings).kept) * self.weight_bytes
 
     @property
     def weight_bytes(self) -> int:
         """Weights alone, as of derived versions."""
-        return 4 * architectures.parameters(self.settings.model, self.stream.vocab_size)
+        return 4 * self.parameters
 
 
 def run(settings: Settings, *, data_optional: bool = False) -> Run:

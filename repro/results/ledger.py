@@ -21,8 +21,8 @@ from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
 from repro.downstream import jobs
-from repro.models import architectures
-from repro.models.optimizers import optimizer
+from repro.models.architectures.architecture import architecture
+from repro.models.optimizers.optimizer import optimizer
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
@@ -195,8 +195,8 @@ def _run_row(tree: Tree, index: int) -> Row:
         "carry_optimizer": s.paradigm.carry_optimizer,
         "seed": s.seed,
         "architecture": s.model.architecture,
-        "size": s.model.name,
-        "parameters": architectures.parameters(s.model, r.stream.vocab_size),
+        "size": architecture(s.model).size,
+        "parameters": r.parameters,
         "corpus": s.corpus.kind,
         "stream": s.stream.order,
         "versions": r.versions,

@@ -52,6 +52,15 @@ def read_into(tensors: dict[str, torch.Tensor], folder: Path, group: "dist.Proce
         load(dict(tensors), storage_reader=reader, process_group=group, no_dist=group is None)
 
 
+def layout(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Size and type of every tensor that a folder's safetensors files hold, whole or in shards."""
+    return {
+        name: (form.size, form.properties.dtype)
+        for name, form in HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata.items()
+        if isinstance(form, TensorStorageMetadata)
+    }
+
+
 def read(folder: Path, files: Sequence[str]) -> dict[str, torch.Tensor]:
     """Whole tensors: all that some of a folder's files hold shards of."""
     from safetensors import safe_open
@@ -60,11 +69,10 @@ def read(folder: Path, files: Sequence[str]) -> dict[str, torch.Tensor]:
     for file in files:
         with safe_open(folder / file, framework="pt") as shard:
             names |= set(shard.keys())
-    known = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    known = layout(folder)
     tensors = {}
     for name in sorted(names):
-        form = known[name]
-        assert isinstance(form, TensorStorageMetadata)
-        tensors[name] = torch.empty(form.size, dtype=form.properties.dtype)
+        size, dtype = known[name]
+        tensors[name] = torch.empty(size, dtype=dtype)
     read_into(tensors, folder)
     return tensors

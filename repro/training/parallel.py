@@ -154,11 +154,13 @@ def distribute(model: PreTrainedModel, numerics: NumericsSettings) -> Callable[.
     if numerics.world_size == 1:
         model.to(numerics.device)
         return forward
-    layers = model.model.layers
+    # Transformers' own word for the modules that a model repeats: its layers.
+    whole = set(model._no_split_modules or ())
+    layers = [module for module in model.modules() if type(module).__name__ in whole]
     if numerics.compile:
         _compile_anew(f"{model.config.to_json_string()} {numerics}")
         for layer in layers:
-            layer.compile(dynamic=False)  # as repro.training.engine does, so that bits depend on no earlier shape
+            layer.compile(dynamic=False)  # as repro.training.state does, so that bits depend on no shape before
     if numerics.parallel == "ddp":
         model.to(numerics.device)
         return torch.nn.parallel.DistributedDataParallel(model)

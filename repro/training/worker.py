@@ -19,8 +19,9 @@ from repro.results import measures
 from repro.store.store import Damaged, Lease, Store
 from repro.training import perplexity
 from repro.training.derivation import derive
-from repro.training.engine import Diverged, configure, stored_state, train_edge
+from repro.training.engine import Diverged, configure, train_edge
 from repro.training.parallel import ALONE, Processes
+from repro.training.state import stored_state
 
 WAIT_SECONDS = 0.2
 """Between two looks at what others have finished, at least."""

@@ -24,7 +24,8 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from repro.config.settings import NumericsSettings
 from repro.data.stream import Stream
-from repro.models import architectures, matmul, numerics
+from repro.models import matmul, numerics
+from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run, run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Node, Tree
@@ -141,8 +142,7 @@ def machine() -> str:
 
 
 def _model(r: Run) -> PreTrainedModel:
-    s = r.settings
-    return architectures.build(s.model, r.stream.vocab_size, s.stream.sequence_length, seed=0).train()
+    return architecture(r.settings.model).build(*r.model_shape, seed=0).train()
 
 
 def _blocks(r: Run, steps: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from repro import export, train
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
-from repro.training.engine import load_state
+from repro.training.state import load_state
 
 Overrides = Callable[..., list[str]]
 

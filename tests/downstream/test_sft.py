@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lm_eval.models.huggingface import HFLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from repro.common.errors import UserError
 from repro.config.settings import FinetuneSettings
@@ -48,6 +49,24 @@ def test_the_loss_is_the_mean_over_answer_tokens_alone() -> None:
     expected = sum(nll for nll, _ in parts) / sum(tokens for _, tokens in parts)
     losses = sft.finetune(model, TOKENIZER, examples, SETTINGS, seed=0)
     assert losses == [pytest.approx(expected, rel=1e-5)]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gemma2"])
+def test_the_loss_is_that_of_the_models_own_logits(kind: str) -> None:
+    """Gemma 2 caps what its output layer makes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300}
+        capped = {"num_key_value_heads": 1, "head_dim": 16, "intermediate_size": 64, "final_logit_softcapping": 0.1}
+        own = {"gpt2": {}, "gemma2": capped}[kind]
+        tokens = {"pad_token_id": None, "bos_token_id": 0, "eos_token_id": 0}
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **small, **own, **tokens)).eval()
+    nll, tokens_of = _answer_nll(model, *EXAMPLES[0])
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    losses = sft.finetune(model, TOKENIZER, EXAMPLES[:1], SETTINGS, seed=0)
+    assert losses == [pytest.approx(nll / tokens_of, rel=1e-5)]
 
 
 def test_prompt_tokens_and_padding_carry_no_label() -> None:

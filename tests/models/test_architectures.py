@@ -8,7 +8,8 @@ import torch
 from transformers import LlamaForCausalLM, Qwen2ForCausalLM
 
 from repro.config.places import CONF
-from repro.models import architectures
+from repro.models.architectures.architecture import Architecture, architecture
+from repro.models.architectures.llama import Llama
 from repro.planning import sweeps
 
 SIZES = sorted(path.stem for path in (CONF / "size").glob("*.yaml"))
@@ -20,14 +21,18 @@ def test_the_parameter_count_is_the_models_own(size: str, name: str, kind: type)
     (settings,) = sweeps.compose([f"size={size}", f"model={name}"])
     for tied in (False, True):
         shape = dataclasses.replace(settings.model, tie_embeddings=tied)
-        model = architectures.build_meta(shape, 1000, 128)
-        assert type(model) is kind
-        assert sum(p.numel() for p in model.parameters()) == architectures.parameters(shape, 1000)
+        assert isinstance(shape, Llama)
+        assert type(shape.build_meta(1000, 128)) is kind
+        assert shape.shape(1000, 128) == Architecture.shape(shape, 1000, 128)  # by arithmetic, and counted
 
 
 def test_the_papers_model_has_about_one_point_two_billion_parameters() -> None:
     (settings,) = sweeps.compose(["scale=paper"])
-    assert 1.15e9 < architectures.parameters(settings.model, settings.stream.vocab_size) < 1.25e9
+    assert (
+        1.15e9
+        < architecture(settings.model).parameters(settings.stream.vocab_size, settings.stream.sequence_length)
+        < 1.25e9
+    )
 
 
 def test_flops_agree_with_pytorchs_own_count() -> None:
@@ -35,12 +40,12 @@ def test_flops_agree_with_pytorchs_own_count() -> None:
 
     (settings,) = sweeps.compose(["size=w64_l2"])
     tokens = 128
-    model = architectures.build(settings.model, 1024, tokens, seed=0)
+    model = architecture(settings.model).build(1024, tokens, seed=0)
     with FlopCounterMode(display=False) as counter:
         model(input_ids=torch.zeros(1, tokens, dtype=torch.int64)).logits.sum().backward()
     # The counter leaves out the fused attention on a CPU; ours leaves out nothing but elementwise work.
     attention = 12 * settings.model.layers * settings.model.hidden_size * tokens
-    ours = architectures.flops_per_token(settings.model, 1024, tokens)
+    ours = architecture(settings.model).flops_per_token(1024, tokens)
     assert counter.get_total_flops() / tokens == pytest.approx(ours - attention, rel=0.05)
 
 
@@ -51,7 +56,7 @@ def test_the_papers_model_itself_goes_forward_and_backward_once() -> None:
 
     (settings,) = sweeps.compose(["scale=paper"])
     vocabulary = settings.stream.vocab_size
-    model = architectures.build(settings.model, vocabulary, settings.stream.sequence_length, seed=0)
+    model = architecture(settings.model).build(vocabulary, settings.stream.sequence_length, seed=0)
     tokens = torch.arange(1, 18).unsqueeze(0) * 1000
     loss = cross_entropy(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:]) / 16
     loss.backward()
@@ -59,4 +64,6 @@ def test_the_papers_model_itself_goes_forward_and_backward_once() -> None:
     assert loss.item() == pytest.approx(math.log(vocabulary), abs=0.5)
     norms = [parameter.grad.norm() for parameter in model.parameters()]
     assert all(torch.isfinite(norm) and norm > 0 for norm in norms)
-    assert sum(p.numel() for p in model.parameters()) == architectures.parameters(settings.model, vocabulary)
+    assert sum(p.numel() for p in model.parameters()) == architecture(settings.model).parameters(
+        vocabulary, settings.stream.sequence_length
+    )

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from repro.config.registries import ARCHITECTURES
 from repro.config.settings import NumericsSettings
-from repro.models import architectures, matmul, numerics
+from repro.models import matmul, numerics
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 
@@ -22,7 +22,7 @@ def model(architecture: str = "llama") -> PreTrainedModel:
     shape = ARCHITECTURES[architecture](
         name="t", architecture=architecture, hidden_size=16, layers=1, heads=2, kv_heads=1, intermediate_size=40
     )
-    return architectures.build(shape, vocab_size=64, sequence_length=8, seed=0)
+    return shape.build(vocab_size=64, sequence_length=8, seed=0)
 
 
 def kinds(of: nn.Module) -> set[type]:

@@ -27,7 +27,7 @@ from repro.results import ledger, measures
 from repro.store import upkeep
 from repro.store.store import Store
 from repro.training import worker
-from repro.training.engine import fresh
+from repro.training.state import fresh
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]

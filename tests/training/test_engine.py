@@ -27,8 +27,9 @@ from repro.planning.sweeps import compose
 from repro.planning.tree import Tree, merge
 from repro.results import measures
 from repro.store.store import Store
-from repro.training import engine
-from repro.training.engine import Diverged, fresh
+from repro.training import engine, state
+from repro.training.engine import Diverged
+from repro.training.state import fresh
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
@@ -41,6 +42,9 @@ PARADIGMS = {
     "multi_step": ["paradigm=path_switching", "schedule=multi_step"],
     "two_stage": ["paradigm=two_stage", "paradigm.first_cycle=2"],
     "qwen": ["paradigm=path_switching", "model=qwen"],
+    "muon": ["paradigm=path_switching", "optimizer=muon"],
+    "schedule_free": ["paradigm=path_switching", "optimizer=schedule_free"],
+    "schedule_free_reset": ["paradigm=cpt", "optimizer=schedule_free", "paradigm.carry_optimizer=false"],
     "compiled": ["paradigm=path_switching", "numerics.compile=true"],
 }
 FILES = ("model", "optimizer", "trace")
@@ -81,7 +85,7 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
         assert measures.find(run, key, shared) == measures.find(run, key, alone)
 
 
-@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching"])
+@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching", "muon", "schedule_free"])
 @pytest.mark.parametrize("after", [7, 49])
 def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     smoke: Overrides, tmp_path: Path, paradigm: str, after: int
@@ -101,11 +105,14 @@ def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
         assert_same(undisturbed, disturbed, key)
 
 
-def test_saving_more_often_changes_no_bit(smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("paradigm", ["path_switching", "schedule_free"])
+def test_saving_more_often_changes_no_bit(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paradigm: str
+) -> None:
     seldom, often = Store(tmp_path / "a"), Store(tmp_path / "b")
-    tree = plan_tree(smoke("paradigm=path_switching"))
+    tree = plan_tree(smoke(*PARADIGMS[paradigm]))
     train(tree, seldom)
-    busy = plan_tree(smoke("paradigm=path_switching", "store.save_seconds=0.000001"))
+    busy = plan_tree(smoke(*PARADIGMS[paradigm], "store.save_seconds=0.000001"))
     assert busy.ends == tree.ends
     kept: list[int] = []
     save = often.save_partial
@@ -183,13 +190,13 @@ def test_a_loss_that_is_no_number_stops_its_edge_alone(
     tree = plan_tree(smoke("study=headline"))
     store = Store(tmp_path / "store")
     bad = tree.ends[1][1]  # CPT's second version: path switching goes on beside it
-    original = engine.cross_entropy
+    original = state.cross_entropy
 
     def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = original(logits, targets)
         return loss * float("nan") if bad in store.leases() else loss
 
-    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(state, "cross_entropy", cross_entropy)
     with pytest.raises(Diverged, match=r"-cpt-.*, version 2: the loss is nan at step 50 .*schedule.max_lr below"):
         Worker(tree, 1, store, threading.Event()).work()
     assert store.steps().keys() == set(tree.nodes) - {bad}
@@ -253,7 +260,7 @@ def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
 ) -> None:
     tree = plan_tree(smoke("paradigm=cpt", "store.save_seconds=0.000001"))
     store = Store(tmp_path / "store")
-    original, steps = engine.cross_entropy, [0]
+    original, steps = state.cross_entropy, [0]
 
     def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         steps[0] += 1
@@ -261,7 +268,7 @@ def test_what_was_saved_on_the_way_is_where_a_killed_edge_goes_on(
             raise KeyboardInterrupt
         return original(logits, targets)
 
-    monkeypatch.setattr(engine, "cross_entropy", cross_entropy)
+    monkeypatch.setattr(state, "cross_entropy", cross_entropy)
     with pytest.raises(KeyboardInterrupt):
         train(tree, store)
     train(tree, store)

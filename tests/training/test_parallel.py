@@ -18,8 +18,7 @@ from repro import adopt, train
 from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import NumericsSettings
-from repro.models import architectures
-from repro.models.architectures import Llama
+from repro.models.architectures.llama import Llama
 from repro.planning.planner import Plan, make
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
@@ -32,7 +31,10 @@ Overrides = Callable[..., list[str]]
 SHORT = ["stream.versions=2", "stream.steps_per_version=20"]
 FIRST = 20
 """Steps over which roundings are still small: through the main path's branch point at step 8 and beyond."""
+ROUNDINGS = {"ddp_muon": 20}
+"""How much larger they are: Muon orthogonalizes in bfloat16, so that its weights agree in their first digits alone."""
 CPU_CASES = ("ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_bfloat16", "fsdp_again", "fsdp_stopped")
+CPU_CASES += ("ddp_muon", "fsdp_schedule_free", "fsdp_gpt2")
 
 
 def torchrun(processes: int, *command: str) -> subprocess.Popen[str]:
@@ -94,12 +96,17 @@ def assert_same(a: Store, b: Store) -> None:
 TOGETHER = "numerics.world_size=2"
 
 
-@pytest.mark.parametrize("case", ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again"])
+@pytest.mark.parametrize(
+    "case",
+    ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again", "ddp_muon", "fsdp_schedule_free", "fsdp_gpt2"],
+)
 def test_two_processes_compute_what_one_does(together: Path, smoke: Overrides, tmp_path: Path, case: str) -> None:
-    tree, store = trained(smoke, tmp_path)
+    tree, store = trained(smoke, tmp_path, *(each for each in CASES[case] if not each.startswith("numerics.")))
     theirs, other = planned(smoke, case, TOGETHER).tree, Store(together / case)
     for ours, key in zip(tree.ends[0], theirs.ends[0], strict=True):
-        assert torch.allclose(trace(store, ours)[:FIRST], trace(other, key)[:FIRST], rtol=1e-4)
+        assert torch.allclose(trace(store, ours)[:FIRST], trace(other, key)[:FIRST], rtol=1e-4 * ROUNDINGS.get(case, 1))
+    if case in ROUNDINGS:
+        return
     weights, others = store.load_weights(tree.ends[0][0]), other.load_weights(theirs.ends[0][0])
     assert weights.keys() == others.keys()
     assert all(torch.allclose(w, others[name], rtol=1e-3, atol=1e-4) for name, w in weights.items())
@@ -280,7 +287,7 @@ def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.Monkey
         shape = Llama(
             name="t", architecture="llama", hidden_size=width, layers=1, heads=2, kv_heads=2, intermediate_size=8
         )
-        parallel.distribute(architectures.build(shape, vocab_size=32, sequence_length=8, seed=0), numerics)
+        parallel.distribute(shape.build(vocab_size=32, sequence_length=8, seed=0), numerics)
         counts.append(len(resets))
     assert counts == [1, 1, 2, 3]
 

@@ -1,0 +1,5 @@
+"""Causal language models: one file an architecture. Importing the package fills the registry."""
+
+from repro.models.architectures import hf_config, llama, qwen2
+
+__all__ = ["hf_config", "llama", "qwen2"]

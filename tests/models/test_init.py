@@ -1,0 +1,138 @@
+"""model.init=FOLDER: training begins with weights that there are, under their content's key."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from repro import export, train
+from repro.common.errors import UserError
+from repro.models import weights
+from repro.models.architectures import initial
+from repro.planning import planner
+from repro.planning.planner import make
+from repro.planning.sweeps import compose
+from repro.store.store import Store
+from repro.training.state import fresh, stored_state
+
+Overrides = Callable[..., list[str]]
+SHORT = ["paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10"]
+
+
+@pytest.fixture
+def exported(smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A trained LLaMA of scale smoke, with its tokenizer."""
+    train.main(smoke(*SHORT))
+    capsys.readouterr()
+    export.main([*smoke(*SHORT), f"output={tmp_path / 'models'}"])
+    return Path(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def end(given: list[str]) -> str:
+    return make(compose(given)).tree.ends[0][-1]
+
+
+@pytest.mark.parametrize("model", ["llama", "hf_config"])
+def test_training_begins_with_the_weights_of_the_folder(
+    smoke: Overrides, tmp_path: Path, exported: Path, model: str
+) -> None:
+    given = smoke(*SHORT, f"model={model}", f"model.init={exported}")
+    run = make(compose(given)).tree.runs[0]
+    store = Store(tmp_path / "store")
+    parent = store.load_weights(end(smoke(*SHORT)))
+    begin = weights.of(fresh(run).model)
+    assert begin.keys() == parent.keys()
+    assert all(torch.equal(tensor, parent[name]) for name, tensor in begin.items())
+
+    before = torch.random.get_rng_state()
+    train.main(given)
+    assert torch.equal(before, torch.random.get_rng_state())
+    key = end(given)
+    log = store.load(key, "trace")["trace"]["trace"]
+    trained = store.load(end(smoke(*SHORT)), "trace")["trace"]["trace"]
+    assert log[0, 0] < trained[0, 0] - 0.5, "it goes on from where the folder's training ended"
+    # A checkpoint needs no weights but its own.
+    assert all(
+        torch.equal(tensor, store.load_weights(key)[name])
+        for name, tensor in weights.of(stored_state(run, store, key).model).items()
+    )
+
+
+def test_keys_follow_the_weights_and_not_their_place(smoke: Overrides, tmp_path: Path, exported: Path) -> None:
+    given = smoke(*SHORT, "model=hf_config")
+    first = end([*given, f"model.init={exported}"])
+    other = shutil.copytree(exported, tmp_path / "elsewhere")
+    assert end([*given, f"model.init={other}"]) == first
+    tensors = load_file(other / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1e-3
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    changed = end([*given, f"model.init={other}"])
+    assert changed != first
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
+    assert end([*given, f"model.init={other}"]) not in (first, changed)
+    assert first != end(smoke(*SHORT)) != end(smoke(*SHORT, f"model.init={exported}"))
+
+
+def test_with_weights_of_its_own_a_seed_decides_the_data_alone(smoke: Overrides, exported: Path) -> None:
+    one, two = (make(compose(smoke(*SHORT, f"model.init={exported}", f"seed={seed}"))).tree.runs[0] for seed in (1, 2))
+    assert one.identity == two.identity
+    assert not (one.trajectories[0].records(one.stream) == two.trajectories[0].records(two.stream)).all()
+    assert all(torch.equal(t, weights.of(fresh(two).model)[name]) for name, t in weights.of(fresh(one).model).items())
+
+
+def refusal(given: list[str]) -> str:
+    with pytest.raises(UserError) as refused:
+        planner.check_models(make(compose(given)))
+    return str(refused.value)
+
+
+def test_what_cannot_be_begun_with_is_refused_before_training(
+    smoke: Overrides, tmp_path: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama, own = smoke(*SHORT, f"model.init={exported}"), smoke(*SHORT, "model=hf_config", f"model.init={exported}")
+    planner.check_models(make(compose(llama)))
+    planner.check_models(make(compose(own)))
+    assert "num_attention_heads (its 2, ours 4)" in refusal([*llama, "model.heads=4", "model.kv_heads=4"])
+    assert "model=hf_config takes the shape from the folder" in refusal([*llama, "model.rope_theta=5"])
+    assert "stream.sequence_length=32 would work" in refusal([*own, "stream.sequence_length=64"])
+    assert "its vocabulary has 300 entries, the stream's 320" in refusal([*own, "stream.vocab_size=320"])
+    assert "they differ. stream.tokenizer=" in refusal([*own, "stream.vocab_size=290"])
+    assert "it lacks model.safetensors" in refusal(smoke(*SHORT, f"model.init={tmp_path / 'nowhere'}"))
+
+    (exported / "tokenizer.json").rename(exported / "set_aside")
+    assert "has no tokenizer.json" in refusal(own)
+    (exported / "set_aside").rename(exported / "tokenizer.json")
+    tensors = load_file(exported / "model.safetensors")
+    save_file(tensors | {"model.extra": torch.zeros(2)}, exported / "model.safetensors", metadata={"format": "pt"})
+    assert "LlamaForCausalLM it has besides model.extra" in refusal(own)
+    del tensors["lm_head.weight"]
+    save_file(tensors, exported / "model.safetensors", metadata={"format": "pt"})
+    assert "LlamaForCausalLM it lacks lm_head.weight" in refusal(own)
+    (exported / "model.safetensors").write_bytes(b"\x00" * 100)
+    assert "transformers cannot load it" in refusal(own)
+    (exported / "model.safetensors").rename(exported / "pytorch_model.bin")
+    assert "other formats than safetensors do not" in refusal(own)
+
+
+def test_weights_may_be_in_several_files(exported: Path, tmp_path: Path) -> None:
+    tensors = load_file(exported / "model.safetensors")
+    parts = {name: f"model-{1 + index % 2}.safetensors" for index, name in enumerate(sorted(tensors))}
+    several = tmp_path / "several"
+    several.mkdir()
+    for file in set(parts.values()):
+        chosen = {name: tensors[name] for name in parts if parts[name] == file}
+        save_file(chosen, several / file, metadata={"format": "pt"})
+    (several / initial.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": parts}))
+    shutil.copy(exported / "config.json", several)
+    assert [file.name for file in initial.weight_files(several)] == ["model-1.safetensors", "model-2.safetensors"]
+    before = initial.weights_sha256(several)
+    save_file({"x": torch.ones(1)}, several / "model-2.safetensors")
+    assert initial.weights_sha256(several) != before
+    (several / "model-2.safetensors").unlink()
+    with pytest.raises(UserError, match=r"it lacks model\.safetensors"):
+        initial.weight_files(several)
