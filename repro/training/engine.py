@@ -72,10 +72,7 @@ def train_edge(
     state.rule.resume(state.optimizer)
     for step, blocks in zip(range(start, node.step), mine, strict=True):
         at = step - origin
-        if resets[at]:
-            state.rule.reset(state.optimizer)
-        for group in state.optimizer.param_groups:
-            group["lr"] = float(rates[at])
+        state.prepare(float(rates[at]), reset=bool(resets[at]))
         total = _gradients(state, torch.from_numpy(blocks).to(device), settings.numerics.micro_batch_size)
         total, asked, due = processes.mean(total, stop.is_set(), time.monotonic() >= save_next)
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.optimizer.clip_norm).item()

@@ -51,6 +51,13 @@ class State:
     adopted: list[dict[str, Any]] = field(default_factory=list)
     """Checkpoints of other numerics that were used, on request, on the way here (repro.adopt)."""
 
+    def prepare(self, rate: float, *, reset: bool) -> None:
+        """For the next step: its learning rate, which nothing else sets, and whether the optimizer begins anew."""
+        if reset:
+            self.rule.reset(self.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def tensors(self) -> dict[str, Tensors]:
         """What a checkpoint's files hold."""
         model = {name: tensor.contiguous() for name, tensor in weights.of(self.model).items()}
