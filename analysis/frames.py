@@ -21,8 +21,8 @@ from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
 from repro.common.errors import UserError
-from repro.config.registries import RECIPES
 from repro.config.places import CONF
+from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
 
 PUBLISHED = Path("paper_figures")

@@ -6,6 +6,7 @@ from the name. A *variant*, `cpt, carry_optimizer=false`, is a recipe or schedul
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from matplotlib.lines import Line2D
 
@@ -14,8 +15,8 @@ from repro.config.registries import RECIPES, SCHEDULES
 from repro.recipes.recipe import Recipe
 from repro.recipes.schedules import Schedule
 
-COLOURS = ("#E69F00", "#56B4E9", "#A0522D", "#7B5EA7", "#8A9A00", "#B5446E", "#3A7D7C", "#6D6D6D")
-MARKERS = ("v", "P", "X", "p", "*", "h", "<", ">", "d", "8")
+COLOURS = ("#882255", "#332288", "#44AA99", "#AA4499", "#117733", "#DDCC77", "#661100", "#6699CC")
+MARKERS = ("p", "h", "<", ">", "d", "8", "H")
 LINES = ("-", "--", ":", "-.")
 """Looks to choose from where a registry names none."""
 VARIANT = ", "
@@ -47,9 +48,10 @@ def marker(schedule: str) -> str:
     return _fallback(schedule, MARKERS) if own == Schedule.marker else str(own)
 
 
-def line(schedule: str) -> str:
+def line(schedule: str) -> Any:
+    """As matplotlib takes it: a word, or dashes as numbers."""
     registered = SCHEDULES.get(schedule)
-    return _fallback(schedule, LINES) if registered is None else str(getattr(registered, "line", Schedule.line))
+    return _fallback(schedule, LINES) if registered is None else getattr(registered, "line", Schedule.line)
 
 
 def edge(schedule: str, colour: str) -> str:

@@ -5,16 +5,14 @@ Ours are in `analysis.studies` and `analysis.claims`, one file each; importing t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, TypeAlias
+
+from matplotlib.figure import Figure
 
 from repro.common.registry import Registry
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from analysis.frames import View
-    from analysis.tables.table import Table
-    from analysis.verdicts import Evidence
+View: TypeAlias = Any
+"""An `analysis.frames.View`; that module, and those of tables and verdicts, stand above this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +37,19 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class TableOf(Exhibit):
-    make: "Callable[[View], Table | None]" = field(kw_only=True)
+    make: Callable[[View], Any] = field(kw_only=True)
+    """An `analysis.tables.table.Table`; None: no data."""
 
 
 @dataclass(frozen=True)
 class Plot(Exhibit):
-    make: "Callable[[View], Figure | None]" = field(kw_only=True)
+    make: Callable[[View], Figure | None] = field(kw_only=True)
     caption: str = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class Sentences(Exhibit):
-    make: "Callable[[View], list[str]]" = field(kw_only=True)
+    make: Callable[[View], list[str]] = field(kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class Study:
     """A study that runs all of this one's runs as well: where that was run, this one is not missing."""
     verbs: tuple[str, ...] = ("train",)
     """The commands that make its results, one after another."""
-    gaps: "Callable[[View], list[str]] | None" = None
+    gaps: Callable[[View], list[str]] | None = None
     """What its comparisons lack, beyond runs that are not finished; for the report's list of what is missing."""
     shows: tuple[Exhibit, ...] = ()
     also: tuple[Exhibit, ...] = ()
@@ -96,7 +95,8 @@ class Claim:
     """The study that answers it."""
     estimator: str
     margin: str
-    evaluate: "Callable[[View], Evidence]" = field(repr=False)
+    evaluate: Callable[[View], Any] = field(repr=False)
+    """Its `analysis.verdicts.Evidence` in a view."""
     note: str = ""
     """What the verdict rests on besides the runs; shown with it."""
 

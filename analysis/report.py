@@ -21,9 +21,8 @@ from repro.config import registries
 from repro.planning.arguments import CommandLine
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from analysis.frames import Ledger
+    from analysis.frames import Ledger, View
+    from analysis.verdicts import Judged
 
 OWN, PUBLISHED = Path("results"), Path("paper_figures")
 """Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
@@ -38,24 +37,8 @@ def build(scale: str, root: Path, *, unchecked: bool = False) -> Path:
     """
     from analysis import frames
 
-    ledger = frames.load(root, scale, unchecked=unchecked)
-    folder = root / scale
-    with clear_errors(folder, setting="root"), _scratch(folder) as scratch:
-        _write(ledger, scratch)
-        _publish(ledger, scratch, folder)
-    return folder / "report.html"
-
-
-def summary(scale: str, root: Path, *, unchecked: bool = False) -> "RenderableType":
-    """What a terminal shows at the end.
-
-    Raises:
-        UserError: as `build`.
-    """
-    from analysis import frames, terminal, verdicts
-
-    view = frames.load(root, scale, unchecked=unchecked).primary()
-    return terminal.summary(view, verdicts.judge(view), root / scale / "report.html")
+    _build(frames.load(root, scale, unchecked=unchecked), root / scale)
+    return root / scale / "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,15 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unchecked = line.take("unchecked", "false", choices=("true", "false")) == "true"
         scale, place = line.take("scale"), line.take("root")
         registries.load(extensions)
-        from analysis.frames import scales
+        from analysis.frames import load, scales
 
         root = Path(place) if place else OWN if scale in scales(OWN) else PUBLISHED
         if not scale:
             raise UserError(f"scale=NAME is missing. There are results for: {', '.join(scales(root)) or 'no scale'}.")
-        build(scale, root, unchecked=unchecked)
+        view, judged = _build(load(root, scale, unchecked=unchecked), root / scale)
         from rich.console import Console
 
-        Console(markup=False, emoji=False).print(summary(scale, root, unchecked=unchecked))
+        from analysis.terminal import summary
+
+        Console(markup=False, emoji=False).print(summary(view, judged, root / scale / "report.html"))
 
 
 def _check(words: Sequence[str]) -> None:
@@ -93,7 +78,15 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _write(ledger: "Ledger", folder: Path) -> None:
+def _build(ledger: "Ledger", folder: Path) -> "tuple[View, list[Judged]]":
+    """The report in its folder; the primary setting, and the claims as judged in it."""
+    with clear_errors(folder, setting="root"), _scratch(folder) as scratch:
+        primary, judged = _write(ledger, scratch)
+        _publish(ledger, scratch, folder)
+    return primary, judged
+
+
+def _write(ledger: "Ledger", folder: Path) -> "tuple[View, list[Judged]]":
     """Tables, figures, verdicts and report."""
     from analysis import sections, verdicts
     from analysis.findings import ledger as findings
@@ -127,6 +120,7 @@ def _write(ledger: "Ledger", folder: Path) -> None:
     }
     for kind in ("html", "md"):
         (folder / f"report.{kind}").write_text(_render(f"report.{kind}.j2", context), encoding="utf-8")
+    return primary, judged
 
 
 def _publish(ledger: "Ledger", scratch: Path, folder: Path) -> None:

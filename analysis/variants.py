@@ -50,7 +50,16 @@ class Usual:
         return rows.assign(
             paradigm=[self._recipe(row) for row in records],
             schedule=[self._schedule(row) for row in records],
+            settings=[" ".join(f"{name}={value}" for name, value in self._telling(row).items()) for row in records],
         )
+
+    def _telling(self, row: dict[Hashable, Any]) -> dict[str, object]:
+        """A recipe's own settings that are not usual, or varied on purpose."""
+        kind, sweeps = str(row["paradigm"]), _sweeps(row)
+        own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
+        if sweeps is None:
+            return own
+        return {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
 
     def _recipe(self, row: dict[Hashable, Any]) -> str:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)

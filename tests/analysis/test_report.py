@@ -24,6 +24,8 @@ from analysis import report
 from analysis.formats import escape_markdown
 from analysis.frames import load
 from analysis.registries import STUDIES, Plot
+from analysis.terminal import summary
+from analysis.verdicts import judge
 
 PLOTS = {one.name: one for study in STUDIES.values() for one in study.shows if isinstance(one, Plot)}
 HOSTILE = "<script>alert(1)</script>|$x^2$_&%`#"
@@ -32,6 +34,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def terminal_text(root: Path, width: int) -> str:
+    """What a terminal shows at the end."""
+    view = load(root, "synthetic").primary()
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(summary(view, judge(view), root / "synthetic" / "report.html"))
+    return console.export_text()
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +184,7 @@ def test_files_of_studies_that_are_gone_are_gone_too(headline, tmp_path):
 
 
 def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(report.summary("synthetic", headline.parent))
-    shown = console.export_text()
+    shown = terminal_text(headline.parent, 80)
     assert re.search(r"path switching\W+33\.\d\d\W+30\.\d\d\W+27\.\d\d\W+24\.\d\d\W+58 %", shown)
     assert "…" not in shown
     assert re.search(r"M2.*58\.0 %.*reproduced", shown, re.DOTALL)
@@ -288,9 +296,7 @@ def test_runs_of_a_study_that_nothing_registered_are_reported_as_what_they_are(t
     assert re.search(r"\| PTFS \| cosine \|  \| 3\d\.\d\d \|", table.read_text())
     assert len(list((folder.parent / "figures").glob("study_*.png"))) == 1
     assert "<b>" not in (tmp_path / "synthetic" / "report.html").read_text().split("<body>")[1].replace("<b>synth", "")
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(report.summary("synthetic", tmp_path))
-    assert "PTFS" in console.export_text()
+    assert "PTFS" in terminal_text(tmp_path, 200)
 
 
 def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path):
