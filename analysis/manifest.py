@@ -1,5 +1,6 @@
 """What a report was made from and what it is made of, with hashes: manifest.json."""
 
+import csv
 import hashlib
 import json
 import sys
@@ -23,7 +24,9 @@ def describe(ledger: Ledger, outputs: dict[str, Path]) -> dict[str, Any]:
     """
     folder = ledger.folder.parent
     runs = ledger.runs
-    columns = [c for c in runs.columns if c not in ("run", "name", "seed", "numerics", "flops", "settings")]
+    with (ledger.folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        written = next(csv.reader(file))
+    columns = [c for c in written if c not in ("run", "name", "seed", "numerics", "flops")]
     columns = [c for c in columns if not c.endswith("_steps") or c == "warmup_steps"]
     numerics: dict[str, dict[str, str]] = {}
     for row in ledger.numerics.to_dict("records"):

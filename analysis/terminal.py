@@ -35,7 +35,8 @@ def summary(view: View, judged: list[Judged], report: Path) -> RenderableType:
     idle = ", ".join(one.claim.id for one in judged if one.verdict == "not run")
     counts = counted(judged).replace("not run.", f"not run ({idle})." if idle else "not run.")
     left_out = [Text(note) for note in findings.missing(view) if note.startswith("Left out")]
-    return Group(*lines, grid, Text(counts), *left_out, Text(f"Report: {report}"))
+    lines += [grid] if grid.row_count else []
+    return Group(*lines, Text(counts), *left_out, Text(f"Report: {report}"))
 
 
 def _first_table(view: View) -> list[RenderableType]:
@@ -50,7 +51,7 @@ def _first_table(view: View) -> list[RenderableType]:
     start = 0 if len({row[0] for row in table.rows}) > 1 or table.head[0] != "schedule" else 1
     for column in table.head[start:]:
         words = column in ("schedule", "paradigm", "recipe", "settings")
-        grid.add_column(column, justify="left" if words else "right", no_wrap=True)
+        grid.add_column(column, justify="left" if words else "right", no_wrap=not words)
     for row in table.rows:
         # Intervals are in the report: a terminal has 80 columns.
         grid.add_row(*(Text(cell.split(" ±")[0].split(" [")[0]) for cell in row[start:]))

@@ -345,38 +345,24 @@ def test_every_point_of_pareto_can_be_seen_on_white(tmp_path):
         assert to_hex(seen) != "#ffffff"
 
 
-EXTENSION = """
-from analysis.registries import CLAIMS, STUDIES, Claim, Sentences, Study
-from analysis.claims.parts import measured
-from analysis.tables.comparison import by_version_of
-
-def evaluate(view):
-    scores = view.scores("my_study")
-    last = scores[scores["version"] == view.last].set_index("seed")["loss"]
-    return [measured("loss of my runs", last, unit="nats")], []
-
-STUDIES.add("my_study", Study(
-    name="my_study", title="A title of mine", question="Does mine work?",
-    shows=(by_version_of("my_study"), Sentences("my_findings", make=lambda view: [f"N is {view.last}."])),
-))
-CLAIMS.add("X1", Claim(
-    id="X1", statement="My claim", source="mine", study="my_study", estimator="loss", margin="above 0",
-    evaluate=evaluate,
-))
-"""
+def documented() -> str:
+    """The code that CONTRIBUTING.md gives for a claim and a study."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    sections = re.findall(r"## Adding a (?:claim|study)\n(.*?)(?=\n## |\Z)", text, flags=re.DOTALL)
+    return "\n".join(re.findall(r"```python\n(.*?)```", "\n".join(sections), flags=re.DOTALL))
 
 
-def test_an_extension_adds_a_study_and_a_claim(tmp_path):
-    (tmp_path / "my_module.py").write_text(EXTENSION)
-    build(tmp_path, ["my_study"], sweep=[{"paradigm": "cpt"}])
+def test_an_extension_adds_a_study_and_a_claim_as_documented(tmp_path):
+    (tmp_path / "my_studies.py").write_text(documented())
+    build(tmp_path, ["my_study"], sweep=[{"paradigm": "ptfs"}, {"paradigm": "cpt"}])
     done = subprocess.run(
-        [sys.executable, "-m", "analysis.report", "scale=synthetic", f"root={tmp_path}", "extensions=[my_module]"],
+        [sys.executable, "-m", "analysis.report", "scale=synthetic", f"root={tmp_path}", "extensions=[my_studies]"],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "synthetic" / "report.md").read_text()
-    assert "## A title of mine" in text
+    assert "## My study\n\n*How far does CPT fall behind here?*" in text
     assert "N is 4." in text
     assert "- X1: reproduced (3 seeds)." in text
-    assert "| X1 | My claim |" in text
+    assert "| X1 | CPT ends more than 1 % behind PTFS | ours | **reproduced** |" in text
     assert (tmp_path / "synthetic" / "tables" / "my_study.csv").is_file()
