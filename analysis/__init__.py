@@ -1,1 +1,7 @@
-"""From the ledger's CSV files to tables, figures, verdicts and a report. Trains and evaluates nothing."""
+"""Tables, figures, findings and verdicts, from a ledger's CSV files alone.
+
+report <- pages <- studies <- tables, figures, findings <- claims <- verdicts, contrasts <- frames <- names, formats,
+stats. Importing any of them fills the registries of studies and claims.
+"""
+
+import analysis.studies  # noqa: F401

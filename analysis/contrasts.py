@@ -10,20 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.frames import STUDIES, View, schedule_name, text
+from analysis import names, stats
+from analysis.formats import text
+from analysis.frames import CELL, View
+from analysis.registries import STUDIES, Factor, pooled
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
-POOL = ("headline", "pilot", "main", "downstream")
-"""Studies whose runs of one setting are the same runs: the store trains each once, whichever study asks first."""
-
-
-GENERALITY = {
-    "architecture": ("architecture", "architecture"),
-    "model_size": ("parameters", "size"),
-    "data_scale": ("steps_per_version", "T"),
-    "max_lr": ("max_lr", "maximum learning rate"),
-}
-"""What each generality study varies: its column, and its name in a table."""
+"""The recipes that the paper's claims name."""
+TWO_STAGE = "two_stage"
 
 
 def versions_after_first(view: View) -> list[int]:
@@ -50,40 +44,52 @@ def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
     first = study == "first_stage"
     swept, held, at = ("first_cycle", "second_cycle", 1.0) if first else ("second_cycle", "first_cycle", np.inf)
     rows = view.scores(study)
-    rows = rows[(rows["version"] == version) & (rows[held] == at)].drop_duplicates(["seed", swept])
+    rows = rows[(rows["paradigm"] == TWO_STAGE) & (rows["version"] == version) & (rows[held] == at)].drop_duplicates(
+        ["seed", swept]
+    )
     wide = _wide(rows, [swept]).dropna()
     return wide[sorted(wide.columns)]
 
 
-def alpha_means(view: View, schedule: str) -> pd.DataFrame:
+def alpha_means(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame:
     """The alpha study's losses, mean over versions 2 to N: (seeds, alphas in rising order); NaN: not all of them."""
-    return _alpha_means(view, view.scores("alpha"), schedule)
+    return _alpha_means(view, view.scores("alpha"), schedule, recipe)
 
 
-def alpha_losses(view: View, schedule: str) -> pd.DataFrame:
-    """As `alpha_means`, of the seeds that have every alpha: those that can be paired."""
-    return alpha_means(view, schedule).dropna()
+def alpha_block(view: View, schedule: str) -> pd.DataFrame:
+    """As `alpha_means`, the largest part of it that is complete: seeds that all have the same alphas."""
+    return largest_block(alpha_means(view, schedule))
 
 
-def alpha_to_cpt(view: View, schedule: str) -> pd.DataFrame:
-    """The alpha study's losses less CPT's, mean over versions 2 to N: (seeds that have all alphas and CPT, alphas)."""
-    rows = view.scores(*POOL, "alpha")  # together, so that both sides are of the same numerics
+def alpha_to_cpt(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame:
+    """The alpha study's losses less CPT's, mean over versions 2 to N: (seeds with CPT, alphas); NaN: no such run."""
+    rows = view.scores(*pooled(), "alpha")  # together, so that both sides are of the same numerics
     loss = losses(rows[rows["schedule"] == schedule], (CPT,), versions_after_first(view))
     studied = view.runs("alpha")["run"]
-    mean = _alpha_means(view, rows[rows["run"].isin(studied)], schedule)
-    return mean.sub(loss[CPT].mean(axis=1), axis=0).dropna() if loss else mean.iloc[:0]
+    mean = _alpha_means(view, rows[rows["run"].isin(studied)], schedule, recipe)
+    return mean.sub(loss[CPT].mean(axis=1), axis=0).dropna(how="all") if loss else mean.iloc[:0]
 
 
-def _alpha_means(view: View, rows: pd.DataFrame, schedule: str) -> pd.DataFrame:
+def _alpha_means(view: View, rows: pd.DataFrame, schedule: str, recipe: str) -> pd.DataFrame:
     versions = versions_after_first(view)
-    wide = _wide(rows[(rows["schedule"] == schedule) & rows["version"].isin(versions)], ["alpha", "version"])
+    rows = rows[(rows["schedule"] == schedule) & (rows["paradigm"] == recipe) & rows["version"].isin(versions)]
+    wide = _wide(rows, ["alpha", "version"])
     known = wide.notna().T.groupby(level="alpha").sum().T
     return wide.T.groupby(level="alpha").mean().T.where(known == len(versions))
 
 
-def swept_values(rows: pd.DataFrame, study: str) -> list[tuple[str, pd.DataFrame]]:
+def largest_block(table: pd.DataFrame) -> pd.DataFrame:
+    """A part of (seeds, points) without a gap: all points if several seeds have them, else as much as there is."""
+    whole = table.dropna()
+    if len(whole) > 1:
+        return whole
+    blocks = [table[row[row.notna()].index].dropna() for _, row in table.iterrows()]
+    return max(blocks, key=lambda block: block.size, default=table)
+
+
+def swept_values(rows: pd.DataFrame, study: str, swept: Factor) -> list[tuple[str, pd.DataFrame]]:
     """A generality study's runs by value of what it sweeps, in rising order, with the value's name."""
-    factor = GENERALITY[study][0]
+    factor = swept.column
     besides = [column for column in STUDIES[study].sweeps if column not in (factor, "size")]
     groups = []
     for value, group in rows.groupby(factor, sort=True):
@@ -96,6 +102,25 @@ def swept_values(rows: pd.DataFrame, study: str) -> list[tuple[str, pd.DataFrame
             named = [f"{column} {text(other)}" for column, other in zip(besides, others, strict=True)]
             groups.append((", ".join([name, *named]) if several else name, part))
     return groups
+
+
+def cells(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Scores by recipe, schedule and every setting in which they differ, each with a name that says so."""
+    varied = [column for column in CELL if len(set(scores[column].astype(str))) > 1]
+    found = []
+    for _, group in scores.groupby(varied, sort=False, dropna=False) if varied else [((), scores)]:
+        row = group.iloc[0]
+        name = f"{names.recipe_name(row['paradigm'])}, {names.schedule_name(row['schedule'])}"
+        said = [_said(column, row[column]) for column in varied if column not in ("paradigm", "schedule")]
+        found.append((": ".join([name, *([" ".join(filter(None, said))] if any(said) else [])]), group))
+    order = {name: place for place, name in enumerate(names.recipes(scores["paradigm"]))}
+    return sorted(found, key=lambda cell: order[str(cell[1]["paradigm"].iloc[0])])
+
+
+def _said(column: str, value: object) -> str:
+    if value == "" or value != value:
+        return ""
+    return text(value) if column == "settings" else f"{column}={text(value)}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +142,7 @@ class TreeCost:
 
     @property
     def label(self) -> str:
-        return ", ".join(map(schedule_name, self.schedules))
+        return ", ".join(map(names.schedule_name, self.schedules))
 
 
 def tree_costs(view: View, *studies: str) -> list[TreeCost]:
@@ -126,11 +151,11 @@ def tree_costs(view: View, *studies: str) -> list[TreeCost]:
     Knee and multi-step branches begin at the maximum: their first steps are the main path's own, and cost nothing more.
 
     Args:
-        studies: whose runs; `POOL` if none is named.
+        studies: whose runs; the main comparison's if none is named.
     """
-    rows = view.costs(*(studies or POOL))
+    rows = view.costs(*(studies or pooled()))
     costs: list[TreeCost] = []
-    for paradigm in THREE:
+    for paradigm in names.recipes(rows["paradigm"]):
         for schedule in dict.fromkeys(rows["schedule"]):
             mine = rows[(rows["paradigm"] == paradigm) & (rows["schedule"] == schedule)]
             whole = [run.sort_values("version") for _, run in mine.groupby("run") if len(run) == view.last]
@@ -150,32 +175,38 @@ def tree_costs(view: View, *studies: str) -> list[TreeCost]:
 
 def downstream_scores(view: View, *, finetuned: bool = True) -> pd.DataFrame:
     """Scores after fine-tuning or before: a row for each run, version, fine-tuning seed and task, of one metric."""
-    rows = view.runs(*POOL).merge(view.ledger.downstream, on="run")
-    rows = rows[rows["paradigm"].isin(THREE) & (rows["finetune_seed"].notna() == finetuned)]
+    rows = view.runs(*pooled()).merge(view.ledger.downstream, on="run")
+    rows = rows[rows["finetune_seed"].notna() == finetuned]
     preferred = {"acc": 0, "exact_match": 1}
     rows = rows.assign(_rank=[preferred.get(str(metric), 2) for metric in rows["metric"]])
     keys = ["run", "version", "finetune_seed", "task"]
     return rows.sort_values([*keys, "_rank", "metric"]).drop_duplicates(keys).drop(columns="_rank")
 
 
-def downstream_shared(view: View) -> pd.DataFrame:
-    """Scores after fine-tuning that all three paradigms have, of versions from 2 on; a row for each, in points.
+def downstream_shared(view: View, recipes: Sequence[str]) -> pd.DataFrame:
+    """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each, in points.
 
-    One entry a seed, schedule, version, task (the index) and paradigm (the columns), mean over fine-tuning seeds.
+    One entry a seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
     """
     rows = downstream_scores(view)
     rows = rows[rows["version"] >= 2]
     keys = ["seed", "schedule", "version", "task"]
-    wide = rows.pivot_table(index=keys, columns="paradigm", values="value").reindex(columns=list(THREE))
+    wide = rows.pivot_table(index=keys, columns="paradigm", values="value").reindex(columns=list(recipes))
     return 100 * wide.dropna()
 
 
+def downstream_recipes(view: View) -> list[str]:
+    """Recipes that were scored after fine-tuning; those of the paper alone where nothing is shared with the others."""
+    found = names.recipes(downstream_scores(view)["paradigm"])
+    return [recipe for recipe in found if recipe in THREE] if downstream_shared(view, found).empty else found
+
+
 def downstream_means(view: View) -> pd.DataFrame:
-    """Average score in points, (seeds, paradigms and `chance`), over what all three paradigms have.
+    """Average score in points, (seeds, paradigms and `chance`), over what the paper's three recipes all have.
 
     Averages over tasks, schedules, fine-tuning seeds and versions from 2 on. Empty when nothing is shared.
     """
-    shared = downstream_shared(view)
+    shared = downstream_shared(view, THREE)
     chance = downstream_scores(view).groupby("task")["chance"].first().fillna(0)
     tasks = shared.index.get_level_values("task")
     return shared.assign(chance=100 * chance.reindex(tasks).to_numpy(dtype=np.float64)).groupby(level="seed").mean()
@@ -183,7 +214,7 @@ def downstream_means(view: View) -> pd.DataFrame:
 
 def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
     """PPL, (versions, slices), geometric mean over seeds; of the first schedule that was run."""
-    runs = view.runs(*POOL)
+    runs = view.runs(*pooled())
     runs = runs[runs["paradigm"] == paradigm]
     rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     if rows.empty:
@@ -192,6 +223,25 @@ def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
     loss = rows["nll"] / rows["tokens"]
     matrix = rows.assign(loss=loss).pivot_table(index="version", columns="slice", values="loss")
     return None if matrix.empty or matrix.isna().to_numpy().any() else ppl(matrix)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How much of the gap between CPT and PTFS something recovers: a share, where there is a gap."""
+
+    share: stats.Interval
+    gap: stats.Interval
+
+    @property
+    def established(self) -> bool:
+        """Whether there is a gap at all: apart from 0, or above it for one seed."""
+        return not (self.gap.estimate <= 0 or self.gap.low <= 0)
+
+
+def recovery(gained: "pd.Series[float]", gap: "pd.Series[float]") -> Recovery:
+    """Of nats gained over CPT and of CPT's gap to PTFS, paired by seed."""
+    a, b = np.asarray(gained, dtype=np.float64), np.asarray(gap, dtype=np.float64)
+    return Recovery(stats.fieller(a, b), stats.mean_interval(b))
 
 
 def ppl(loss: pd.DataFrame) -> pd.DataFrame:

@@ -1,106 +1,38 @@
-"""The ledger's CSV files as tidy frames: loaded, checked, joined, and cut into settings that may be compared.
+"""A ledger as tidy frames, cut into settings that may be compared.
 
 Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
 - PPL of version k is over the held-out slices 1..k, and exists only where all k were evaluated;
 - one run a cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
-- runs in one `View` differ only in what their study sweeps (and in seed, schedule and paradigm).
+- runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
+  may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis import names, reading
+from analysis.formats import text
+from analysis.registries import STUDIES, sweeping
+from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
 from repro.common.errors import UserError
 from repro.config.places import CONF
+from repro.config.registries import RECIPES
+from repro.recipes.recipe import Recipe
 
-PARADIGMS = {"ptfs": "PTFS", "cpt": "CPT", "path_switching": "path switching", "two_stage": "two stages"}
-SCHEDULES = {"cosine": "cosine", "knee": "Knee", "multi_step": "multi-step", "constant": "constant"}
-"""Names as in conf/, with what a reader calls them; in the paper's order."""
-ENDLESS = "endless"
+PUBLISHED = Path("paper_figures")
+"""Where the published results are, which are never added to."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """A group of runs that answers a question."""
-
-    question: str
-    sweeps: tuple[str, ...] = ()
-    """The columns of `SETTING` that it varies on purpose."""
-
-
-STUDIES = {
-    "headline": Study("How do the three paradigms differ in learning rate, PPL and cost?"),
-    "pilot": Study("How far does CPT fall behind PTFS, and does the gap grow?"),
-    "first_stage": Study("How should the checkpoint be prepared?"),
-    "second_stage": Study("How should training go on from that checkpoint?"),
-    "main": Study("Does path switching reach PTFS's PPL at its lower cost?"),
-    "alpha": Study("How long should a branch be?", ("alpha",)),
-    "architecture": Study("Does it hold for another architecture?", ("architecture",)),
-    "model_size": Study("Does it hold for other parameter counts?", ("size",)),
-    "data_scale": Study("Does it hold for other data sizes?", ("steps_per_version", "warmup_steps")),
-    "max_lr": Study("Does it hold for other maximum learning rates?", ("max_lr", "min_lr")),
-    "downstream": Study("Does the gain survive fine-tuning?"),
-}
-"""Names as in conf/study/."""
-
-_ALWAYS = (
-    "architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "max_lr", "min_lr",
-    "warmup_steps", "conditions",
-)  # fmt: skip
-_SOMETIMES = ("versions", "carry_optimizer", "order", "alpha")
-SETTING = (*_ALWAYS, *_SOMETIMES)
-"""What two runs must share to be compared. An empty entry (alpha of a CPT run, say) fits any value."""
-CELL = ("paradigm", "schedule", "first_cycle", "second_cycle", *SETTING)
+ALWAYS = ("architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
+SETTING = (*ALWAYS, "versions")
+"""What two runs must share to be compared. An empty entry fits any value (a two-stage run's number of versions)."""
+CELL = ("paradigm", "schedule", *RECIPE, *SCHEDULE, *SETTING)
 """What makes a run the run it is, but for its seed and numerics."""
-
-_TEXT = {
-    "studies": ("study", "run"),
-    "runs": (
-        "run", "name", "paradigm", "schedule", "order", "first_cycle", "second_cycle", "carry_optimizer", "alpha",
-        "architecture", "size", "corpus", "stream", "conditions", "numerics",
-    ),
-    "versions": ("run", "key"),
-    "perplexity": ("run",),
-    "curves": ("run",),
-    "paths": ("run", "segment", "kind"),
-    "downstream": ("run", "task", "metric", "lm_eval"),
-    "numerics": ("numerics", "setting", "value"),
-}  # fmt: skip
-_NUMBERS = {
-    "studies": (),
-    "runs": (
-        "seed", "parameters", "versions", "steps_per_version", "tokens_per_step", "max_lr", "min_lr", "warmup_steps",
-        "logical_steps", "unique_steps", "relative_cost", "flops",
-    ),
-    "versions": ("version", "steps", "unique_steps", "relative_cost"),
-    "perplexity": ("version", "slice", "nll", "tokens", "bytes"),
-    "curves": ("version", "step", "lr", "loss"),
-    "paths": ("version", "from_step", "to_step"),
-    "downstream": ("version", "finetune_seed", "value", "stderr", "chance", "items", "gold_bits_per_byte"),
-    "numerics": (),
-}  # fmt: skip
-_SORTED = (
-    "study",
-    "run",
-    "version",
-    "slice",
-    "segment",
-    "step",
-    "finetune_seed",
-    "task",
-    "metric",
-    "numerics",
-    "setting",
-)
-_OPTIONAL = {"downstream", "curves"}
-"""Not there before something was fine-tuned, or where all training diverged."""
-_MAY_BE_EMPTY = {"loss", "finetune_seed", "stderr", "chance", "items", "gold_bits_per_byte", "flops"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +52,7 @@ class Ledger:
 
     @property
     def files(self) -> list[Path]:
-        paths = [self.folder / f"{name}.csv" for name in sorted(_TEXT)]
+        paths = [self.folder / f"{name}.csv" for name in sorted(reading.NUMBERS)]
         return [path for path in paths if path.exists()]
 
     @cached_property
@@ -145,30 +77,40 @@ class Ledger:
             }
         )
 
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Runs by study: one that several studies share stands here for each."""
+        return self.studies.merge(self.runs, on="run")
+
+    @property
+    def strangers(self) -> list[str]:
+        """Studies that nothing registered, `none` (runs of no study) among them: reported as what they are."""
+        return sorted(set(self.studies["study"]) - set(STUDIES))
+
+    @property
+    def reported(self) -> list[str]:
+        """Every study there is something of, in the report's order."""
+        known = set(self.studies["study"])
+        return [*(name for name in STUDIES if name in known), *self.strangers]
+
     def primary(self) -> "View":
         """The setting that most study rows share: what the scale is about."""
-        rows = self.studies.merge(self.runs, on="run")
-        plain = rows[~rows["study"].isin([name for name, study in STUDIES.items() if study.sweeps])]
-        rows = rows if plain.empty else plain
-        always = list(_ALWAYS)
-        counts = rows.groupby(always).size()
-        values = dict(zip(always, counts.index[int(np.argmax(counts.to_numpy()))], strict=True))
-        rows = self.studies.merge(self.runs, on="run")
-        rows = rows[(rows[always] == pd.Series(values)).all(axis=1)]
-        for column in _SOMETIMES:
-            fixed = ~rows["study"].isin([name for name, study in STUDIES.items() if column in study.sweeps])
-            known = rows[column][fixed].replace("", np.nan).dropna()
-            values[column] = known.mode().iloc[0] if len(known) else ""
+        plain = self.rows[~self.rows["study"].isin([*sweepers(SETTING), *self.strangers])]
+        rows = self.rows if plain.empty else plain
+        counts = rows.groupby(list(ALWAYS)).size()
+        values: dict[str, object] = dict(zip(ALWAYS, counts.index[int(np.argmax(counts.to_numpy()))], strict=True))
+        rows = self.rows[(self.rows[list(ALWAYS)] == pd.Series(values)).all(axis=1)]
+        known = rows["versions"][~rows["study"].isin(sweeping("versions"))].dropna()
+        values["versions"] = known.mode().iloc[0] if len(known) else ""
         return View(self, values, {})
 
     def views(self) -> list["View"]:
         """The primary setting first, then every other one that some study's runs were made in."""
         primary = self.primary()
-        rows = self.studies[self.studies["study"].isin(list(STUDIES))].merge(self.runs, on="run")
         found: list[dict[str, object]] = []
-        for row in rows.to_dict("records"):
+        for row in self.rows[self.rows["study"].isin(list(STUDIES))].to_dict("records"):
             sweeps = STUDIES[str(row["study"])].sweeps
-            found.append({str(c): primary.setting[c] if c in sweeps else row[c] for c in SETTING})
+            found.append({c: primary.setting[c] if c in sweeps else row[c] for c in SETTING})
         # What a run leaves empty fits any value, so the fullest come first: the others then fit one of them.
         found.sort(key=lambda values: (sum(map(_empty, values.values())), tuple(map(str, values.values()))))
         settings: list[dict[str, object]] = []
@@ -212,6 +154,11 @@ class View:
         """N, the number of versions; 2 where only two-stage runs are known."""
         return int(float(str(self.setting["versions"] or 2)))
 
+    @property
+    def ran(self) -> list[str]:
+        """Studies of which there are runs in this setting, in the report's order."""
+        return [name for name in self.ledger.reported if len(self.runs(name))]
+
     def runs(self, *studies: str) -> pd.DataFrame:
         """Rows of runs.csv that belong to any of `studies` in this setting; see the module's invariants."""
         return self._split(*studies)[0]
@@ -229,19 +176,28 @@ class View:
         """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
         return self._split(*studies)[1]
 
+    @cached_property
+    def usual(self) -> Usual:
+        return Usual(self._fitting(list(STUDIES)))
+
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if studies not in self._splits:
             self._splits[studies] = self._divide(studies)
         return self._splits[studies]
 
-    def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rows = self.ledger.studies[self.ledger.studies["study"].isin(studies)].merge(self.ledger.runs, on="run")
+    def _fitting(self, studies: Sequence[str]) -> pd.DataFrame:
+        """Runs of studies in this setting; a study that nothing registered may vary anything."""
+        rows = self.ledger.rows[self.ledger.rows["study"].isin(studies)]
         fits = pd.Series(True, index=rows.index)
         for column in SETTING:
-            swept = rows["study"].isin([name for name, study in STUDIES.items() if column in study.sweeps])
+            swept = rows["study"].isin([*sweeping(column), *self.ledger.strangers])
             empty = rows[column].isna() | (rows[column] == "")
             fits &= swept | empty | (rows[column] == self.setting[column])
-        rows = rows[fits].drop(columns="study").drop_duplicates("run").sort_values("run")
+        return rows[fits]
+
+    def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        rows = self.usual.name_variants(self._fitting(studies))
+        rows = rows.drop(columns="study").drop_duplicates("run").sort_values("run")
         # The numerics with most runs of a seed, the first by name among equals.
         counts = rows.groupby(["seed", "numerics"], as_index=False).size()
         counts = counts.sort_values(["seed", "size", "numerics"], ascending=[True, False, True])
@@ -255,28 +211,31 @@ def scales(root: Path) -> list[str]:
     return sorted(path.parent.parent.name for path in root.glob("*/data/runs.csv"))
 
 
-def load(root: Path, scale: str) -> Ledger:
+def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
     """Read and check one scale's ledger.
 
+    Args:
+        unchecked: use tables that differ from their checksums.
+
     Raises:
-        UserError: no such scale, a file or column that is missing, a value of the wrong kind, or no run at all.
+        UserError: no such scale, a file or column that is missing, a value of the wrong kind, a table that was altered
+            since it was written, or no run at all.
     """
     known = scales(root)
     if scale not in known:
-        there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
-        train = f"python -m repro.train study=headline scale={scale} ledger.path={root / scale / 'data'}"
-        how = f" To make some: {train}" if (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml") else ""
-        raise UserError(f"scale={scale!r} has no results under root={root}. {there}{how}")
+        raise UserError(f"scale={scale!r} has no results under root={root}. {_advice(root, scale, known)}")
     folder = root / scale / "data"
-    frames = {name: _read(folder / f"{name}.csv", name) for name in _TEXT}
+    frames = reading.read(folder, unchecked=unchecked)
     runs = frames["runs"]
     if runs.empty or frames["studies"].empty:
-        raise UserError(f"{folder / 'runs.csv'} holds no run.")
-    runs["alpha"] = [_number("alpha", value) for value in runs["alpha"]]
-    for column in ("first_cycle", "second_cycle"):
-        runs[column] = [np.inf if value == ENDLESS else _number(column, value) for value in runs[column]]
-    # Two-stage runs have two versions in any setting. From scratch there is no optimizer state to carry.
-    runs["versions"] = runs["versions"].where(runs["paradigm"] != "two_stage")
+        raise UserError(f"{folder / 'runs.csv'} holds no run. To make some: {_train(root, scale)}")
+    for column in ("alpha", "first_cycle", "second_cycle"):
+        runs[column] = [reading.share(column, value) for value in runs[column]]
+    # Some recipes have as many versions in any setting. From scratch there is no optimizer state to carry.
+    fixed = [
+        name for name, recipe in RECIPES.items() if getattr(recipe, "versions", Recipe.versions) is not Recipe.versions
+    ]
+    runs["versions"] = runs["versions"].where(~runs["paradigm"].isin(fixed))
     carry = runs["carry_optimizer"].str.lower()
     runs["carry_optimizer"] = carry.where(runs["paradigm"] != "ptfs", "")
     for name, frame in frames.items():
@@ -288,54 +247,18 @@ def load(root: Path, scale: str) -> Ledger:
     return Ledger(scale=scale, folder=folder, **frames)
 
 
-def paradigm_name(paradigm: str) -> str:
-    return PARADIGMS.get(paradigm, paradigm)
+def _advice(root: Path, scale: str, known: list[str]) -> str:
+    there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
+    shipped = (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml")
+    return there + (f" To make some: {_train(root, scale)}" if shipped else "")
 
 
-def schedule_name(schedule: str) -> str:
-    return SCHEDULES.get(schedule, schedule)
-
-
-def text(value: object) -> str:
-    """A setting's value as a person would write it."""
-    if isinstance(value, float):
-        return ENDLESS if np.isinf(value) else f"{value:g}"
-    return str(value)
-
-
-def _read(path: Path, name: str) -> pd.DataFrame:
-    if not path.is_file() and name in _OPTIONAL:
-        return pd.DataFrame(
-            {c: pd.Series(dtype="str") for c in _TEXT[name]} | {c: pd.Series(dtype="float64") for c in _NUMBERS[name]}
-        )
-    if not path.is_file():
-        raise UserError(f"{path} is missing; a ledger has {', '.join(f'{n}.csv' for n in sorted(_TEXT))}.")
-    # Everything as text first: a hexadecimal id such as 12e45678 must not become a number.
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no CSV table: {error}") from None
-    missing = [c for c in (*_TEXT[name], *_NUMBERS[name]) if c not in frame]
-    if missing:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}.")
-    for column in _NUMBERS[name]:
-        try:
-            numbers = pd.to_numeric(frame[column].mask(frame[column].isin(["", "nan"])))
-        except ValueError as error:
-            raise UserError(f"{path}, column {column}: {error}.") from None
-        if column not in _MAY_BE_EMPTY and (frame[column] == "").any():
-            raise UserError(f"{path}, column {column}: an entry is empty.")
-        frame[column] = numbers
-    return frame.sort_values([c for c in _SORTED if c in frame], kind="stable", ignore_index=True)
-
-
-def _number(column: str, value: str) -> float:
-    if value == "":
-        return np.nan
-    try:
-        return float(Fraction(value))
-    except (ValueError, ZeroDivisionError):
-        raise UserError(f"runs.csv, column {column}: {value!r} is no number.") from None
+def _train(root: Path, scale: str) -> str:
+    """What makes results under `root`; in their usual place rather than among what is published."""
+    usual = root.resolve() in (PUBLISHED.resolve(), Path("results").resolve())
+    return f"python -m repro.train study=headline scale={scale}" + (
+        "" if usual else f" ledger.path={root / scale / 'data'}"
+    )
 
 
 def _empty(value: object) -> bool:
@@ -353,11 +276,10 @@ def _fit(one: dict[str, object], other: dict[str, object]) -> bool:
 
 
 def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
-    """Paradigms and schedules in the order of the paper, then by what is swept, then by seed."""
-    rank = {name: i for i, name in enumerate((*PARADIGMS, *SCHEDULES))}
-    keys = runs.assign(
-        _schedule=runs["schedule"].map(rank), _paradigm=runs["paradigm"].map(rank)
-    )  # fmt: skip
+    """Schedules and recipes in the registries' order, then by what is swept, then by seed."""
+    ranks = {column: {name: i for i, name in enumerate(order(runs[column]))} for column, order in
+             (("schedule", names.schedules), ("paradigm", names.recipes))}  # fmt: skip
+    keys = runs.assign(**{f"_{column}": runs[column].map(rank) for column, rank in ranks.items()})
     by = ["_schedule", "_paradigm", "alpha", "first_cycle", "second_cycle", "parameters", "steps_per_version",
           "max_lr", "architecture", "size", "seed", "run"]  # fmt: skip
     return keys.sort_values(by).drop(columns=["_schedule", "_paradigm"]).reset_index(drop=True)

@@ -40,6 +40,13 @@ class Registry(dict[str, T]):
 
         return decorate
 
+    def lead(self, *names: str) -> None:
+        """Put these first, in this order: that of tables and figures."""
+        first = {name: self.pop(name) for name in names}
+        rest = dict(self)
+        self.clear()
+        self.update(first | rest)
+
     def find(self, name: str) -> T:
         """
         Raises:

@@ -1,4 +1,4 @@
-"""One look for all figures: the same colour for the same paradigm, the same marker for the same schedule.
+"""One look for all figures. What recipes and schedules look like, their registries say.
 
 Colours are Okabe and Ito's, told apart with any colour vision. Files carry no date and no version, so that redrawing
 from the same ledger gives the same pixels.
@@ -13,9 +13,6 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-COLOURS = {"ptfs": "#0072B2", "cpt": "#D55E00", "path_switching": "#009E73", "two_stage": "#CC79A7"}
-MARKERS = {"cosine": "o", "knee": "s", "multi_step": "^", "constant": "D"}
-LINES = {"cosine": "-", "knee": "--", "multi_step": ":", "constant": "-."}
 GREY = "#666666"
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 DPI = 160
@@ -80,3 +77,7 @@ def tint(colour: str, strength: float) -> tuple[float, float, float]:
     """`colour` mixed with white; strength 1 is the colour itself."""
     red, green, blue = mpl.colors.to_rgb(colour)
     return (1 - strength * (1 - red), 1 - strength * (1 - green), 1 - strength * (1 - blue))
+
+
+def hexadecimal(colour: tuple[float, float, float, float]) -> str:
+    return mpl.colors.to_hex(colour)

@@ -1,8 +1,9 @@
 """What a version is: learning rate and batch by step, or an operation on such weights. Pure, without torch.
 
-One file a recipe; importing the package fills the registries.
+One file a recipe; importing the package fills the registries. Tables and figures follow the order of the registry.
 """
 
+from repro.config.registries import RECIPES
 from repro.recipes import (
     cpt,
     falling_cosine,
@@ -18,6 +19,8 @@ from repro.recipes import (
     wsd,
     wsd_s,
 )
+
+RECIPES.lead("ptfs", "cpt", "path_switching", "two_stage")
 
 __all__ = [
     "cpt",

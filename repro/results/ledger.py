@@ -30,31 +30,12 @@ from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Key
 from repro.results import measures
+from repro.results.columns import COLUMNS, OWN, settings_of_old, settings_text
 from repro.store import tables
 from repro.store.store import Damaged, Store
 
 CURVE_POINTS = 200
 """Points of each training curve."""
-
-COLUMNS = {
-    "studies": ["study", "run"],
-    "runs": [
-        *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
-        *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
-        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
-        *("logical_steps", "unique_steps", "relative_cost", "flops"),
-    ],
-    "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
-    "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
-    "curves": ["run", "version", "step", "lr", "loss"],
-    "paths": ["run", "version", "segment", "kind", "from_step", "to_step"],
-    "downstream": [
-        *("run", "version", "finetune_seed", "task", "metric", "value", "stderr", "chance", "items"),
-        *("gold_bits_per_byte", "lm_eval"),
-    ],
-    "numerics": ["numerics", "setting", "value"],
-}
-"""The ledger's files and their columns."""
 
 Row = dict[str, Any]
 
@@ -191,7 +172,8 @@ def _run_row(tree: Tree, index: int) -> Row:
         "name": r.name,
         "paradigm": chosen.kind,
         "schedule": s.schedule.kind,
-        **{name: own.get(name, "") for name in ("order", "alpha", "first_cycle", "second_cycle")},
+        **{name: own.get(name, "") for name in OWN},
+        "settings": settings_text(own),
         "carry_optimizer": s.paradigm.carry_optimizer,
         "seed": s.seed,
         "architecture": s.model.architecture,
@@ -279,6 +261,8 @@ def read(path: Path, table: str) -> list[list[str]]:
         header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
     except (UnicodeDecodeError, csv.Error, Flaw):
         header = []
+    if table == "runs" and header == COLUMNS[table][:-1]:
+        return [[*row, settings_of_old(dict(zip(header, row, strict=True)))] for row in rows]
     if header != COLUMNS[table]:
         raise UserError(
             f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."

@@ -6,29 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_frames import Synthetic, build
+from ledgers import Synthetic, build, read, rewrite, write
 
-from analysis import claims, contrasts, findings, frames, tables
-from analysis.claims import Judged
-from analysis.frames import STUDIES, load
+from analysis import contrasts
+from analysis.claims import main as main_claims
+from analysis.claims import parts as claim_parts
+from analysis.claims import stages
+from analysis.findings import ledger as findings
+from analysis.findings.alpha import alpha as alpha_findings
+from analysis.formats import ENDLESS
+from analysis.frames import load
+from analysis.registries import CLAIMS, STUDIES
+from analysis.tables.alpha import alpha as alpha_table
+from analysis.verdicts import Judged, Part, command, judge, weakest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def judged(root: Path, scale: str = "synthetic") -> dict[str, Judged]:
-    return {one.claim.id: one for one in claims.judge(load(root, scale).primary())}
-
-
-def rewrite(path: Path, change) -> None:
-    """Apply `change` to each row of a CSV file."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        change(row)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    return {one.claim.id: one for one in judge(load(root, scale).primary())}
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +41,9 @@ def test_every_claim_is_reproduced_where_it_is_true(whole):
 
 def test_each_claim_has_a_source_an_estimator_a_margin_and_a_place_in_the_documentation():
     documented = re.findall(r"^\| ([A-Z]\d) \|", (DOCS / "claims.md").read_text(), re.MULTILINE)
-    assert [claim.id for claim in claims.CLAIMS] == documented
+    assert list(CLAIMS) == documented
     assert len(set(documented)) == 15
-    for claim in claims.CLAIMS:
+    for claim in CLAIMS.values():
         assert set(re.findall(r"\[(\w+)\]", claim.source)) <= {"abstract", "article", "review"}
         assert claim.source
         assert claim.estimator
@@ -57,7 +53,11 @@ def test_each_claim_has_a_source_an_estimator_a_margin_and_a_place_in_the_docume
 
 def test_the_documented_margins_are_the_ones_in_force():
     text = (DOCS / "claims.md").read_text()
-    for value in (f"{100 * claims.RECOVERED:g} %", f"{100 * claims.TIE:g} %", f"{100 * claims.PUBLISHED_COST:g} %"):
+    for value in (
+        f"{100 * claim_parts.RECOVERED:g} %",
+        f"{100 * stages.TIE:g} %",
+        f"{100 * main_claims.PUBLISHED_COST:g} %",
+    ):
         assert value in text
 
 
@@ -198,14 +198,14 @@ def test_the_command_of_a_study_says_what_made_its_products_unless_it_is_the_def
     build(tmp_path, ["main"])
     build(tmp_path, ["alpha"], Synthetic(numerics=("older",), more_numerics=()))
     view = load(tmp_path, "synthetic").primary()
-    assert "matmul" not in claims.command("main", "synthetic", view)
-    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+    assert "matmul" not in command("main", "synthetic", view)
+    assert command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
 
 
 def test_the_command_of_a_study_that_was_not_run_makes_what_can_be_paired_with_the_others(tmp_path):
     build(tmp_path, ["main"], Synthetic(more_numerics=()))
     view = load(tmp_path, "synthetic").primary()
-    assert claims.command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+    assert command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
 
 
 def test_runs_of_different_numerics_are_never_paired(tmp_path):
@@ -236,7 +236,7 @@ def test_another_setting_has_verdicts_of_its_own(tmp_path):
     build(tmp_path, ["pilot", "headline"])
     build(tmp_path, ["pilot"], Synthetic(gap=-0.05, setting={"stream": "chronological"}))
     primary, other = load(tmp_path, "synthetic").views()
-    verdicts = [next(one for one in claims.judge(view) if one.claim.id == "P1").verdict for view in (primary, other)]
+    verdicts = [next(one for one in judge(view) if one.claim.id == "P1").verdict for view in (primary, other)]
     assert verdicts == ["reproduced", "contradicted"]
 
 
@@ -253,12 +253,12 @@ def test_alpha_and_cpt_of_different_numerics_are_never_paired(tmp_path):
     build(tmp_path, ["main"], Synthetic(numerics=("n0",)))
     build(tmp_path, ["alpha"], Synthetic(numerics=("nA",)))
     view = load(tmp_path, "synthetic").primary()
-    assert len(contrasts.alpha_losses(view, "cosine")) == 3
+    assert len(contrasts.alpha_block(view, "cosine")) == 3
     assert contrasts.alpha_to_cpt(view, "cosine").empty
     assert not [note for note in findings.missing(view) if note.startswith("Left out")]
 
 
-def test_seeds_that_lack_an_alpha_are_shown_and_not_paired(tmp_path):
+def test_seeds_that_lack_an_alpha_are_used_in_every_pair_that_they_have(tmp_path):
     build(tmp_path, ["alpha"])
     folder = tmp_path / "synthetic" / "data"
     runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
@@ -266,12 +266,31 @@ def test_seeds_that_lack_an_alpha_are_shown_and_not_paired(tmp_path):
     text = (folder / "perplexity.csv").read_text().splitlines()
     (folder / "perplexity.csv").write_text("\n".join(line for line in text if not line.startswith(gone)) + "\n")
     view = load(tmp_path, "synthetic").primary()
-    assert list(contrasts.alpha_losses(view, "cosine").index) == [0, 1]
-    table = tables.alpha(view)
+    assert list(contrasts.alpha_block(view, "cosine").index) == [0, 1]
+    table = alpha_table(view)
     assert table is not None
     assert [row[-1] for row in table.rows] == ["2", "3", "3", "3"]
     assert list(table.data["n"]) == [2, 3, 3, 3]
+    assert "Rows of different n are means over different seeds" in table.caption
     assert any("seed 2 without some alpha" in note for note in findings.missing(view))
+    fall = next(part for part in judged(tmp_path)["A1"].parts if part.what.startswith("fall of PPL"))
+    assert fall.seeds == (0, 1, 2)
+
+
+def test_more_alphas_of_one_seed_cost_the_others_nothing(tmp_path):
+    """README's own sequence: the study, then two more alphas of a seed or three."""
+    build(tmp_path, ["main", "alpha"])
+    before = judged(tmp_path)["A1"]
+    build(tmp_path, ["alpha"], Synthetic(seeds=(0,)), sweep=[{"alpha": a} for a in ("0.3", "0.5")])
+    after = judged(tmp_path)["A1"]
+    assert before.verdict == after.verdict == "reproduced"
+    assert before.parts[0].seeds == after.parts[0].seeds == (0, 1, 2)
+    view = load(tmp_path, "synthetic").primary()
+    assert list(contrasts.alpha_block(view, "cosine").columns) == [0.2, 0.4, 0.6, 0.8]
+    said = " ".join(alpha_findings(view))
+    assert "with alpha 0.3 (n = 1)" in said
+    assert "with alpha 0.4 (n = 3)" in said
+    assert "from alpha 0.2 to 0.8" in said
 
 
 def test_too_few_values_for_a_trend_are_named(tmp_path):
@@ -319,7 +338,7 @@ def test_all_parts_must_hold(whole):
     """One cycle out of line is enough to contradict a claim about all of them."""
 
     def improve(run, row):
-        if run["paradigm"] == "two_stage" and run["second_cycle"] == "2" and run["first_cycle"] == frames.ENDLESS:
+        if run["paradigm"] == "two_stage" and run["second_cycle"] == "2" and run["first_cycle"] == ENDLESS:
             row["nll"] = str(float(row["nll"]) * 0.9)
 
     one = altered(whole, "S2", improve)
@@ -350,7 +369,7 @@ def test_a_swept_value_without_results_leaves_a_claim_open(whole):
 def test_a_checkpoint_that_nothing_tells_apart_is_not_the_worst(whole):
     def flatten(run, row):
         if run["paradigm"] == "two_stage" and row["version"] == "1":
-            row["nll"] = str(1000 * (3.499 if run["first_cycle"] == frames.ENDLESS else 3.5))
+            row["nll"] = str(1000 * (3.499 if run["first_cycle"] == ENDLESS else 3.5))
 
     assert altered(whole, "S1", flatten).verdict != "reproduced"
 
@@ -358,28 +377,22 @@ def test_a_checkpoint_that_nothing_tells_apart_is_not_the_worst(whole):
 def test_the_weakest_part_is_judged_by_its_p_not_by_its_t():
     few, many = np.array([0.9, 1.0, 2.2]), np.tile([0.5, 1.5, 1.1, -0.1, 1.2], 2)
     parts = [
-        claims.Part(
-            what=name, unit="", needs="", estimate=0, low=0, high=0, contrast=values, seeds=tuple(range(len(values)))
-        )
+        Part(what=name, unit="", needs="", estimate=0, low=0, high=0, contrast=values, seeds=tuple(range(len(values))))
         for name, values in (("many", many), ("few", few))
     ]
     assert [part.holds for part in parts] == [True, False]
-    weakest = claims._weakest(parts)
-    assert weakest is not None
-    assert weakest.what == "few"
+    least = weakest(parts)
+    assert least is not None
+    assert least.what == "few"
 
 
 def test_downstream_averages_are_over_what_all_three_have(tmp_path):
     folder = build(tmp_path, ["downstream"])
     runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}
-    with (folder / "downstream.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read(folder / "downstream.csv")
     easy = [row for row in rows if not (runs[row["run"]]["paradigm"] == "ptfs" and row["task"] == "sentiment")]
     before = contrasts.downstream_means(load(tmp_path, "synthetic").primary()).mean()
-    with (folder / "downstream.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(easy)
+    write(folder / "downstream.csv", easy)
     means = contrasts.downstream_means(load(tmp_path, "synthetic").primary()).mean()
     assert means["cpt"] - means["ptfs"] == pytest.approx(before["cpt"] - before["ptfs"], abs=0.2)
     one = judged(tmp_path)["D1"]

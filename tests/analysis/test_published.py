@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, frames, report
+from analysis import frames, report, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "paper_figures"
@@ -102,8 +102,8 @@ def test_what_the_page_on_scales_says_of_seeds_and_noise() -> None:
         name: getattr(ledger, name) for name in ("studies", "versions", "perplexity", "curves", "paths", "downstream")
     }
     rest = {name: frame[frame["run"].isin(kept["run"])] for name, frame in rest.items()}
-    three = {one.claim.id: one for one in claims.judge(replace(ledger, runs=kept, **rest).primary())}
-    five = {one.claim.id: one for one in claims.judge(ledger.primary())}
+    three = {one.claim.id: one for one in verdicts.judge(replace(ledger, runs=kept, **rest).primary())}
+    five = {one.claim.id: one for one in verdicts.judge(ledger.primary())}
     assert "After three seeds P1 was reproduced, P2 and M1 were undecided" in page
     assert [three[claim].verdict for claim in ("P1", "P2", "M1")] == ["reproduced", "undecided", "undecided"]
     assert "the two more made M1 contradicted and left P2 undecided" in page

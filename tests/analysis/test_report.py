@@ -1,5 +1,6 @@
 """The report of a synthetic scale: complete, the same every time, and safe with any name."""
 
+import errno
 import hashlib
 import html
 import io
@@ -9,21 +10,38 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ledgers import Synthetic, build, seal
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from rich.console import Console
-from test_frames import Synthetic, build
 
-from analysis import figures, report
-from analysis.frames import STUDIES, load
+from analysis import report
+from analysis.formats import escape_markdown
+from analysis.frames import load
+from analysis.registries import STUDIES, Plot
+from analysis.terminal import summary
+from analysis.verdicts import judge
 
+PLOTS = {one.name: one for study in STUDIES.values() for one in study.shows if isinstance(one, Plot)}
 HOSTILE = "<script>alert(1)</script>|$x^2$_&%`#"
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def terminal_text(root: Path, width: int) -> str:
+    """What a terminal shows at the end."""
+    view = load(root, "synthetic").primary()
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(summary(view, judge(view), root / "synthetic" / "report.html"))
+    return console.export_text()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +85,7 @@ def test_redrawing_gives_the_same_bytes(whole, tmp_path):
 
 def test_every_figure_and_table_is_there_in_every_form(whole):
     drawn = {path.name for path in (whole / "figures").iterdir()}
-    assert {f"{plot.name}.{kind}" for plot in figures.PLOTS for kind in ("png", "pdf")} <= drawn
+    assert {f"{plot.name}.{kind}" for plot in PLOTS.values() for kind in ("png", "pdf")} <= drawn
     made = {path.name for path in (whole / "tables").iterdir()}
     names = {*STUDIES, "recovery", "cost", "forgetting", "scorecard", "claim_parts", "spent", "seeds", "numerics"}
     assert {f"{name}.{kind}" for name in names for kind in ("csv", "md", "tex")} <= made
@@ -166,9 +184,7 @@ def test_files_of_studies_that_are_gone_are_gone_too(headline, tmp_path):
 
 
 def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(report.summary("synthetic", headline.parent))
-    shown = console.export_text()
+    shown = terminal_text(headline.parent, 80)
     assert re.search(r"path switching\W+33\.\d\d\W+30\.\d\d\W+27\.\d\d\W+24\.\d\d\W+58 %", shown)
     assert "…" not in shown
     assert re.search(r"M2.*58\.0 %.*reproduced", shown, re.DOTALL)
@@ -183,6 +199,9 @@ def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):
         ([], "scale=NAME is missing. There are results for: synthetic."),
         (["scale=synthetic", "speed=2"], "'speed=2' is no setting"),
         (["synthetic"], "'synthetic' is no setting"),
+        (["scal=synthetic"], "did you mean scale?"),
+        (["scale=synthetic", "unchecked=maybe"], "unchecked=maybe is unknown"),
+        (["scale=synthetic", "extensions=[no_such_module]"], "extensions=[no_such_module] cannot be imported"),
         (["scale="], "'scale=' is no setting"),
     ],
 )
@@ -199,8 +218,8 @@ def test_a_paradigm_has_one_colour_in_every_legend(whole):
     view = load(whole.parent, "synthetic").primary()
     names = {"PTFS": "#0072B2", "CPT": "#D55E00", "path switching": "#009E73"}
     seen = set()
-    for plot in figures.PLOTS:
-        figure = plot.draw(view)
+    for plot in PLOTS.values():
+        figure = plot.make(view)
         assert figure is not None
         for legend in figure.legends:
             for handle in legend.legend_handles:
@@ -208,3 +227,142 @@ def test_a_paradigm_has_one_colour_in_every_legend(whole):
                     assert handle.get_color() == names[handle.get_label()]
                     seen.add(handle.get_label())
     assert seen == names.keys()
+
+
+def test_a_table_that_was_altered_ends_with_status_2(tmp_path, capsys):
+    folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    seal(folder)
+    (folder / "runs.csv").write_text((folder / "runs.csv").read_text().replace("sotu", "totu"))
+    with pytest.raises(SystemExit) as stop:
+        report.main(["scale=synthetic", f"root={tmp_path}"])
+    assert stop.value.code == 2
+    assert "runs.csv was altered since it was written" in capsys.readouterr().err
+    assert [path.name for path in folder.parent.iterdir()] == ["data"]
+    report.main(["scale=synthetic", f"root={tmp_path}", "unchecked=true"])
+    assert (folder.parent / "report.html").is_file()
+
+
+# Written whole or not at all
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("after", [0, 3, 12])
+def test_a_disk_that_refuses_leaves_what_was_there_and_says_so(headline, tmp_path, monkeypatch, capsys, error, after):
+    folder = tmp_path / "synthetic"
+    shutil.copytree(headline, folder)
+    before = contents(folder)
+    write, left = Path.write_text, [after]
+
+    def refuse(path, *rest, **options):
+        if left[0] == 0:
+            raise OSError(error, os.strerror(error))
+        left[0] -= 1
+        return write(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(SystemExit) as stop:
+        report.main(["scale=synthetic", f"root={tmp_path}"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert str(folder) in said
+    assert contents(folder) == before
+
+
+def test_a_report_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+
+    def fail(view):
+        raise RuntimeError("halfway")
+
+    monkeypatch.setitem(STUDIES, "headline", replace(STUDIES["headline"], gaps=fail))
+    with pytest.raises(RuntimeError, match="halfway"):
+        report.build("synthetic", tmp_path)
+    assert [path.name for path in (tmp_path / "synthetic").iterdir()] == ["data"]
+
+
+# What nothing registered
+
+
+@pytest.mark.parametrize("study", ["none", "my_study", "../evil<b>"])
+def test_runs_of_a_study_that_nothing_registered_are_reported_as_what_they_are(tmp_path, study):
+    """One run of one paradigm, one seed: what `python -m repro.train paradigm=ptfs seed=0` leaves."""
+    folder = build(tmp_path, [study], Synthetic(seeds=(0,)), sweep=[{"paradigm": "ptfs"}])
+    report.build("synthetic", tmp_path)
+    text = (tmp_path / "synthetic" / "report.md").read_text()
+    title = "Runs of no study" if study == "none" else study
+    assert f"## {escape_markdown(title)}" in text
+    (table,) = (folder.parent / "tables").glob("study_*.md")
+    assert re.search(r"\| PTFS \| cosine \|  \| 3\d\.\d\d \|", table.read_text())
+    assert len(list((folder.parent / "figures").glob("study_*.png"))) == 1
+    assert "<b>" not in (tmp_path / "synthetic" / "report.html").read_text().split("<body>")[1].replace("<b>synth", "")
+    assert "PTFS" in terminal_text(tmp_path, 200)
+
+
+def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path):
+    build(tmp_path, ["headline"])
+    report.build("synthetic", tmp_path)
+    before = contents(tmp_path / "synthetic")
+    sweep = [{"size": size, "schedule": schedule} for size in ("base", "huge") for schedule in ("cosine", "mine")]
+    build(tmp_path, ["mine"], Synthetic(seeds=(0, 1)), sweep=sweep)
+    report.build("synthetic", tmp_path)
+    after = contents(tmp_path / "synthetic")
+    for name in ("tables/headline.csv", "claims.csv", "figures/ppl_by_version.png", "figures/pareto.png"):
+        assert after[name] == before[name], name
+    rows = (tmp_path / "synthetic" / "tables" / "study_mine.md").read_text().splitlines()[2:6]
+    assert [row.split(" | ")[1:3] for row in rows] == [
+        [schedule, f"size={size}"] for schedule in ("cosine", "mine") for size in ("base", "huge")
+    ]
+
+
+def test_a_recipe_that_nothing_registered_is_in_every_table_and_figure(tmp_path):
+    build(tmp_path, ["main"])
+    build(tmp_path, ["main"], sweep=[{"paradigm": "merge_all", "settings": "branch=0.2"}])
+    build(tmp_path, ["main"], Synthetic(setting={"schedule": "mine"}))
+    report.build("synthetic", tmp_path)
+    folder = tmp_path / "synthetic"
+    for table in ("main", "cost", "forgetting"):
+        text = (folder / "tables" / f"{table}.md").read_text()
+        assert "merge\\_all" in text, table
+        assert "path switching" in text, table
+    assert "mine" in (folder / "tables" / "main.md").read_text()
+    view = load(tmp_path, "synthetic").primary()
+    for name in ("ppl_by_version", "pareto", "learning_rates", "training_loss", "forgetting", "cost_growth"):
+        figure = PLOTS[name].make(view)
+        shown = {text.get_text() for text in figure.findobj(Text)}
+        assert any("merge_all" in text for text in shown), name
+
+
+def test_every_point_of_pareto_can_be_seen_on_white(tmp_path):
+    build(tmp_path, ["main"], Synthetic(seeds=(0,)))
+    build(tmp_path, ["main"], Synthetic(seeds=(0,), setting={"schedule": "mine"}))
+    figure = PLOTS["pareto"].make(load(tmp_path, "synthetic").primary())
+    points = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
+    assert len(points) == 12
+    for point in points:
+        filled = point.get_marker() in Line2D.filled_markers
+        seen = point.get_markerfacecolor() if filled else point.get_markeredgecolor()
+        assert to_hex(seen) != "#ffffff"
+
+
+def documented() -> str:
+    """The code that CONTRIBUTING.md gives for a claim and a study."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    sections = re.findall(r"## Adding a (?:claim|study)\n(.*?)(?=\n## |\Z)", text, flags=re.DOTALL)
+    return "\n".join(re.findall(r"```python\n(.*?)```", "\n".join(sections), flags=re.DOTALL))
+
+
+def test_an_extension_adds_a_study_and_a_claim_as_documented(tmp_path):
+    (tmp_path / "my_studies.py").write_text(documented())
+    build(tmp_path, ["my_study"], sweep=[{"paradigm": "ptfs"}, {"paradigm": "cpt"}])
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis.report", "scale=synthetic", f"root={tmp_path}", "extensions=[my_studies]"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "synthetic" / "report.md").read_text()
+    assert "## My study\n\n*How far does CPT fall behind here?*" in text
+    assert "N is 4." in text
+    assert "- X1: reproduced (3 seeds)." in text
+    assert "| X1 | CPT ends more than 1 % behind PTFS | ours | **reproduced** |" in text
+    assert (tmp_path / "synthetic" / "tables" / "my_study.csv").is_file()

@@ -1,0 +1,100 @@
+"""What figures share: means with intervals and single seeds, limits that fit them, legends."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from analysis import names, stats
+from repro.common import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Extent: TypeAlias = tuple[stats.Values, stats.Values, stats.Values]
+"""Single seeds, and the intervals' lower and upper ends."""
+WITHIN = "Intervals and dots are of paired comparisons: what a seed adds to all points alike is taken out."
+
+
+def series(
+    axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: str, schedule: str, colour: str = ""
+) -> Extent:
+    """Mean over seeds (rows of `table`) at each of `x` (its columns), with intervals and single seeds.
+
+    Args:
+        colour: in place of the recipe's own.
+    """
+    colour = colour or names.colour(paradigm)
+    if len(table) > 1:
+        for row in table.to_numpy():
+            axes.plot(x, row, ".", color=style.tint(colour, 0.45), markersize=4, zorder=1.5)
+    intervals = [stats.mean_interval(table[column].dropna().to_numpy(dtype=np.float64)) for column in table]
+    halves = np.array([0.0 if np.isnan(interval.half) else interval.half for interval in intervals])
+    axes.errorbar(
+        x,
+        [interval.estimate for interval in intervals],
+        yerr=halves if halves.any() else None,
+        color=colour,
+        marker=names.marker(schedule),
+        linestyle=names.line(schedule),
+        elinewidth=1.0,
+    )
+    seeds = table.to_numpy(dtype=np.float64)
+    means = np.array([interval.estimate for interval in intervals])
+    return seeds[np.isfinite(seeds)], means - halves, means + halves
+
+
+def within(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` (seeds, conditions) without what a seed has in common to all of its conditions.
+
+    Intervals of the result's columns are those of paired comparisons (Cousineau 2005, with Morey's 2008 correction).
+    """
+    seeds, conditions = table.shape
+    if seeds < 2 or conditions < 2:
+        return table
+    paired = table.sub(table.mean(axis=1), axis=0)
+    spread = (paired - paired.mean()) * np.sqrt(conditions / (conditions - 1))
+    return pd.DataFrame(spread + table.mean())
+
+
+def fit(axes: "Axes", drawn: Sequence[Extent]) -> None:
+    """Limits that show every seed, and of the intervals as much as leaves the seeds legible."""
+    seeds, lows, highs = (np.concatenate([[], *(one[i] for one in drawn)]) for i in range(3))
+    if not len(seeds):
+        return
+    low, high = float(seeds.min()), float(seeds.max())
+    room = 0.6 * (high - low) or 0.01 * abs(high) or 1.0
+    bottom, top = max(float(lows.min()), low - room), min(float(highs.max()), high + room)
+    edge = 0.08 * (max(top, high) - min(bottom, low)) or room
+    axes.set_ylim(min(bottom, low) - edge, max(top, high) + edge)
+
+
+def apart(values: Sequence[float], least: float) -> list[float]:
+    """`values` moved up as far as it takes to keep labels at them `least` apart."""
+    places: dict[int, float] = {}
+    below = -np.inf
+    for index in sorted(range(len(values)), key=lambda i: values[i]):
+        below = places[index] = max(values[index], below + least)
+    return [places[index] for index in range(len(values))]
+
+
+def front(cost: "stats.Values", ppl: "stats.Values") -> list[int]:
+    """Points that no other beats in both, by rising cost."""
+    front: list[int] = []
+    for index in np.lexsort((ppl, cost)):
+        if not front or ppl[index] < ppl[front[-1]]:
+            front.append(int(index))
+    return front
+
+
+def recipe_handles(paradigms: Iterable[str]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=names.colour(p), marker="o", label=names.recipe_name(p)) for p in paradigms
+    ]  # fmt: skip
+
+
+def legend_below(figure: "Figure", handles: Sequence[Line2D]) -> None:
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=min(len(handles), 4))

@@ -1,0 +1,154 @@
+"""What recipes do beside each other: levels, trends, and the share of the gap recovered."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.contrasts import (
+    CPT,
+    PTFS,
+    SWITCH,
+    THREE,
+    losses,
+    ppl,
+    swept_values,
+    tree_costs,
+    versions_after_first,
+)  # fmt: skip
+from analysis.formats import percent, spoken
+from analysis.frames import View
+from analysis.names import recipe_name, recipes, schedule_name
+from analysis.registries import Factor, Sentences, pooled
+from analysis.tables.comparison import recovery_cells
+
+
+def headline(view: View) -> list[str]:
+    """What each recipe costs, and its PPL at the last version."""
+    costs = [
+        f"{recipe_name(c.paradigm)} {c.steps[-1]:.3g} T ({100 * c.share:.3g} %)" for c in tree_costs(view, "headline")
+    ]
+    steps = [f"Steps to release {view.last} versions: {spoken(costs)}."] if costs else []
+    return [*steps, *_last_version(view, "headline")]
+
+
+def _last_version(view: View, *studies: str) -> list[str]:
+    scores = view.scores(*studies)
+    sentences = []
+    for schedule in dict.fromkeys(scores["schedule"]):
+        rows = scores[scores["schedule"] == schedule]
+        present = recipes(rows["paradigm"])
+        loss = losses(rows, present, [view.last])
+        if loss and len(present) > 1:
+            parts = [f"{ppl(loss[p]).to_numpy().mean():.2f} for {recipe_name(p)}" for p in present]
+            n = len(loss[present[0]])
+            sentences.append(f"PPL of version {view.last} with {schedule_name(schedule)}: {spoken(parts)} (n = {n}).")
+    return sentences
+
+
+def pilot(view: View) -> list[str]:
+    """How far CPT lies behind PTFS, and whether it falls back further."""
+    versions = versions_after_first(view)
+    scores = view.scores(*pooled())
+    gaps, growth = [], []
+    for schedule in dict.fromkeys(scores["schedule"]):
+        loss = losses(scores[scores["schedule"] == schedule], (PTFS, CPT), versions)
+        if loss:
+            gap = (loss[CPT] - loss[PTFS]).to_numpy(dtype=np.float64)
+            gaps.append(f"{percent(gap.mean(axis=1))} with {schedule_name(schedule)}")
+            if len(versions) > 1:
+                growth.append(f"{percent(stats.slopes(gap, versions))} with {schedule_name(schedule)}")
+    if not gaps:
+        return []
+    sentences = [f"CPT's PPL relative to PTFS's, mean over versions 2 to {view.last}: {spoken(gaps)}."]
+    return [*sentences, f"Its growth with each version: {spoken(growth)}."] if growth else sentences
+
+
+def main(view: View) -> list[str]:
+    """CPT and path switching beside PTFS; and what their means over versions do not say."""
+    scores = view.scores(*pooled())
+    sentences = []
+    ptfs: dict[str, pd.DataFrame] = {}
+    switching: dict[str, pd.DataFrame] = {}
+    for schedule in dict.fromkeys(scores["schedule"]):
+        rows = scores[scores["schedule"] == schedule]
+        loss = losses(rows, THREE, versions_after_first(view))
+        if loss:
+            ptfs[schedule], switching[schedule] = loss[PTFS], loss[SWITCH]
+            cpt, switched, share, n = recovery_cells(loss)
+            sentences.append(
+                f"With {schedule_name(schedule)}, relative to PTFS, CPT's PPL is {cpt} and path switching's "
+                f"{switched}; {_recovered(share)} (n = {n})."
+            )
+            sentences += _over_versions(view, schedule, rows, loss)
+    if len(ptfs) > 1:
+        sentences += _against_the_best(ptfs, switching)
+    if {"knee", "multi_step"} & switching.keys():
+        sentences.append(
+            "A Knee or multi-step branch is read as a whole cycle of alpha T, which is an assumption: half of it "
+            "(Knee) or 80 % (multi-step) stays at the maximum."
+        )
+    return [*sentences, *_last_version(view, "main")]
+
+
+def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str, pd.DataFrame]) -> list[str]:
+    """What the mean over versions 2 to N does not say: how it goes on, and where it began."""
+    versions = versions_after_first(view)
+    behind = (loss[SWITCH] - loss[PTFS]).to_numpy(dtype=np.float64)
+    last = {paradigm: frame[[view.last]] for paradigm, frame in loss.items()}
+    _, switching, share, _ = recovery_cells(last)
+    sentences = []
+    if len(versions) > 1:
+        growth = percent(stats.slopes(behind, versions))
+        sentences.append(
+            f"With {schedule_name(schedule)}, at version {view.last} alone, path switching's PPL is {switching} "
+            f"relative to PTFS's, {_recovered(share)}; from version to version it changes by {growth}."
+        )
+    if first := losses(rows, (PTFS, SWITCH), [1]):
+        lead = percent((first[SWITCH] - first[PTFS])[1].to_numpy(dtype=np.float64))
+        sentences.append(
+            f"With {schedule_name(schedule)}, at version 1, where all have trained as long on the same data, path "
+            f"switching's PPL is {lead} relative to PTFS's: that much comes from the shape of its schedule alone."
+        )
+    return sentences
+
+
+def _against_the_best(ptfs: dict[str, pd.DataFrame], switching: dict[str, pd.DataFrame]) -> list[str]:
+    """Path switching's best schedule against PTFS's best one."""
+    best, own = _lowest(ptfs), _lowest(switching)
+    both = switching[own].index.intersection(ptfs[best].index)
+    if best == own or both.empty:
+        return []
+    difference = (switching[own].loc[both] - ptfs[best].loc[both]).mean(axis=1).to_numpy(dtype=np.float64)
+    return [
+        f"PTFS is best with {schedule_name(best)} and path switching with {schedule_name(own)}: relative to each "
+        f"other, path switching's PPL is {percent(difference)} (n = {len(both)})."
+    ]
+
+
+def _lowest(loss: dict[str, pd.DataFrame]) -> str:
+    return min(loss, key=lambda schedule: float(loss[schedule].to_numpy().mean()))
+
+
+def generality(view: View, study: str, factor: Factor) -> list[str]:
+    """The comparison at every value of what a study varies."""
+    label = factor.label
+    parts = []
+    for value, rows in swept_values(view.scores(study), study, factor):
+        for schedule in dict.fromkeys(rows["schedule"]):
+            loss = losses(rows[rows["schedule"] == schedule], THREE, versions_after_first(view))
+            if loss:
+                cpt, switching, share, n = recovery_cells(loss)
+                parts.append(
+                    f"{label[0].upper()}{label[1:]} {value}, {schedule_name(schedule)}: CPT {cpt} and path switching "
+                    f"{switching} relative to PTFS; {_recovered(share)} (n = {n})."
+                )
+    return parts
+
+
+def _recovered(share: str) -> str:
+    return f"{share} of the gap recovered" if share[0].isdigit() or share[0] == "-" else share
+
+
+def generality_of(study: str, factor: Factor) -> Sentences:
+    """`generality` as a study says it."""
+    return Sentences(f"{study}_findings", make=lambda view: generality(view, study, factor))

@@ -1,0 +1,121 @@
+"""What was set up, what was assumed, and what is missing."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from analysis.contrasts import CPT, losses, two_stage
+from analysis.formats import listed, percent, text
+from analysis.frames import SETTING, View
+from analysis.registries import STUDIES, pooled
+from analysis.variants import sweepers
+from analysis.verdicts import Judged, command
+
+ASSUMED = (
+    "The minimum learning rate is 10 % of the maximum.",
+    "Knee explores at the maximum for 50 % of its cycle.",
+    "A branch under Knee or multi-step is a whole cycle of alpha T, its part at the maximum included, so that it "
+    "decays over its last half (Knee) or fifth (multi-step); of a branch we know only that its decay is fast and "
+    "complete.",
+    "A CPT update and a branch start at the maximum, with no second warm-up.",
+    "Optimizer state travels along CPT updates and into branches.",
+    "AdamW with beta 0.9 and 0.95, weight decay 0.1, gradient clipping at 1.0.",
+    "Every version brings the same amount of new data (the published 58 % implies it).",
+    "The cycle lengths of the two-stage studies.",
+    "The list of nine downstream tasks: C3, GSM8K, MMLU, CSL, C-Eval, BBH, CMMLU, GAOKAO, AGIEval. Scales that work "
+    "without a hub stand nine other tasks in for them; the table of scores names its own.",
+    "Model shapes, batch sizes, token budgets and learning rates at the paper's own scale.",
+)
+"""What was assumed about the paper, of which we hold the abstract and an article, but no table."""
+
+
+def set_up(view: View) -> list[str]:
+    """Model, data and numerics of the primary setting, from runs.csv."""
+    runs = view.runs(*view.ledger.reported)
+    studies = [name for name in view.ledger.reported if name not in sweepers((*SETTING, "parameters"))]
+    plain = view.runs(*studies)
+    rates = view.usual.rates
+    s = view.setting
+    parameters = _span(plain["parameters"] if len(plain) else runs["parameters"])
+    t, tokens = int(str(s["steps_per_version"])), int(str(s["tokens_per_step"]))
+    return [
+        f"Model: {s['architecture']}, size {s['size']}, {parameters} parameters.",
+        f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,} steps of {tokens:,} "
+        f"tokens a version ({t * tokens:,} tokens).",
+        f"Learning rate: maximum {text(rates['max_lr'])}, minimum {text(rates['min_lr'])}, "
+        f"warm-up of {text(rates['warmup_steps'])} steps once, at a random initialization.",
+        f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order together, every comparison is "
+        "paired by seed, and n counts seeds.",
+        f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
+        *_sensitivity(view),
+    ]
+
+
+def verdicts(judged: Sequence[Judged]) -> list[str]:
+    return [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in judged]
+
+
+def missing(view: View) -> list[str]:
+    """Studies that were not run, or not to their end; runs that no table uses."""
+    ledger = view.ledger
+    notes = [note for study in STUDIES for note in _unfinished(view, study)]
+    notes += [note for study in STUDIES.values() if study.gaps for note in study.gaps(view)]
+    left_out = view.left_out(*pooled(), *ledger.reported)
+    for studies in (pooled(), *((study,) for study in ledger.reported)):
+        left_out = left_out[~left_out["run"].isin(view.runs(*studies)["run"])]
+    if len(left_out):
+        notes.append(
+            f"Left out of every table, since a run of the same seed with other numerics or the same settings is used: "
+            f"{listed(left_out['run'])}."
+        )
+    diverged = ledger.scores[~np.isfinite(ledger.scores["loss"])]
+    if len(diverged):
+        notes.append(f"Diverged, and left out of comparisons: {listed(diverged['run'])}.")
+    return notes
+
+
+def _unfinished(view: View, study: str) -> list[str]:
+    """A study that was not run at all, or not to its end, with the command that does it."""
+    ledger, entry = view.ledger, STUDIES[study]
+    runs = ledger.rows[ledger.rows["study"] == study]
+    scored = "evaluate" in entry.verbs
+    if study not in view.ran:
+        if (entry.part_of and entry.part_of in view.ran) or (scored and not ledger.downstream.empty):
+            return []
+        which = "was run in other settings only" if len(runs) else "was not run"
+        return [f"{study} {which}: {command(study, ledger.scale, view)}"]
+    notes = []
+    last = runs["versions"].fillna(2).to_numpy()
+    done = ledger.scores.groupby("run")["version"].max().reindex(runs["run"]).to_numpy()
+    short = int(np.sum(~(done >= last)))
+    if short:
+        notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {command(study, ledger.scale, view)}")
+    if scored and ledger.downstream.empty:
+        notes.append(f"{study}: nothing was fine-tuned yet: {command(study, ledger.scale, view)}")
+    return notes
+
+
+def _sensitivity(view: View) -> list[str]:
+    """What to know of a scale before believing it: its seed noise, and whether decay helps version 1 at all."""
+    scores = view.scores(*pooled())
+    first = losses(scores[scores["schedule"] == "cosine"], (CPT,), [1])
+    sentences = []
+    if first and len(first[CPT]) > 1:
+        noise = f"{100 * np.expm1(np.std(first[CPT].to_numpy(), ddof=1)):.2f} %"
+        sentences.append(
+            f"Seed noise: the PPL of version 1 varies by {noise} from seed to seed (one standard deviation)."
+        )
+    table = two_stage(view, "first_stage", 1)
+    if len(table) and {1.0, np.inf} <= set(table.columns):
+        gain = percent((table[np.inf] - table[1.0]).to_numpy(dtype=np.float64))
+        sentences.append(f"Without decay, version 1's PPL differs from that of a full cosine by {gain}.")
+    if view.ledger.scale == "smoke":
+        sentences.append(
+            "The scale smoke is for tests: far too small for its verdicts to say anything about the paper."
+        )
+    return sentences
+
+
+def _span(values: Iterable[int]) -> str:
+    numbers = sorted(set(values))
+    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"

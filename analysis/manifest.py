@@ -1,0 +1,61 @@
+"""What a report was made from and what it is made of, with hashes: manifest.json."""
+
+import csv
+import hashlib
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from analysis.formats import text
+from analysis.frames import Ledger
+
+PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "scipy")
+"""Whose versions may change a digit or a pixel."""
+NAME = "manifest.json"
+
+
+def describe(ledger: Ledger, outputs: dict[str, Path]) -> dict[str, Any]:
+    """What went in, what came out, and with which packages.
+
+    Args:
+        outputs: files by the names they have in the report's folder.
+    """
+    folder = ledger.folder.parent
+    runs = ledger.runs
+    with (ledger.folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        written = next(csv.reader(file))
+    columns = [c for c in written if c not in ("run", "name", "seed", "numerics", "flops")]
+    columns = [c for c in columns if not c.endswith("_steps") or c == "warmup_steps"]
+    numerics: dict[str, dict[str, str]] = {}
+    for row in ledger.numerics.to_dict("records"):
+        numerics.setdefault(str(row["numerics"]), {})[str(row["setting"])] = str(row["value"])
+    return {
+        "scale": ledger.scale,
+        "inputs": {path.relative_to(folder).as_posix(): _sha256(path) for path in ledger.files},
+        "outputs": {name: _sha256(path) for name, path in sorted(outputs.items())},
+        "packages": {name: version(name) for name in PACKAGES},
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "seeds": sorted({int(seed) for seed in runs["seed"]}),
+        "settings": {c: sorted({text(v) for v in runs[c]} - {"", "nan"}) for c in columns},
+        "numerics": numerics,
+    }
+
+
+def listed(folder: Path) -> set[Path]:
+    """Files an earlier report wrote here, so that none of them outlives its data."""
+    manifest = folder / NAME
+    if not manifest.exists():
+        return set()
+    try:
+        names = list(json.loads(manifest.read_text(encoding="utf-8"))["outputs"])
+    except (ValueError, KeyError, TypeError):
+        return set()
+    inside = (folder / "tables", folder / "figures")
+    paths = (folder / str(name) for name in names)
+    return {path for path in paths if path.parent in inside}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,89 @@
+"""What recipes and schedules are called and how they look, from the registries; names that nothing registered, too.
+
+A ledger may hold what an extension made that is not loaded here: that goes by its own name, with a look that follows
+from the name. A *variant*, `cpt, carry_optimizer=false`, is a recipe or schedule with settings other than most runs'.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from matplotlib.lines import Line2D
+
+import repro.recipes  # noqa: F401  (it fills the registries)
+from repro.config.registries import RECIPES, SCHEDULES
+from repro.recipes.recipe import Recipe
+from repro.recipes.schedules import Schedule
+
+COLOURS = ("#882255", "#332288", "#44AA99", "#AA4499", "#117733", "#DDCC77", "#661100", "#6699CC")
+MARKERS = ("p", "h", "<", ">", "d", "8", "H")
+LINES = ("-", "--", ":", "-.")
+"""Looks to choose from where a registry names none."""
+VARIANT = ", "
+"""Between a name and the settings that make it a variant."""
+
+
+def variant(name: str, settings: Sequence[str]) -> str:
+    """A name with the settings in which it departs from what most runs share."""
+    return VARIANT.join([name, *settings])
+
+
+def recipe_name(recipe: str) -> str:
+    """What readers call a recipe."""
+    return _called(recipe, {name: getattr(each, "label", name) for name, each in RECIPES.items()})
+
+
+def schedule_name(schedule: str) -> str:
+    """What readers call a schedule."""
+    return _called(schedule, {name: getattr(each, "label", name) for name, each in SCHEDULES.items()})
+
+
+def colour(recipe: str) -> str:
+    own = getattr(RECIPES.get(recipe), "colour", Recipe.colour)
+    return _fallback(recipe, COLOURS) if own == Recipe.colour else str(own)
+
+
+def marker(schedule: str) -> str:
+    own = getattr(SCHEDULES.get(schedule), "marker", Schedule.marker)
+    return _fallback(schedule, MARKERS) if own == Schedule.marker else str(own)
+
+
+def line(schedule: str) -> Any:
+    """As matplotlib takes it: a word, or dashes as numbers."""
+    registered = SCHEDULES.get(schedule)
+    return _fallback(schedule, LINES) if registered is None else getattr(registered, "line", Schedule.line)
+
+
+def edge(schedule: str, colour: str) -> str:
+    """The edge of a schedule's points: white around what has a face, else the colour itself (a cross is all edge)."""
+    return "white" if marker(schedule) in Line2D.filled_markers else colour
+
+
+def recipes(names: Iterable[str]) -> list[str]:
+    """In the registry's order, the rest by name; each once."""
+    return _ordered(names, list(RECIPES))
+
+
+def schedules(names: Iterable[str]) -> list[str]:
+    """In the registry's order, the rest by name; each once."""
+    return _ordered(names, list(SCHEDULES))
+
+
+def _called(name: str, labels: dict[str, str]) -> str:
+    kind, *settings = name.split(VARIANT)
+    return variant(labels.get(kind, kind), settings)
+
+
+def _ordered(names: Iterable[str], known: list[str]) -> list[str]:
+    """Variants right after what they are variants of."""
+
+    def key(name: str) -> tuple[int, str]:
+        kind = name.split(VARIANT)[0]
+        return known.index(kind) if kind in known else len(known), name
+
+    return sorted(set(names), key=key)
+
+
+def _fallback(name: str, looks: Sequence[str]) -> str:
+    """The same for a name in every process and ledger."""
+    return looks[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(looks)]

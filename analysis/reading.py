@@ -1,0 +1,93 @@
+"""A ledger's CSV files as frames: every file, column and value checked, and checksums first."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.formats import ENDLESS
+from repro.common.errors import UserError
+from repro.config.exact import fraction
+from repro.results.columns import COLUMNS, OWN, TEXT, settings_of_old
+from repro.store import tables
+
+NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
+OPTIONAL = {"downstream", "curves"}
+"""Not there before something was fine-tuned, or where all training diverged."""
+MAY_BE_EMPTY = {"loss", "finetune_seed", "stderr", "chance", "items", "gold_bits_per_byte", "flops"}
+SORTED = (
+    *("study", "run", "version", "slice", "segment", "step", "finetune_seed", "task", "metric", "numerics", "setting"),
+)
+
+
+def read(folder: Path, *, unchecked: bool = False) -> dict[str, pd.DataFrame]:
+    """Every table of a ledger, sorted.
+
+    Args:
+        unchecked: use tables that differ from the checksums beside them.
+
+    Raises:
+        UserError: a file or column is missing, a value is of the wrong kind, or a table was altered.
+    """
+    if not unchecked:
+        _check(folder)
+    return {name: _table(folder / f"{name}.csv", name) for name in COLUMNS}
+
+
+def _check(folder: Path) -> None:
+    """Refuse tables that are not what was written: a digit that flipped would change a verdict silently."""
+    flaws = list(tables.damage(folder, [f"{name}.csv" for name in COLUMNS]))
+    if flaws:
+        raise UserError(
+            "\n".join(f"{path} {reason}." for path, reason in flaws)
+            + f"\nTo mend a ledger of yours: python -m repro.train ... with its ledger.path={folder} writes the rows "
+            "of what is stored again. To report on the tables as they are: unchecked=true."
+        )
+
+
+def _table(path: Path, name: str) -> pd.DataFrame:
+    if not path.is_file() and name in OPTIONAL:
+        return pd.DataFrame(
+            {c: pd.Series(dtype="str") for c in TEXT[name]} | {c: pd.Series(dtype="float64") for c in NUMBERS[name]}
+        )
+    if not path.is_file():
+        raise UserError(f"{path} is missing; a ledger has {', '.join(f'{n}.csv' for n in sorted(TEXT))}.")
+    # Everything as text first: a hexadecimal id such as 12e45678 must not become a number.
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no CSV table: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    if name == "runs" and set(OWN) <= set(frame) and "settings" not in frame:
+        frame["settings"] = [
+            settings_of_old({str(k): str(v) for k, v in row.items()}) for row in frame.to_dict("records")
+        ]
+    missing = [c for c in COLUMNS[name] if c not in frame]
+    if missing:
+        raise UserError(f"{path} lacks the column {', '.join(missing)}.")
+    for column in NUMBERS[name]:
+        try:
+            numbers = pd.to_numeric(frame[column].mask(frame[column].isin(["", "nan"])))
+        except ValueError as error:
+            raise UserError(f"{path}, column {column}: {error}.") from None
+        if column not in MAY_BE_EMPTY and (frame[column] == "").any():
+            raise UserError(f"{path}, column {column}: an entry is empty.")
+        frame[column] = numbers
+    return frame.sort_values([c for c in SORTED if c in frame], kind="stable", ignore_index=True)
+
+
+def share(column: str, value: str) -> float:
+    """A share of T as written, in runs.csv: NaN where there is none, infinite for an endless cycle."""
+    if value == "":
+        return np.nan
+    return np.inf if value == ENDLESS else float(fraction(f"runs.csv, column {column}", value))
+
+
+def canonical(value: str) -> str:
+    """A setting's value as one spelling of it: 3/5 and 0.60 are 0.6."""
+    try:
+        number = fraction("", value)
+    except UserError:
+        return value
+    return f"{float(number):g}" if fraction("", f"{float(number):g}") == number else str(number)

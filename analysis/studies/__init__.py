@@ -1,0 +1,28 @@
+"""One file a study: its question, what it sweeps, and what the report shows of it. Runs are in conf/study/NAME.yaml.
+
+Importing the package fills the registry, in the report's order. A user's module registers its own:
+`STUDIES.add("mine", Study(name="mine", question=...))`.
+"""
+
+import analysis.claims  # noqa: F401  (the scorecard's order: the paper's comparison before its generality)
+from analysis.registries import CLAIMS, STUDIES
+from analysis.studies import (
+    alpha,
+    architecture,
+    data_scale,
+    downstream,
+    first_stage,
+    headline,
+    main,
+    max_lr,
+    model_size,
+    pilot,
+    second_stage,
+)
+
+GENERAL = (architecture, model_size, data_scale, max_lr)
+for module in (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream):
+    STUDIES.add(module.STUDY.name, module.STUDY)
+for general in GENERAL:
+    for claim in general.CLAIMS:
+        CLAIMS.add(claim.id, claim)

@@ -1,0 +1,17 @@
+"""Whether the comparison holds across parameter counts."""
+
+from analysis.claims.generality import claim
+from analysis.figures.comparison import generality
+from analysis.findings.comparison import generality_of as findings
+from analysis.registries import Factor, Study
+from analysis.tables.comparison import generality_of as table
+
+FACTOR = Factor(column="parameters", label="size")
+STUDY = Study(
+    name="model_size",
+    question="Does it hold for other parameter counts?",
+    sweeps=("size",),
+    factor=FACTOR,
+    shows=(table("model_size", FACTOR), generality("model_size", FACTOR), findings("model_size", FACTOR)),
+)
+CLAIMS = (claim("G2", "model_size", "across parameter counts", FACTOR),)

@@ -1,0 +1,162 @@
+"""Recipes side by side: PPL by version, by what a study varies, and how much of the gap is recovered."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.claims.parts import RECOVERED
+from analysis.contrasts import CPT, PTFS, SWITCH, THREE, losses, recovery, swept_values, versions_after_first
+from analysis.formats import number, percent, plus_minus
+from analysis.frames import View
+from analysis.names import recipe_name, recipes, schedule_name
+from analysis.registries import Factor, TableOf, pooled
+from analysis.tables.table import (
+    Table,
+    ends,
+    mean_cell,
+    numerics_note,
+    relative_cost,
+    seed_count,
+    to_ptfs,
+    uneven,
+)  # fmt: skip
+
+
+def by_version(view: View, study: str) -> Table | None:
+    """PPL by schedule, recipe and version, with cost and the distance to PTFS."""
+    scores = view.scores(study)
+    if scores.empty:
+        return None
+    versions = list(range(1, view.last + 1))
+    rows, data, counts = [], [], set()
+    for schedule in dict.fromkeys(scores["schedule"]):
+        mine = scores[scores["schedule"] == schedule]
+        for paradigm in recipes(mine["paradigm"]):
+            runs = mine[mine["paradigm"] == paradigm]
+            by = {version: runs[runs["version"] == version] for version in versions}
+            gap = to_ptfs(mine, paradigm, view)
+            seeds = sorted({seed_count(at) for at in by.values() if len(at)})
+            for version, at in by.items():
+                if len(at):
+                    data.append(
+                        {"schedule": schedule, "paradigm": paradigm, "version": version}
+                        | ends("ppl", stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64)))
+                        | {
+                            "bits_per_byte": at["bits_per_byte"].mean(),
+                            "relative_cost": relative_cost(view, at, version),
+                        }
+                    )
+            whole = by[view.last]
+            cost = f"{100 * relative_cost(view, whole, view.last):.0f} %" if len(whole) else ""
+            cells = [mean_cell(at["ppl"]) for at in by.values()]
+            counts.update(seeds)
+            n = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+            rows.append([schedule_name(schedule), recipe_name(paradigm), *cells, cost, gap, n])
+    last = f"{versions_after_first(view)[0]} to {view.last}" if view.last > 1 else "1"
+    return Table(
+        name=study, data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
+        caption="PPL of version k on held-out slices 1 to k. Cost: steps of the run's own tree over PTFS's, all "
+        f"versions. PPL to PTFS: mean over versions {last}, paired by seed.{uneven(counts)} "
+        f"{numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def generality(view: View, study: str, factor: Factor) -> Table | None:
+    """Recipes by value of what a study of generality varies."""
+    scores = view.scores(study)
+    rows, data = [], []
+    for value, group in swept_values(scores, study, factor):
+        for schedule in dict.fromkeys(group["schedule"]):
+            mine = group[group["schedule"] == schedule]
+            for paradigm in recipes(mine["paradigm"]):
+                at = mine[(mine["paradigm"] == paradigm) & (mine["version"] == view.last)]
+                if at.empty:
+                    continue
+                last = stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64))
+                cost = relative_cost(view, at, view.last)
+                rows.append(
+                    [value, schedule_name(schedule), recipe_name(paradigm), plus_minus(last), f"{100 * cost:.0f} %",
+                     to_ptfs(mine, paradigm, view), _share(mine, view) if paradigm == SWITCH else "",
+                     str(seed_count(at))]
+                )  # fmt: skip
+                data.append(
+                    {factor.column: value, "schedule": schedule, "paradigm": paradigm, "version": view.last}
+                    | ends("ppl", last)
+                    | {"relative_cost": cost}
+                )
+    if not rows:
+        return None
+    return Table(
+        name=study, data=pd.DataFrame(data), rows=rows,
+        head=[factor.label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
+        caption=f"PPL to PTFS and gap recovered: mean over versions 2 to {view.last}, paired by seed."
+        f"{uneven({int(row[-1]) for row in rows})} {numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def recovered(view: View) -> Table | None:
+    """Share of the gap between CPT and PTFS that path switching recovers, by schedule and version."""
+    scores = view.scores(*pooled())
+    rows, data = [], []
+    versions = versions_after_first(view)
+    for schedule in dict.fromkeys(scores["schedule"]):
+        mine = scores[scores["schedule"] == schedule]
+        for at in ([version] for version in versions):
+            loss = losses(mine, THREE, at)
+            if loss:
+                rows.append([schedule_name(schedule), f"v{at[0]}", *recovery_cells(loss)])
+                data.append({"schedule": schedule, "version": at[0]} | _numbers(loss))
+        loss = losses(mine, THREE, versions)
+        if loss and len(versions) > 1:
+            rows.append([schedule_name(schedule), f"v2 to v{view.last}", *recovery_cells(loss)])
+            data.append({"schedule": schedule, "version": f"2-{view.last}"} | _numbers(loss))
+    if not rows:
+        return None
+    return Table(
+        name="recovery", data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "version", "CPT above PTFS", "path switching above PTFS", "gap recovered", "n"],
+        caption=f"Paired by seed. The claim needs more than {100 * RECOVERED:g} % of the gap recovered; shares with "
+        "Fieller's interval, and only where the gap itself is told apart from 0. "
+        f"{numerics_note(view, *pooled())}",
+    )  # fmt: skip
+
+
+def _share(rows: pd.DataFrame, view: View) -> str:
+    loss = losses(rows, THREE, versions_after_first(view))
+    return recovery_cells(loss)[2] if loss else ""
+
+
+def recovery_cells(loss: dict[str, pd.DataFrame]) -> list[str]:
+    """CPT to PTFS, path switching to PTFS, the share of the gap recovered, and n; as printed."""
+    mean = {paradigm: frame.mean(axis=1) for paradigm, frame in loss.items()}
+    found = recovery(mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS])
+    share = found.share
+    shown = f"{number(100 * share.estimate)} %"
+    if not found.established:
+        shown = "no gap established"
+    elif share.n > 1:
+        shown = f"{shown} [{number(100 * share.low)}, {number(100 * share.high)}]"
+    behind = [(mean[recipe] - mean[PTFS]).to_numpy(dtype=np.float64) for recipe in (CPT, SWITCH)]
+    return [*map(percent, behind), shown, str(share.n)]
+
+
+def _numbers(loss: dict[str, pd.DataFrame]) -> dict[str, object]:
+    mean = {paradigm: frame.mean(axis=1) for paradigm, frame in loss.items()}
+    found = recovery(mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS])
+    switching = stats.mean_interval((mean[SWITCH] - mean[PTFS]).to_numpy(dtype=np.float64))
+    return (
+        ends("cpt_above_ptfs_nats", found.gap)
+        | ends("path_switching_above_ptfs_nats", switching)
+        | ends("recovered_share", found.share)
+    )
+
+
+def by_version_of(study: str) -> TableOf:
+    """`by_version` as a study shows it."""
+    return TableOf(study, make=lambda view: by_version(view, study), per_setting=True)
+
+
+def generality_of(study: str, factor: Factor) -> TableOf:
+    """`generality` as a study shows it."""
+    return TableOf(study, make=lambda view: generality(view, study, factor))

@@ -1,0 +1,50 @@
+"""The two-stage studies: what each cycle leads to."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.contrasts import two_stage
+from analysis.formats import cycle as cycle_cell
+from analysis.formats import number, plus_minus, text
+from analysis.frames import View
+from analysis.registries import TableOf
+from analysis.tables.table import Table, ends, numerics_note
+
+
+def stages(view: View, study: str) -> Table | None:
+    """The two-stage studies: what each cycle leads to."""
+    updated = two_stage(view, study, 2)
+    if updated.empty:
+        return None
+    first = study == "first_stage"
+    checkpoint = two_stage(view, study, 1)
+    column = "first_cycle" if first else "second_cycle"
+    runs, curves = view.runs(study), view.ledger.curves
+    rows, data = [], []
+    for cycle in (float(c) for c in updated.columns):
+        run = runs[runs[column] == cycle].iloc[0]
+        curve = curves[(curves["run"] == run["run"]) & (curves["version"] == (1 if first else 2))]
+        end = float(curve.sort_values("step")["lr"].iloc[-1] / run["max_lr"]) if len(curve) else np.nan
+        after = stats.mean_interval(np.exp(updated[cycle].to_numpy(dtype=np.float64)))
+        line = {"cycle_in_T": text(cycle), "lr_end_over_max": end} | ends("updated_ppl", after)
+        cells = [cycle_cell(cycle), number(end, 2), plus_minus(after), str(after.n)]
+        if first:
+            before = stats.mean_interval(np.exp(checkpoint[cycle].to_numpy(dtype=np.float64)))
+            line |= ends("checkpoint_ppl", before)
+            cells.insert(2, plus_minus(before))
+        rows.append(cells)
+        data.append(line)
+    stage = "first" if first else "second"
+    return Table(
+        name=study, data=pd.DataFrame(data), rows=rows,
+        head=[f"cycle of the {stage} stage", "learning rate at its end / maximum",
+              *(["PPL checkpoint"] if first else []), "PPL updated", "n"],
+        caption=f"The {stage} stage is cut at T steps. Checkpoint on slice 1, updated model on slices 1 and 2. "
+        f"{numerics_note(view, study)}",
+    )  # fmt: skip
+
+
+def stages_of(study: str) -> TableOf:
+    """`stages` as a study shows it."""
+    return TableOf(study, make=lambda view: stages(view, study))

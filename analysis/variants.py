@@ -1,0 +1,105 @@
+"""What most runs of a setting share of a schedule's and a recipe's settings; runs with others are variants.
+
+A schedule's rates and a recipe's alpha make no other setting: such runs are compared, side by side, under another name.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import names, reading
+from analysis.formats import text
+from analysis.registries import STUDIES
+
+SCHEDULE = ("max_lr", "min_lr", "warmup_steps")
+"""What belongs to a schedule."""
+RECIPE = ("carry_optimizer", "settings")
+"""What belongs to a recipe; `settings` are its own, by name."""
+
+
+class Usual:
+    """What most runs of a setting share of a schedule's and a recipe's settings; those with others are variants."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        """
+        Args:
+            rows: runs of one setting, by study.
+        """
+        plain = rows[~rows["study"].isin(sweepers(SCHEDULE))]
+        self.rates = _most_common(plain, SCHEDULE) or _most_common(rows, SCHEDULE) or dict.fromkeys(SCHEDULE, "")
+        groups = [*rows.groupby("schedule"), *plain.groupby("schedule")]
+        self._schedules = {str(kind): _most_common(group, SCHEDULE) for kind, group in groups}
+        self._recipes: dict[tuple[str, str], Counter[object]] = {}
+        for row in rows.to_dict("records"):
+            sweeps = STUDIES[str(row["study"])].sweeps
+            for name, value in _own(row).items():
+                if name not in sweeps:
+                    self._recipes.setdefault((str(row["paradigm"]), name), Counter())[value] += 1
+
+    def own(self, recipe: str, name: str) -> object:
+        """A recipe's usual setting; None where it has none, or only studies that vary it."""
+        counts = self._recipes.get((recipe, name))
+        return min(counts, key=lambda value: (-counts[value], str(value))) if counts else None
+
+    def name_variants(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """`rows` with the name of each recipe and schedule whose settings are not the usual ones."""
+        records = rows.to_dict("records")
+        return rows.assign(
+            paradigm=[self._recipe(row) for row in records],
+            schedule=[self._schedule(row) for row in records],
+            settings=[" ".join(f"{name}={value}" for name, value in self._telling(row).items()) for row in records],
+        )
+
+    def _telling(self, row: dict[Hashable, Any]) -> dict[str, object]:
+        """A recipe's own settings that are not usual, or varied on purpose."""
+        kind, sweeps = str(row["paradigm"]), _sweeps(row)
+        own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
+        if sweeps is None:
+            return own
+        return {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
+
+    def _recipe(self, row: dict[Hashable, Any]) -> str:
+        kind, sweeps = str(row["paradigm"]), _sweeps(row)
+        if sweeps is None:
+            return kind
+        usual = {name: self.own(kind, name) for name in _own(row) if name not in sweeps}
+        differs = [f"{n}={v}" for n, v in _own(row).items() if usual.get(n) is not None and v != usual[n]]
+        return names.variant(kind, differs)
+
+    def _schedule(self, row: dict[Hashable, Any]) -> str:
+        kind, sweeps, usual = str(row["schedule"]), _sweeps(row), self._schedules.get(str(row["schedule"]), {})
+        if sweeps is None or not usual:
+            return kind
+        differs = [name for name in SCHEDULE if name not in sweeps and row[name] != usual[name]]
+        if {"max_lr", "min_lr"} <= set(differs) and np.isclose(
+            row["min_lr"] * usual["max_lr"], usual["min_lr"] * row["max_lr"]
+        ):
+            differs.remove("min_lr")  # the same share of the maximum
+        return names.variant(kind, [f"{name}={text(row[name])}" for name in differs])
+
+
+def sweepers(columns: Sequence[str]) -> list[str]:
+    """Studies that vary any of `columns` on purpose."""
+    return [name for name, study in STUDIES.items() if set(columns) & set(study.sweeps)]
+
+
+def _sweeps(row: dict[Hashable, Any]) -> tuple[str, ...] | None:
+    """What a run's study varies on purpose; None: nothing registered it, and it may vary anything."""
+    study = STUDIES.get(str(row["study"]))
+    return study.sweeps if study else None
+
+
+def _own(row: dict[Hashable, Any]) -> dict[str, object]:
+    """What belongs to a run's recipe, by name."""
+    pairs = (pair.partition("=") for pair in str(row["settings"]).split())
+    own: dict[str, object] = {name: reading.canonical(value) for name, _, value in pairs}
+    return own | ({"carry_optimizer": row["carry_optimizer"]} if row["carry_optimizer"] else {})
+
+
+def _most_common(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """The combination that most rows share, the lowest among equals; empty where there are no rows."""
+    counts = rows.groupby(list(columns)).size()
+    return dict(zip(columns, counts.index[int(np.argmax(counts.to_numpy()))], strict=True)) if len(counts) else {}

@@ -1,0 +1,49 @@
+"""The ledger's files and their columns: the one definition, for those who write and those who read."""
+
+TEXT = {
+    "studies": ("study", "run"),
+    "runs": (
+        *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "settings"),
+        *("carry_optimizer", "architecture", "size", "corpus", "stream", "conditions", "numerics"),
+    ),
+    "versions": ("run", "key"),
+    "perplexity": ("run",),
+    "curves": ("run",),
+    "paths": ("run", "segment", "kind"),
+    "downstream": ("run", "task", "metric", "lm_eval"),
+    "numerics": ("numerics", "setting", "value"),
+}
+"""Columns that hold text; every other one holds numbers."""
+
+COLUMNS = {
+    "studies": ["study", "run"],
+    "runs": [
+        *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
+        *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
+        *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
+        *("logical_steps", "unique_steps", "relative_cost", "flops", "settings"),
+    ],
+    "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
+    "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
+    "curves": ["run", "version", "step", "lr", "loss"],
+    "paths": ["run", "version", "segment", "kind", "from_step", "to_step"],
+    "downstream": [
+        *("run", "version", "finetune_seed", "task", "metric", "value", "stderr", "chance", "items"),
+        *("gold_bits_per_byte", "lm_eval"),
+    ],
+    "numerics": ["numerics", "setting", "value"],
+}
+"""Each file's columns, as written."""
+
+OWN = ("order", "alpha", "first_cycle", "second_cycle")
+"""Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
+
+
+def settings_text(own: dict[str, str]) -> str:
+    """The settings that tell a recipe's runs apart, in one cell: `alpha=0.6`."""
+    return " ".join(f"{name}={value}" for name, value in own.items() if value)
+
+
+def settings_of_old(row: dict[str, str]) -> str:
+    """The same for a run that was written before there was such a column."""
+    return settings_text({name: row[name] for name in OWN})

