@@ -173,10 +173,15 @@ def _cpu(what: str) -> str:
     return platform.processor() or "unknown"
 
 
+def called(name: str) -> str:
+    """What a part of numerics is called as a setting; keys began with another name for one of them."""
+    return {"micro_batch_blocks": "micro_batch_size"}.get(name, name)
+
+
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """Each setting in which two numerics differ: `threads (theirs 2, ours 1)`."""
     return ", ".join(
-        f"{name} (theirs {theirs.get(name)}, ours {ours.get(name)})"
+        f"{called(name)} (theirs {theirs.get(name)}, ours {ours.get(name)})"
         for name in sorted(ours | theirs)
         if ours.get(name) != theirs.get(name)
     )

@@ -40,7 +40,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("modules")
 @pytest.mark.parametrize("name", OWN)
 def test_it_is_trained_and_resumed_bit_for_bit(smoke: Overrides, tmp_path: Path, name: str) -> None:
-    assert f"`extensions=[{name}] {OWN[name]}={name}`" in TEXT
+    assert f"extensions=[{name}]" in TEXT
     short = ["paradigm=cpt", "stream.versions=2", "stream.steps_per_version=20", "schedule.max_lr=1e-3"]
     given = smoke(*short, f"extensions=[{name}]", f"{OWN[name]}={name}")
     plan = make(compose(given))

@@ -39,7 +39,7 @@ PARADIGMS = {
     "cpt": ["paradigm=cpt"],
     "path_switching": ["paradigm=path_switching"],
     "path_switching_reset": ["paradigm=path_switching", "paradigm.carry_optimizer=false"],
-    "multi_step": ["paradigm=path_switching", "schedule=multi_step"],
+    "multi_step": ["paradigm=path_switching", "schedule=multi_step", "paradigm.branch=cycle"],
     "two_stage": ["paradigm=two_stage", "paradigm.first_cycle=2"],
     "qwen": ["paradigm=path_switching", "model=qwen"],
     "muon": ["paradigm=path_switching", "optimizer=muon"],
