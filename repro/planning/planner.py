@@ -13,7 +13,7 @@ from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
-from repro.planning import prices
+from repro.planning import lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
@@ -79,6 +79,17 @@ class Plan:
             )
         return rows
 
+    def left_over(self) -> list[dict[str, Any]]:
+        """Of each stream, how much of every version's data its steps do not use, where that is known."""
+        streams = {id(r.stream): r for r in self.tree.runs if r.stream.unused_blocks is not None}
+        return [
+            {"version": version, "steps": steps, "unused_blocks": unused, "used_blocks": used}
+            for r in streams.values()
+            for version, (steps, unused, used) in enumerate(
+                zip(r.releases.steps, r.stream.unused_blocks or (), r.stream.version_blocks, strict=True), start=1
+            )
+        ]
+
     def _bytes(self, keys: Iterable[Key]) -> int:
         return sum(self.tree.nodes[key].bytes for key in keys)
 
@@ -116,6 +127,7 @@ class Plan:
             "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
             | asdict(first.estimate),
             "studies": self.studies(),
+            "left_over": self.left_over(),
         }
 
 
@@ -139,6 +151,7 @@ def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
     Raises:
         UserError: what cannot work, before anything is trained.
     """
+    sweep = lengths.resolved(sweep)
     runs = [run(settings, data_optional=data_optional) for settings in sweep]
     first = sweep[0]
     stored = Store(Path(first.store.path)).steps()

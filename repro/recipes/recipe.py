@@ -4,11 +4,14 @@ T_k is the number of optimizer steps that use version k's new data once. A recip
 leads to it from a random initialization; what versions share is found by the plan, not stated here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from itertools import accumulate
 from typing import ClassVar, Literal
 
+from repro.config.exact import fraction
 from repro.config.settings import ParadigmSettings, Settings
 from repro.recipes.orders import Arrival, Order
 from repro.recipes.schedules import Schedule, schedule
@@ -97,6 +100,14 @@ class Recipe(ParadigmSettings):
         """What a version is: the end of the training that `phases` says, unless a recipe derives it from such ends."""
         return releases.trajectory(self.phases(releases, version), self.data_order(releases, version))
 
+    def step_multiple(self, settings: Settings) -> int:
+        """T_k of which every share that the recipe and its schedule take is whole: the multiples of this.
+
+        Shares are the settings declared as such; a recipe that takes others says so here.
+        """
+        cycles = schedule(settings).step_multiple()
+        return math.lcm(cycles, *(each.denominator for each in _shares(self, cycles)))
+
     def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
         """What a version adds to its run's path, for figures. Steps count from where its training starts.
 
@@ -119,6 +130,14 @@ class Recipe(ParadigmSettings):
     def own_settings(self) -> dict[str, str]:
         """The settings that tell its runs apart, as written."""
         return {name: str(getattr(self, name)) for name in self.told_apart_by}
+
+
+def _shares(group: ParadigmSettings, cycles: int) -> Iterator[Fraction]:
+    """A recipe's shares of T, in units of the steps that its cycles come in."""
+    for one in fields(group):
+        value = getattr(group, one.name)
+        if "share" in one.metadata and value != (one.metadata["word"] or None):
+            yield fraction(f"paradigm.{one.name}", value) / cycles
 
 
 def recipe(settings: Settings) -> Recipe:

