@@ -14,8 +14,8 @@ from repro.config.settings import StreamSettings
 from repro.data import tokenizer as tokenizers
 from repro.data.blocks import MANIFEST, damaged, write_digests, write_manifest
 from repro.data.corpora.corpus import Corpus, equal_shares
+from repro.data.corpora.reading.files import CACHE_TAG
 from repro.data.dates import instant
-from repro.data.files import CACHE_TAG
 from repro.data.text import Bytes, Piece, Spooled, first_bytes, hold_out, pieces, read, spool
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from test_stream import write
 
 from repro.common.errors import UserError
 from repro.config.settings import StreamSettings
+from repro.data.corpora.reading.files import Report
 from repro.data.corpora.releases import Releases, natural
-from repro.data.files import Report
 from repro.data.opening import is_prepared, open_stream, reports
 from repro.data.stream import Stream
 from repro.data.tokenizer import END_OF_TEXT

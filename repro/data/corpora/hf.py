@@ -12,10 +12,10 @@ from pathlib import Path
 from repro.common.errors import UserError
 from repro.config.checks import within
 from repro.config.registries import CORPORA
-from repro.data import files
 from repro.data.corpora.corpus import Corpus, Document
-from repro.data.files import Report
-from repro.data.records import Reader
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Report
+from repro.data.corpora.reading.records import Reader
 
 BUILDERS = ("arrow", "audiofolder", "csv", "hdf5", "imagefolder", "json", "pandas", "parquet", "text", "webdataset",
             "xml")  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Any, cast
 from repro.common.errors import UserError
 from repro.config.checks import within
 from repro.config.registries import CORPORA
-from repro.data import files
 from repro.data.corpora.corpus import Corpus, Document
-from repro.data.files import Identity, Report
-from repro.data.records import Reader
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Identity, Report
+from repro.data.corpora.reading.records import Reader
 
 READING = 2
 """How files become documents; part of the identity."""

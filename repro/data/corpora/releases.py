@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from repro.common.errors import UserError
 from repro.config.registries import CORPORA
-from repro.data import files
 from repro.data.corpora.corpus import Document
 from repro.data.corpora.local import Files
-from repro.data.files import Report
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Report
 
 LIST = "releases.csv"
 """Names the releases in order, where their folders' names do not: columns name, folder, date."""

@@ -13,9 +13,9 @@ from typing import IO, Any
 
 from repro.common.disk import sha256
 from repro.common.errors import UserError
-from repro.data import files
 from repro.data.corpora.corpus import Document
-from repro.data.files import Identity, Report
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Identity, Report
 
 HUGE = 256 * 2**20
 """Characters from which on a document is named, though it is read."""
@@ -38,7 +38,7 @@ class Reader:
         """A file's documents in order.
 
         Args:
-            known: see `repro.data.files.opened`.
+            known: see `repro.data.corpora.reading.files.opened`.
 
         Raises:
             UserError: something in it cannot be read; the message names the file and the line.
