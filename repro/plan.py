@@ -105,7 +105,8 @@ def table(plan: Plan) -> "RenderableType":
 def _left_over(row: dict[str, Any]) -> str:
     """What a version's steps use, and what they do not."""
     share = row["unused_blocks"] / (row["unused_blocks"] + row["used_blocks"])
-    return f"{row['unused_blocks']:,} blocks ({share:.0%}) after {row['steps']:,} steps"
+    order = f" {row['order']}" if row["order"] else ""
+    return f"{row['unused_blocks']:,} blocks ({share:.0%}) after {row['steps']:,} steps{order}"
 
 
 def _sparkline(r: Run, width: int = 16) -> str:

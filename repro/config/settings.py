@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from repro.config.checks import choice, divisors, name, path, positive, within
+from repro.config.checks import choice, divisors, name, path, positive, share, within
 
 AUTO = "auto"
 """Of `stream.steps_per_version`: each version's data once."""
@@ -143,6 +143,9 @@ class ParadigmSettings:
     """One of `repro.config.registries.RECIPES`."""
     carry_optimizer: bool = True
     """Whether the optimizer's moments travel along updates and into branches (assumed about the paper)."""
+    replay: str = share(0, 1, "0", open_high=True)
+    """Share of every batch that is drawn from earlier versions, from version 2 on. The number of steps stays T_k, so
+    that all compare at equal compute: as large a share of the new data is left over, and a plan says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from repro.data import preparation, tokenizer, versions
 from repro.data.blocks import Slice, damaged, read_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.corpora.corpus import corpus as chosen
+from repro.data.memory import known_identity, known_releases
 from repro.data.stream import Stream, Version, VirtualStream, tokens_key
 from repro.data.versions import Chain
 
@@ -30,7 +31,7 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     source = chosen(corpus)
     if settings.order in GROWING:
         return versions.open_chain(_chain(source, settings, data_path))
-    identity = source.identity()
+    identity = known_identity(source, data_path)
     folder = _folder(identity, settings, data_path)
     if damaged(folder) is not None:
         with preparation.exclusively(folder.with_suffix(".lock"), data_path):
@@ -44,7 +45,7 @@ def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     source = chosen(corpus)
     if settings.order in GROWING:
         return not _chain(source, settings, data_path).missing()
-    return damaged(_folder(source.identity(), settings, data_path)) is None
+    return damaged(_folder(known_identity(source, data_path), settings, data_path)) is None
 
 
 def reports(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> list[dict[str, object]]:
@@ -53,9 +54,9 @@ def reports(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -
 
 
 def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> Chain:
-    releases = source.releases() if settings.order == "releases" else None
-    pile = {} if settings.order == "releases" else source.identity()
-    return versions.chain(source, releases, pile, settings, data_path)
+    if settings.order == "releases":
+        return versions.chain(source, known_releases(source, data_path), {}, settings, data_path)
+    return versions.chain(source, None, known_identity(source, data_path), settings, data_path)
 
 
 def _folder(identity: dict[str, object], settings: StreamSettings, data_path: Path) -> Path:

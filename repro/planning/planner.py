@@ -80,15 +80,21 @@ class Plan:
         return rows
 
     def left_over(self) -> list[dict[str, Any]]:
-        """Of each stream, how much of every version's data its steps do not use, where that is known."""
-        streams = {id(r.stream): r for r in self.tree.runs if r.stream.unused_blocks is not None}
-        return [
-            {"version": version, "steps": steps, "unused_blocks": unused, "used_blocks": used}
-            for r in streams.values()
-            for version, (steps, unused, used) in enumerate(
-                zip(r.releases.steps, r.stream.unused_blocks or (), r.stream.version_blocks, strict=True), start=1
-            )
-        ]
+        """Of each stream, and of each order that reads less of it, the new data of every version that are not used."""
+        rows: dict[tuple[object, ...], dict[str, Any]] = {}
+        for r in self.tree.runs:
+            order = r.trajectories[-1].order
+            unread = order.unread(r.stream)
+            beyond = r.stream.unused_blocks or [0] * len(unread)
+            if r.stream.unused_blocks is None and not any(unread):
+                continue
+            how = order.label if any(unread) else ""
+            used = zip(r.releases.steps, beyond, unread, r.stream.version_blocks, strict=True)
+            for version, (steps, more, less, blocks) in enumerate(used, start=1):
+                row = {"version": version, "steps": steps, "order": how}
+                row |= {"unused_blocks": more + less, "used_blocks": blocks - less}
+                rows.setdefault((id(r.stream), how, less, version), row)
+        return list(rows.values())
 
     def _bytes(self, keys: Iterable[Key]) -> int:
         return sum(self.tree.nodes[key].bytes for key in keys)
