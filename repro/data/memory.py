@@ -31,21 +31,28 @@ def known_releases(source: Corpus, data_path: Path) -> Sequence[Mapping[str, obj
 
 
 def _seen(source: Corpus, data_path: Path, what: str, look: Callable[[], Any]) -> Any:
-    settings = asdict(source)
-    if settings.get("path"):
-        settings["path"] = os.path.abspath(Path(settings["path"]).expanduser())  # noqa: PTH100  (links stay links)
-    path = data_path / "identities" / f"{what}-{digest(settings)[:32]}.json"
     try:
-        found = look()
+        return look()
     except UserError as error:
         with contextlib.suppress(Flaw):
-            before = read_document(path)
+            before = read_document(_place(source, data_path, what))
             if before is not None:
                 print(f"note: {error} What was prepared from it before is used.", file=sys.stderr)
                 return before["is"]
         raise
-    if source.place and data_path.is_dir():
-        with contextlib.suppress(UserError, Flaw):  # one that is read-only is as good to read from
-            if read_document(path) != {"is": found}:
-                write_document(path, {"is": found})
-    return found
+
+
+def remember(source: Corpus, data_path: Path, identity: object, *, releases: bool) -> None:
+    """Note what identifies a corpus of which a stream is prepared now."""
+    if source.place:
+        path = _place(source, data_path, "releases" if releases else "pile")
+        with contextlib.suppress(UserError, Flaw):  # a place that is read-only is as good to read from
+            if read_document(path) != {"is": identity}:
+                write_document(path, {"is": identity})
+
+
+def _place(source: Corpus, data_path: Path, what: str) -> Path:
+    settings = asdict(source)
+    if settings.get("path"):
+        settings["path"] = os.path.abspath(Path(settings["path"]).expanduser())  # noqa: PTH100  (links stay links)
+    return data_path / "identities" / f"{what}-{digest(settings)[:32]}.json"

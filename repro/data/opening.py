@@ -8,7 +8,7 @@ from repro.data import preparation, tokenizer, versions
 from repro.data.blocks import Slice, damaged, read_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.corpora.corpus import corpus as chosen
-from repro.data.memory import known_identity, known_releases
+from repro.data.memory import known_identity, known_releases, remember
 from repro.data.stream import Stream, Version, VirtualStream, tokens_key
 from repro.data.versions import Chain
 
@@ -30,13 +30,17 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     """
     source = chosen(corpus)
     if settings.order in GROWING:
-        return versions.open_chain(_chain(source, settings, data_path))
+        units, everything = _chain(source, settings, data_path)
+        stream = versions.open_chain(units)
+        remember(source, data_path, everything, releases=settings.order == "releases")
+        return stream
     identity = known_identity(source, data_path)
     folder = _folder(identity, settings, data_path)
     if damaged(folder) is not None:
         with preparation.exclusively(folder.with_suffix(".lock"), data_path):
             if damaged(folder) is not None:
                 preparation.prepare(source, identity, settings, data_path / "packages", folder)
+    remember(source, data_path, identity, releases=False)
     return _whole(folder, settings)
 
 
@@ -44,19 +48,22 @@ def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     """Whether `open_stream` would find the stream and prepare nothing."""
     source = chosen(corpus)
     if settings.order in GROWING:
-        return not _chain(source, settings, data_path).missing()
+        return not _chain(source, settings, data_path)[0].missing()
     return damaged(_folder(known_identity(source, data_path), settings, data_path)) is None
 
 
 def reports(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> list[dict[str, object]]:
     """What preparing each version counted, of a stream that is prepared; none of one that was cut at once."""
-    return versions.report(_chain(chosen(corpus), settings, data_path)) if settings.order in GROWING else []
+    return versions.report(_chain(chosen(corpus), settings, data_path)[0]) if settings.order in GROWING else []
 
 
-def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> Chain:
+def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> tuple[Chain, object]:
+    """The units of a stream, and what identifies all of the corpus."""
     if settings.order == "releases":
-        return versions.chain(source, known_releases(source, data_path), {}, settings, data_path)
-    return versions.chain(source, None, known_identity(source, data_path), settings, data_path)
+        releases = known_releases(source, data_path)
+        return versions.chain(source, releases, {}, settings, data_path), releases
+    pile = known_identity(source, data_path)
+    return versions.chain(source, None, pile, settings, data_path), pile
 
 
 def _folder(identity: dict[str, object], settings: StreamSettings, data_path: Path) -> Path:

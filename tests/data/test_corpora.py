@@ -314,6 +314,40 @@ def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
         list(hf(tmp_path / "nothing").documents(tmp_path))
 
 
+def test_what_is_read_of_a_data_set_is_part_of_its_key(parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "two.jsonl").write_text('{"text": "b"}\n')
+    globbed = hf("json", path=str(tmp_path / "*.jsonl")).identity()
+    one, two = (hf("json", path=str(tmp_path / f"{name}.jsonl")).identity()["files"] for name in ("one", "two"))
+    assert globbed["files"] == sorted([*one, *two])  # type: ignore[misc]
+    urls = [hf("json", path=f"https://host/{name}.jsonl").identity() for name in "ab"]
+    assert urls[0] != urls[1]
+    within = [hf("some/set", path=f"data/{name}/*").identity() for name in "ab"]
+    assert within[0] != within[1]
+    assert hf(parquet, path="*.parquet").identity()["files"] == hf(parquet).identity()["files"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "json"}, r"corpus\.dataset=json reads files, and corpus\.path names none"),
+        ({"dataset": "json", "path": "/no/such/*.jsonl"}, "names no file that there is, nor does it match one"),
+    ],
+)
+def test_a_builder_without_files_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        hf(**settings).identity()
+
+
+def test_a_damaged_file_of_a_data_set_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.gz").write_bytes(b"\x1f\x8b no gzip")
+    with pytest.raises(UserError, match=r"corpus\.path=.*x\.jsonl\.gz cannot be read"):
+        list(hf("json", path=str(tmp_path / "x.jsonl.gz")).documents(tmp_path))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"empty\.jsonl (holds no document|cannot be read)"):
+        list(hf("json", path=str(tmp_path / "empty.jsonl")).documents(tmp_path))
+
+
 # Shares
 
 
