@@ -1,5 +1,6 @@
 """From settings to a stream: found where it was prepared, or prepared."""
 
+import sys
 from pathlib import Path
 
 from repro.common.canonical import digest
@@ -31,6 +32,12 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     source = chosen(corpus)
     if settings.order in GROWING:
         units, everything = _chain(source, settings, data_path)
+        if isinstance(everything, list) and len(everything) > settings.versions and units.missing():
+            print(
+                f"note: {source.place or source.kind} has {len(everything)} releases, of which the first "
+                f"stream.versions={settings.versions} are used.",
+                file=sys.stderr,
+            )
         stream = versions.open_chain(units)
         remember(source, data_path, everything, releases=settings.order == "releases")
         return stream

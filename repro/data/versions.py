@@ -6,12 +6,10 @@ but not how many come after. So appending one changes no byte, no key and no bat
 
 - `releases`: a unit is a release of the corpus.
 - `dated`: a unit is the next stretch of time, as long as it takes for T_k steps.
-- `dealt`: the pile is one unit, whose single blocks are dealt in an order given by a hash; a version is the next
+- `dealt`: the pile is one unit, whose single blocks are dealt in a seeded order; a version is the next
   stretch of them, so that all versions are alike, block by block.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from repro.common.canonical import digest
 from repro.common.disk import sha256
@@ -50,6 +49,8 @@ class Chain:
     data_path: Path
     identities: Sequence[Identity]
     """What the documents of each unit are identified by."""
+    pile: Identity
+    """What identifies the corpus as a whole, where it does not come in releases."""
 
     @property
     def dealt(self) -> bool:
@@ -96,12 +97,10 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
             "version as long as its steps need; give their number."
         )
     if s.order == "dealt":
-        return Chain(corpus, s, at, [pile])
+        return Chain(corpus, s, at, [pile], pile)
     if s.order == "dated":
-        cut_after = [s.steps[: version + 1] for version in range(s.versions)]
-        return Chain(
-            corpus, s, at, [dict(pile) | {"batch": s.global_batch_size, "steps": list(steps)} for steps in cut_after]
-        )
+        stretches = [{"batch": s.global_batch_size, "steps": list(s.steps[: k + 1])} for k in range(s.versions)]
+        return Chain(corpus, s, at, [{"pile": pile, **stretch} for stretch in stretches], pile)
     if identities is None:
         raise UserError(
             f"stream.order={s.order} makes each release of a corpus a version, and corpus.kind={corpus.kind} has none; "
@@ -112,7 +111,7 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
             f"stream.versions={s.versions}, but {corpus.place or corpus.kind} has {len(identities)} releases, and each "
             f"is a version; stream.versions={len(identities)} works."
         )
-    return Chain(corpus, s, at, identities[: s.versions])
+    return Chain(corpus, s, at, identities[: s.versions], pile)
 
 
 def open_chain(units: Chain) -> Stream:
@@ -183,7 +182,7 @@ def _prepare(units: Chain, missing: list[int]) -> None:
                 wanted = {index + 1: units.identities[index] for index in missing}
                 documents = units.corpus.of_releases(wanted, units.data_path / "packages")
             else:
-                documents = units.corpus.verified(_pile(units), units.data_path / "packages")
+                documents = units.corpus.verified(units.pile, units.data_path / "packages")
             followed = bar.track(documents, description="Reading the corpus")
             spooled = spool(followed, scratch, s.split_seed, by_part=s.order == "releases")
         if s.order == "dated":
@@ -193,11 +192,6 @@ def _prepare(units: Chain, missing: list[int]) -> None:
             _unit(units, index, spooled, text)
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _pile(units: Chain) -> dict[str, object]:
-    """The identity of the whole pile, which that of each stretch begins with."""
-    return {name: value for name, value in units.identities[0].items() if name not in ("batch", "steps")}
 
 
 def _unit(units: Chain, index: int, spooled: Spool, text: Bytes) -> None:
@@ -216,9 +210,11 @@ def _unit(units: Chain, index: int, spooled: Spool, text: Bytes) -> None:
     counts = Counter(spooled.left_out.get(part, Counter()))
     if part is None:
         counts = sum(spooled.left_out.values(), Counter())
-    replaced(
-        folder, lambda built: _finish(built, _write(built, units, index, documents, text, earlier, tokenizer, counts))
-    )
+
+    def build(built: Path) -> None:
+        write_manifest(built, _write(built, units, index, documents, text, earlier, tokenizer, counts))
+
+    replaced(folder, build)
 
 
 def _tokenizer(units: Chain, earlier: Sequence[Path]) -> "Tokenizer | None":
@@ -253,7 +249,7 @@ class _Stretch:
             blocks = (built / "train.digests").stat().st_size // 16
             if blocks >= needed:
                 facts["report"]["until"] = stop
-                return _finish(built, facts)
+                return write_manifest(built, facts)
             if stop == len(self.documents):
                 raise UserError(
                     f"stream.order=dated: the text ends within version {self.index + 1}, which needs {needed:,} blocks "
@@ -324,25 +320,22 @@ def _write_slice(
     if not dealt:
         write_digests(path, dtype, length, length)
         return count
-    packed = np.fromfile(path, dtype=dtype)
-    blocks = max(0, (len(packed) - 1) // length)
-    keyed = (hashlib.blake2b(i.to_bytes(8, "little"), digest_size=16, key=_deal_key(s)).digest() for i in range(blocks))
-    order = np.array([place for _, place in sorted(zip(keyed, range(blocks), strict=True))], dtype=np.int64)
+    packed = path.rename(path.with_suffix(".packed"))
+    tokens = np.memmap(packed, dtype=dtype, mode="r")
+    order = np.argsort(_deal_keys(s.split_seed, max(0, (len(tokens) - 1) // length)), kind="stable")
     with path.open("wb") as file:
-        for start in range(0, blocks, 4096):
-            file.write(cut(packed, order[start : start + 4096], length, length).astype(dtype).tobytes())
+        for start in range(0, len(order), 4096):
+            file.write(cut(tokens, order[start : start + 4096], length, length).astype(dtype).tobytes())
+    packed.unlink()
     write_digests(path, dtype, length, length + 1)
     return count
 
 
-def _deal_key(s: StreamSettings) -> bytes:
-    return b"deal" + s.split_seed.to_bytes(8, "little")
-
-
-def _finish(built: Path, facts: dict[str, Any]) -> None:
-    write_manifest(built, facts)
+def _deal_keys(seed: int, blocks: int) -> npt.NDArray[np.uint64]:
+    """What blocks are sorted by when they are dealt: NumPy keeps PCG64's raw stream stable, but not its shuffles."""
+    return np.random.PCG64(np.random.SeedSequence([seed, 0xDEA1])).random_raw(blocks)
 
 
 def report(units: Chain) -> list[dict[str, Any]]:
     """What preparing each unit counted."""
-    return [json.loads(json.dumps(read_manifest(folder)["report"])) for folder in units.folders()]
+    return [read_manifest(folder)["report"] for folder in units.folders()]

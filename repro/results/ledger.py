@@ -20,6 +20,7 @@ from repro.common.canonical import digest
 from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
+from repro.data.corpora.corpus import corpus
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
 from repro.models.optimizers.optimizer import optimizer
@@ -187,7 +188,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "architecture": s.model.architecture,
         "size": architecture(s.model).size,
         "parameters": r.parameters,
-        "corpus": s.corpus.kind,
+        "corpus": corpus(s.corpus).name,
         "stream": s.stream.order,
         "versions": r.versions,
         "steps_per_version": s.stream.steps_label,

@@ -60,6 +60,7 @@ def test_growing_from_one_release_to_five_is_training_five_at_once(dumps: Path, 
     assert stores[1].items() <= stores[0].items()
     texts = files(tmp_path / "once" / "ledger")
     assert b"10 20 5 30 10" in texts["runs.csv"]
+    assert b"releases dumps" in texts["runs.csv"]
     assert texts["runs.csv"].count(b"\n") == 1 + 3
 
 
@@ -77,12 +78,19 @@ def test_auto_uses_each_release_once_and_the_plan_says_what_is_left_over(
     assert len({row["steps"] for row in rows}) > 2
     plan.main(given)
     assert "left over, version 3" in capsys.readouterr().out
+    plan.main([*(each for each in given if not each.startswith("stream.versions")), "stream.versions=4", "output=json"])
+    told = capsys.readouterr()
+    shorter = json.loads(told.out)["left_over"]
+    assert [row["steps"] for row in shorter] == [row["steps"] for row in rows[:4]]
+    assert "has 5 releases" not in told.err  # nothing is prepared
 
 
 def test_prepare_tells_what_was_left_out(dumps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (dumps / "dump-2" / "again.txt").write_text((dumps / "dump-1" / "deep" / "0.txt").read_text("utf-8-sig"))
     given = [each for each in asked(tmp_path, dumps, 2) if "," not in each] + ["stream.steps_per_version=10"]
     prepare.main(given)
-    told = capsys.readouterr().out
+    captured = capsys.readouterr()
+    told = captured.out
+    assert "has 5 releases, of which the first stream.versions=2 are used" in captured.err
     assert "unit 2: 30 documents" in told
     assert "1 copies of earlier versions' documents" in told

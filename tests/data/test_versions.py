@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,14 @@ from test_stream import document as dated_document
 from test_stream import write
 
 from repro.common.errors import UserError
+from repro.config.resolve import from_dict
 from repro.config.settings import StreamSettings
 from repro.data.corpora.reading.files import Report
 from repro.data.corpora.releases import Releases, natural
 from repro.data.opening import is_prepared, open_stream, reports
 from repro.data.stream import Stream
 from repro.data.tokenizer import END_OF_TEXT
+from repro.planning.sweeps import compose
 
 SHAPE = StreamSettings(
     order="releases",
@@ -260,3 +262,26 @@ def test_reports_name_each_kind_once() -> None:
     for name in ("a", "b"):
         report.note("odd", name)
     assert report.line() == "0 files, 0 documents; 2 odd (a)"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[3,4]", "has 2 numbers, and stream.versions=4; one for each"),
+        ("[3,4,0,5]", "stream.steps_per_version=0 must lie between 1 and"),
+        ("most", "'most' must be a whole number, several of them"),
+        ("2.5", r"2\.5 must be a whole number"),
+        ("[1,5,5,5]", "warmup_steps=5 is longer than version 1, which has stream.steps_per_version=1 steps"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(given: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(["scale=smoke", f"stream.steps_per_version={given}"])
+
+
+def test_lengths_have_a_place_in_names() -> None:
+    for given, label, name in (("[20,40,10,60]", "20 40 10 60", "T20-40-10-60"), ("[50,50,50,50]", "50", "T50")):
+        (settings,) = compose(["scale=smoke", f"stream.steps_per_version={given}"])
+        assert settings.stream.steps_label == label
+        assert name == f"T{label.replace(' ', '-')}"
+        assert from_dict(json.loads(json.dumps(asdict(settings)))) == settings

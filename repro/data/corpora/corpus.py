@@ -90,6 +90,11 @@ class Corpus(CorpusSettings):
         return ""
 
     @property
+    def name(self) -> str:
+        """What tables call it: its kind, and which of that kind."""
+        return f"{self.kind} {self.place}" if self.place else self.kind
+
+    @property
     def remote(self) -> bool:
         """Whether only a hub has it: planned without it, and prepared on request alone."""
         return False

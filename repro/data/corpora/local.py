@@ -39,6 +39,10 @@ class Files(Corpus):
         return self.path or ""
 
     @property
+    def name(self) -> str:
+        return f"{self.kind} {self.root.name}"  # where it lies is nobody's business in a table
+
+    @property
     def root(self) -> Path:
         if self.path is None:
             raise UserError(f"corpus.kind={self.kind} needs corpus.path: a folder of files, or a file.")
