@@ -13,6 +13,7 @@ but not how many come after. So appending one changes no byte, no key and no bat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,23 +149,31 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Ve
     """Consecutive stretches of one unit: of training blocks as many as a version's steps take, of held-out blocks as
     many as are evaluated."""
     train, heldout = _slice(folder, "train", manifest), _slice(folder, "heldout", manifest)
+    ends = list(accumulate(steps * s.global_batch_size for steps in s.steps))
+    if ends[-1] > len(train):
+        most = len(train) // (s.versions * s.global_batch_size)
+        raise UserError(
+            f"stream.steps_per_version={s.steps_label} takes {ends[-1]:,} blocks over stream.versions={s.versions}, "
+            f"and there are {len(train):,}; "
+            + (f"{most} steps a version work." if most else "add text, or lower stream.global_batch_size.")
+        )
+    if len(heldout) <= (s.versions - 1) * s.heldout_blocks:
+        raise UserError(
+            f"stream.heldout_blocks={s.heldout_blocks} for each of stream.versions={s.versions} are more than the "
+            f"{len(heldout):,} held-out blocks there are; at most {max(1, len(heldout) // s.versions)} work, "
+            "or a larger stream.heldout_share."
+        )
     versions = []
-    start = 0
-    for number, steps in enumerate(s.steps):
-        if len(heldout) <= number * s.heldout_blocks:
-            raise UserError(
-                f"stream.heldout_blocks={s.heldout_blocks} for each of stream.versions={s.versions} are more than the "
-                f"{len(heldout):,} held-out blocks there are; at most {max(1, len(heldout) // s.versions)} work, "
-                "or a larger stream.heldout_share."
-            )
+    for number, (start, end) in enumerate(pairwise([0, *ends])):
+        held = number * s.heldout_blocks
+        rest = None if number == s.versions - 1 else end - start  # the last one has what is left over
         versions.append(
             Version(
-                _slice(folder, "train", manifest, start, max(0, len(train) - start)),
-                _slice(folder, "heldout", manifest, number * s.heldout_blocks, s.heldout_blocks),
-                fingerprint=digest([manifest["fingerprint"], start, number * s.heldout_blocks]),
+                _slice(folder, "train", manifest, start, rest),
+                _slice(folder, "heldout", manifest, held, s.heldout_blocks),
+                fingerprint=digest([manifest["fingerprint"], start, held]),
             )
         )
-        start += steps * s.global_batch_size
     return versions
 
 

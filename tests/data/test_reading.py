@@ -168,6 +168,21 @@ def test_what_is_identified_is_what_is_read(tmp_path: Path) -> None:
         list(local(tmp_path / "y.parquet").verified(before, tmp_path))
 
 
+def test_long_lines_of_json_are_known_without_an_ending(tmp_path: Path) -> None:
+    (tmp_path / "wiki_00").write_text("".join(json.dumps({"id": n, "text": "x" * 10**5}) + "\n" for n in range(2)))
+    (tmp_path / "wiki_01").write_text(json.dumps({"text": "y" * 20_000}))
+    assert [len(document.text) for document in read(tmp_path, pattern="*")] == [10**5, 10**5, 20_000]
+
+
+def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes("text\ncafé\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"x\.csv, after line \d, is not UTF-8"):
+        read(tmp_path)
+    (tmp_path / "x.csv").write_bytes(b'text\n"open')
+    with pytest.raises(UserError, match=r"x\.csv, line 1: unexpected end"):
+        read(tmp_path)
+
+
 # Dates
 
 

@@ -3,7 +3,9 @@
 import csv
 import json
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +224,11 @@ def test_a_dealt_stream_is_alike_block_by_block(tmp_path: Path) -> None:
     # Neighbours of one text are dealt apart: no run of blocks overlaps by a token any more often than by chance.
     blocks = stream.blocks(np.arange(160))
     assert np.mean(blocks[1:, 0] == blocks[:-1, -1]) < 0.2
+    assert stream.unused_blocks[0] == 0 < stream.unused_blocks[1]
+    most = (160 + stream.unused_blocks[1]) // 8
+    with pytest.raises(UserError, match=rf"there are {160 + stream.unused_blocks[1]}; {most} steps a version work"):
+        open_stream(source, mixed(2, "dealt", steps_per_version=most + 1, heldout_blocks=2), tmp_path)
+    open_stream(source, mixed(2, "dealt", steps_per_version=most, heldout_blocks=2), tmp_path)
     with pytest.raises(UserError, match=r"stream\.heldout_blocks=1000 for each"):
         open_stream(source, mixed(2, "dealt", heldout_blocks=1000), tmp_path)
 
@@ -255,6 +262,19 @@ def test_a_damaged_unit_is_prepared_again_as_it_was(dumps: Path, tmp_path: Path)
         harmed(tmp_path / name)
         open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
         assert contents(tmp_path) == before
+
+
+def _opened(source: Releases, versions: int, data: Path) -> str:
+    return open_stream(source, mixed(versions, "releases"), data).fingerprint
+
+
+def test_processes_that_grow_a_stream_at_once_prepare_each_version_once(dumps: Path, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        asked = (2, 3, 3)
+        jobs = [pool.submit(_opened, corpus(dumps), versions, tmp_path) for versions in asked]
+        found = [job.result() for job in jobs]
+    assert found[1] == found[2] != found[0]
+    assert len([path for path in (tmp_path / "versions").iterdir() if path.is_dir()]) == 3
 
 
 def test_reports_name_each_kind_once() -> None:

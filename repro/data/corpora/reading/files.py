@@ -29,6 +29,8 @@ PACKED = (".gz", ".zst", ".bz2", ".xz")
 """Endings of compressed files, after which the next one counts."""
 FOREIGN = ("node_modules", "__MACOSX", "__pycache__", "CVS")
 """Folders that hold nobody's corpus."""
+BUFFER = 2**16
+"""Bytes that are read at once, and looked at where a name says nothing of the content."""
 CACHE_TAG = "CACHEDIR.TAG"
 """Marks a folder as a cache: https://bford.info/cachedir/. Ours have one."""
 
@@ -191,7 +193,7 @@ def opened(path: Path, known: Identity | None) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as file:
             raw = _Hashed(file)
-            with _decompressed(io.BufferedReader(raw), packed) as content:
+            with _decompressed(io.BufferedReader(raw, BUFFER), packed) as content:
                 yield content
             with suppress(ValueError):  # closed with what was read through it
                 while raw.read(2**20):
@@ -222,15 +224,15 @@ def _damaged(path: Path, packed: str, error: Exception) -> UserError:
 
 def _decompressed(file: IO[bytes], packed: str) -> IO[bytes]:
     if packed == ".gz":
-        return io.BufferedReader(gzip.GzipFile(fileobj=file))
+        return io.BufferedReader(gzip.GzipFile(fileobj=file), BUFFER)
     if packed == ".bz2":
-        return io.BufferedReader(bz2.BZ2File(file))
+        return io.BufferedReader(bz2.BZ2File(file), BUFFER)
     if packed == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(file))
+        return io.BufferedReader(lzma.LZMAFile(file), BUFFER)
     if packed == ".zst":
         import pyarrow as pa
 
-        return io.BufferedReader(_Arrow(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")))
+        return io.BufferedReader(_Arrow(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")), BUFFER)
     return file
 
 

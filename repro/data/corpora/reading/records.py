@@ -61,8 +61,7 @@ class Reader:
             elif ending == ".json":
                 yield from self._json(path, _decoded(content.read(), encoding, str(path)))
             elif ending in files.TABLES:
-                text = io.StringIO(_decoded(content.read(), encoding, str(path)), newline="")
-                yield from self._table(path, text, "\t" if ending == ".tsv" else ",")
+                yield from self._table(path, content, encoding, "\t" if ending == ".tsv" else ",")
             else:
                 text_ = _decoded(content.read(), encoding, str(path))
                 yield self._document(text_, str(path), _front_matter_date(text_) or files.name_date(path))
@@ -76,7 +75,9 @@ class Reader:
 
     def _is_json_lines(self, file: IO[bytes], encoding: str) -> bool:
         """Whether a file whose ending says nothing begins with a line of JSON that has the text column."""
-        first = file.peek(2**16).lstrip().partition(b"\n")[0]  # type: ignore[attr-defined]
+        first, ended, _ = file.peek().lstrip().partition(b"\n")  # type: ignore[attr-defined]
+        if not ended and len(first) > files.BUFFER // 2:
+            return bool(first.startswith(b"{"))  # a line that is longer than what is looked at
         try:
             row = json.loads(first.decode(encoding))
         except (ValueError, RecursionError):
@@ -104,14 +105,17 @@ class Reader:
         else:
             yield self._row(content, str(path))
 
-    def _table(self, path: Path, text: io.StringIO, delimiter: str) -> Iterator[Document]:
+    def _table(self, path: Path, file: IO[bytes], encoding: str, delimiter: str) -> Iterator[Document]:
         csv.field_size_limit(2**31 - 1)  # the default refuses a document of 131,072 characters
+        text = io.TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
         reader = csv.DictReader(text, delimiter=delimiter, strict=True)
         try:
             for row in reader:
                 yield self._row(row, f"{path}, line {reader.line_num}")
         except csv.Error as error:
             raise UserError(f"{path}, line {reader.line_num}: {error}.") from None
+        except UnicodeDecodeError as error:
+            raise _undecodable(f"{path}, after line {reader.line_num},", encoding, error) from None
 
     def _parquet(self, path: Path, known: Identity | None) -> Iterator[Document]:
         import pyarrow as pa
@@ -227,5 +231,9 @@ def _decoded(data: bytes, encoding: str, place: str) -> str:
     try:
         return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
-        name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
-        raise UserError(f"{place} is not {name}: {error}. Convert it first.") from None
+        raise _undecodable(place, encoding, error) from None
+
+
+def _undecodable(place: str, encoding: str, error: UnicodeDecodeError) -> UserError:
+    name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
+    return UserError(f"{place} is not {name}: {error}. Convert it first.")
