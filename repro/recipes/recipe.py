@@ -145,7 +145,7 @@ class Recipe(ParadigmSettings):
     @property
     def own_settings(self) -> dict[str, str]:
         """The settings that tell its runs apart, as written."""
-        replay = {"order": f"replay {self.replay}"} if fraction("paradigm.replay", self.replay) else {}
+        replay = {"replay": self.replay} if fraction("paradigm.replay", self.replay) else {}
         return {name: str(getattr(self, name)) for name in self.told_apart_by} | replay
 
 

@@ -117,6 +117,8 @@ def conditions(r: Run) -> str:
     content = [optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
     if s.finetune.update != "anew":
         content.append(s.finetune.update)
+    if " " in s.stream.steps_label:  # else a column says it whole
+        content.append(s.stream.steps_label)
     return digest(content)[:8]
 
 

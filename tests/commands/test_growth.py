@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dumps import dump
 
+from analysis import reading
 from repro import plan, prepare, train
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -62,6 +63,7 @@ def test_growing_from_one_release_to_five_is_training_five_at_once(dumps: Path, 
     assert b"10 20 5 30 10" in texts["runs.csv"]
     assert b"releases dumps" in texts["runs.csv"]
     assert texts["runs.csv"].count(b"\n") == 1 + 3
+    assert set(reading._table(tmp_path / "once" / "ledger" / "runs.csv", "runs")["steps_per_version"]) == {15.0}
 
 
 def test_auto_uses_each_release_once_and_the_plan_says_what_is_left_over(
