@@ -13,7 +13,7 @@ from typing import Any
 from repro.common.errors import refusals
 from repro.config.settings import Settings
 from repro.data.corpora.corpus import corpus
-from repro.data.stream import open_stream
+from repro.data.opening import open_stream, reports
 from repro.planning.arguments import CommandLine
 
 
@@ -33,6 +33,8 @@ def prepare(settings: Settings) -> dict[str, Any]:
         "sequence_length": s.sequence_length,
         "train_tokens": stream.train_tokens,
         "used_tokens": max(stream.version_blocks) * s.sequence_length,
+        "version_used_tokens": [blocks * s.sequence_length for blocks in stream.version_blocks],
+        "counts": reports(settings.corpus, s, Path(settings.data.path)),
     }
 
 
@@ -56,8 +58,14 @@ def _text(stream: dict[str, Any]) -> str:
         f"{stream['corpus']}, {stream['order']}: fingerprint {stream['fingerprint']}",
         f"  vocabulary {stream['vocab_size']:,}, blocks of {stream['sequence_length']:,} tokens",
     ]
-    for version, tokens in enumerate(stream["train_tokens"], start=1):
-        lines.append(f"  version {version}: {tokens:,} tokens to train on, {stream['used_tokens']:,} of them used")
+    for version, (tokens, used) in enumerate(
+        zip(stream["train_tokens"], stream["version_used_tokens"], strict=True), start=1
+    ):
+        lines.append(f"  version {version}: {tokens:,} tokens to train on, {used:,} of them used")
+    for number, report in enumerate(stream["counts"], start=1):
+        left_out = (f"{count:,} {what}" for what, count in report["left out"].items())
+        kept = f"{report['documents']:,} documents, {report['held out']:,} of them held out"
+        lines.append("; ".join([f"  unit {number}: {kept}", *left_out]))
     return "\n".join(lines)
 
 

@@ -37,11 +37,11 @@ def set_up(view: View) -> list[str]:
     rates = view.usual.rates
     s = view.setting
     parameters = _span(plain["parameters"] if len(plain) else runs["parameters"])
-    t, tokens = int(str(s["steps_per_version"])), int(str(s["tokens_per_step"]))
+    t, tokens = float(str(s["steps_per_version"])), int(str(s["tokens_per_step"]))
     return [
         f"Model: {s['architecture']}, size {s['size']}, {parameters} parameters.",
-        f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,} steps of {tokens:,} "
-        f"tokens a version ({t * tokens:,} tokens).",
+        f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,.6g} steps of {tokens:,} "
+        f"tokens a version ({t * tokens:,.0f} tokens).",
         f"Learning rate: maximum {text(rates['max_lr'])}, minimum {text(rates['min_lr'])}, "
         f"warm-up of {text(rates['warmup_steps'])} steps once, at a random initialization.",
         f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order together, every comparison is "

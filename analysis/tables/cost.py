@@ -17,7 +17,7 @@ def cost(view: View) -> Table | None:
     if not costs:
         return None
     runs = view.runs(*pooled())
-    t, tokens = int(runs["steps_per_version"].iloc[0]), int(runs["tokens_per_step"].iloc[0])
+    t, tokens = float(runs["steps_per_version"].iloc[0]), int(runs["tokens_per_step"].iloc[0])
     rows, data = [], []
     for one in costs:
         for version, (steps, scratch) in enumerate(zip(one.steps, one.scratch, strict=True), start=1):
@@ -32,7 +32,7 @@ def cost(view: View) -> Table | None:
     return Table(
         name="cost", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "schedule", "versions", "steps in T", "steps", "tokens", "of PTFS"],
-        caption=f"What has to be trained to release versions 1 to k: T = {t:,} steps of {tokens:,} tokens. CPT and "
+        caption=f"What has to be trained to release versions 1 to k: T = {t:,.6g} steps of {tokens:,} tokens. CPT and "
         "path switching: their own tree. PTFS: every version from scratch.",
     )  # fmt: skip
 

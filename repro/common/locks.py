@@ -9,10 +9,13 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from repro.common.errors import printable
 
 POLL_SECONDS = 0.05
 """Between two tries of one that waits."""
@@ -89,13 +92,24 @@ def held(path: Path) -> Iterator[None]:
     complain = time.monotonic() + PATIENCE_SECONDS
     while (handle := acquire(path)) is None:
         if time.monotonic() > complain:
-            print(f"waiting for another process, which holds {path}", file=sys.stderr)
+            print(f"waiting for {_holder(path)}, which holds {path}", file=sys.stderr)
             complain = float("inf")
         time.sleep(POLL_SECONDS)
     try:
+        with contextlib.suppress(OSError):  # for the message alone
+            os.truncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         release(path, handle)
+
+
+def _holder(path: Path) -> str:
+    """Who says in a lock's file that it holds the lock."""
+    try:
+        return printable(path.read_text(encoding="utf-8")[:200]) or "another process"
+    except (OSError, UnicodeDecodeError):
+        return "another process"
 
 
 def _same(path: Path, handle: int) -> bool:

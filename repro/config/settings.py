@@ -10,10 +10,17 @@ here is what all their choices share.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
-from repro.config.checks import choice, divisors, name, path, positive, within
+from repro.config.checks import choice, divisors, name, path, positive, share, within
+
+AUTO = "auto"
+"""Of `stream.steps_per_version`: each version's data once."""
+
+GROWING = ("releases", "dated", "dealt")
+"""Values of `stream.order` under which versions are units of their own, and appending one changes none before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +42,66 @@ class CorpusSettings:
 
     kind: str = MISSING
     """One of `repro.config.registries.CORPORA`."""
+    near_duplicates: str = choice(("minhash", "exact"), "minhash")
+    """Which copies of documents a stream that grows leaves out: near ones as well, or exact ones alone. (A pile that is
+    cut at once loses exact ones alone.)"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings:
     """How documents become N versions of packed blocks. Identity."""
 
-    order: str = choice(("shuffled", "chronological"), "shuffled")
-    """`shuffled` (every version alike) or `chronological` (a real shift between versions)."""
+    order: str = choice(("shuffled", "chronological", *GROWING), "shuffled")
+    """How text is cut into versions. At once: `shuffled` (every version alike), `chronological` (a real shift between
+    versions). Version after version, so that others can be appended: `releases` (of the corpus), `dealt` (alike, block
+    by block), `dated` (stretches of time)."""
     versions: int = within(1, 1000, 4)
     """N."""
-    steps_per_version: int = within(1, 10**7)
-    """T: optimizer steps that consume one version's new data once."""
+    steps_per_version: Any = within(1, 10**7, word=AUTO)  # noqa: RUF009
+    """T: optimizer steps that consume one version's new data once. One number, a number for each version, or `auto`:
+    as many as each version's data give, rounded down to what makes every share of T whole. A plan resolves that."""
     global_batch_size: int = within(1, 10**6)
     """Sequences (blocks) in one optimizer step."""
     sequence_length: int = within(2, 10**6)
     """Tokens predicted in one block."""
     vocab_size: int = within(257, 2**31 - 1)
-    """Entries of the byte-level BPE trained on version 1's text."""
+    """Entries of the byte-level BPE trained on version 1's text. One that is given has its own."""
+    tokenizer: str | None = None
+    """A tokenizer to use rather than train one: a folder with `tokenizer.json`, or such a file."""
     heldout_share: float = within(1e-6, 1 - 1e-6, 0.05)
     """Share of each version's text (whole documents) kept for evaluation."""
     heldout_blocks: int = within(1, 10**7)
     """Blocks of each version's held-out slice that are evaluated, at most."""
     split_seed: int = within(0, 2**63 - 1, 0)
     """Decides which document belongs to which version and slice. Not the run's seed: slices are shared by all seeds."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps_per_version, list):  # so that settings can be hashed
+            object.__setattr__(self, "steps_per_version", tuple(self.steps_per_version))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """T_k, version 1 first; of none but a resolved stream."""
+        assert self.steps_per_version != AUTO
+        each = self.steps_per_version
+        return each if isinstance(each, tuple) else (int(each),) * self.versions
+
+    @property
+    def steps_label(self) -> str:
+        """T for people: a number, or one for each version where they differ."""
+        each = self.steps_per_version
+        if not isinstance(each, tuple):
+            return str(each)
+        return str(each[0]) if len(set(each)) == 1 else " ".join(map(str, each))
+
+    def complaints(self, settings: "Settings") -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        each = self.steps_per_version
+        if isinstance(each, tuple) and len(each) != self.versions:
+            yield (
+                f"stream.steps_per_version has {len(each)} numbers, and stream.versions={self.versions}; one for each "
+                "version works, or one number for all."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +127,11 @@ class ScheduleSettings:
                 f"schedule.min_lr={self.floor_lr:g} is above schedule.max_lr={self.max_lr:g}; "
                 "lower it, or leave it out for a tenth of the maximum."
             )
-        if self.warmup_steps > settings.stream.steps_per_version:
+        stream = settings.stream
+        if stream.steps_per_version != AUTO and self.warmup_steps > stream.steps[0]:
             yield (
                 f"schedule.warmup_steps={self.warmup_steps} is longer than version 1, which has "
-                f"stream.steps_per_version={settings.stream.steps_per_version} steps."
+                f"stream.steps_per_version={stream.steps[0]} steps."
             )
 
 
@@ -99,6 +143,9 @@ class ParadigmSettings:
     """One of `repro.config.registries.RECIPES`."""
     carry_optimizer: bool = True
     """Whether the optimizer's moments travel along updates and into branches (assumed about the paper)."""
+    replay: str = share(0, 1, "0", open_high=True)
+    """Share of every batch that is drawn from earlier versions, from version 2 on. The number of steps stays T_k, so
+    that all compare at equal compute: as large a share of the new data is left over, and a plan says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

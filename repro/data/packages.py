@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.common import locks
 from repro.common.disk import clear_errors, sha256
 from repro.common.errors import UserError
 
@@ -43,26 +44,25 @@ def fetch(package: Package, cache: Path) -> Path:
     Raises:
         UserError: the client is missing, cannot fetch it, or brings another file than was pinned; or the disk refuses.
     """
-    from filelock import FileLock
-
     target = cache / package.file_name
-    with clear_errors(cache, setting="data.path"):
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{package.file_name}.lock"):
-            if target.exists():
-                if sha256(target) == package.sha256:
-                    return target
-                _log.warning("%s is not the file that was pinned; it is fetched again.", target)
-            with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as folder:
-                _download(package, Path(folder), target)
-                fetched = next(Path(folder).iterdir())
-                found = sha256(fetched)
-                if found != package.sha256:
-                    raise UserError(
-                        f"{fetched.name} has the SHA-256 {found}, but {package.sha256} was pinned: it is not used. "
-                        f"An index or a proxy in between may serve another file under this name."
-                    )
-                fetched.replace(target)
+    with clear_errors(cache, setting="data.path"), locks.held(cache / f"{package.file_name}.lock"):
+        scratch = f".fetching-{package.file_name}-"
+        for left in cache.glob(f"{scratch}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        if target.exists():
+            if sha256(target) == package.sha256:
+                return target
+            _log.warning("%s is not the file that was pinned; it is fetched again.", target)
+        with tempfile.TemporaryDirectory(prefix=scratch, dir=cache) as folder:
+            _download(package, Path(folder), target)
+            fetched = next(Path(folder).iterdir())
+            found = sha256(fetched)
+            if found != package.sha256:
+                raise UserError(
+                    f"{fetched.name} has the SHA-256 {found}, but {package.sha256} was pinned: it is not used. "
+                    f"An index or a proxy in between may serve another file under this name."
+                )
+            fetched.replace(target)
     return target
 
 

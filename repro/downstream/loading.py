@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from repro.data.stream import END_OF_TEXT
+from repro.data.tokenizer import END_OF_TEXT
 from repro.models import weights as state
 from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run

@@ -12,9 +12,9 @@ from repro.common.errors import Preempted, UserError
 from repro.config.resolve import from_config
 from repro.config.settings import Settings
 from repro.data.corpora.corpus import corpus as chosen
-from repro.data.stream import is_prepared
+from repro.data.opening import is_prepared
 from repro.launching.signals import hand_on, stopping
-from repro.planning import frozen, machines
+from repro.planning import frozen, lengths, machines
 from repro.planning.runs import run
 from repro.planning.tree import Tree, merge
 from repro.store.store import Store
@@ -46,7 +46,8 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
         try:
             settings = from_config(config)
             every, tree, store = _opened(settings)
-            own = next((i for i, each in enumerate(every) if each == replace(settings, frozen_plan=None)), 0)
+            asked = replace(settings, frozen_plan=None)
+            own = next((i for i, each in enumerate(every) if lengths.answers(each, asked)), 0)
             do(tree, own, store, stop)
         except Preempted:
             stop.set()  # of several processes, one may have been asked for all
@@ -73,7 +74,8 @@ def forget_latest() -> None:
 def _opened(settings: Settings) -> Opened:
     store = open_store(settings)
     if settings.frozen_plan is None:
-        return [settings], merge([run(settings)], store.steps()), store
+        every = lengths.resolved([settings])
+        return every, merge([run(each) for each in every], store.steps()), store
     if _LATEST.frozen != settings.frozen_plan:
         every, planned = frozen.thaw(settings.frozen_plan, store)
         for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:

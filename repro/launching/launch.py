@@ -18,6 +18,7 @@ from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, leaving, stopping
 from repro.models import numerics
 from repro.planning import frozen, machines, planner, sweeps
+from repro.planning.places import as_typed
 from repro.planning.planner import Plan
 from repro.results import ledger, trackers
 from repro.store.store import Store
@@ -51,6 +52,7 @@ INFORMING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info
 
 def launch(command: Command, arguments: Sequence[str]) -> None:
     """Carry out a command for a whole sweep; ends the process with a status other than 0 where it is not finished."""
+    arguments = as_typed(arguments)
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
     names = {flag.partition("=")[0] for flag in flags} - {"-m", "--multirun"}

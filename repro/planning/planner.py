@@ -13,7 +13,7 @@ from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
-from repro.planning import prices
+from repro.planning import lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
@@ -79,6 +79,23 @@ class Plan:
             )
         return rows
 
+    def left_over(self) -> list[dict[str, Any]]:
+        """Of each stream, and of each order that reads less of it, the new data of every version that are not used."""
+        rows: dict[tuple[object, ...], dict[str, Any]] = {}
+        for r in self.tree.runs:
+            order = r.trajectories[-1].order
+            unread = order.unread(r.stream)
+            beyond = r.stream.unused_blocks or [0] * len(unread)
+            if r.stream.unused_blocks is None and not any(unread):
+                continue
+            how = order.label if any(unread) else ""
+            used = zip(r.releases.steps, beyond, unread, r.stream.version_blocks, strict=True)
+            for version, (steps, more, less, blocks) in enumerate(used, start=1):
+                row = {"version": version, "steps": steps, "order": how}
+                row |= {"unused_blocks": more + less, "used_blocks": blocks - less}
+                rows.setdefault((id(r.stream), how, less, version), row)
+        return list(rows.values())
+
     def _bytes(self, keys: Iterable[Key]) -> int:
         return sum(self.tree.nodes[key].bytes for key in keys)
 
@@ -116,6 +133,7 @@ class Plan:
             "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
             | asdict(first.estimate),
             "studies": self.studies(),
+            "left_over": self.left_over(),
         }
 
 
@@ -139,6 +157,7 @@ def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
     Raises:
         UserError: what cannot work, before anything is trained.
     """
+    sweep = lengths.resolved(sweep)
     runs = [run(settings, data_optional=data_optional) for settings in sweep]
     first = sweep[0]
     stored = Store(Path(first.store.path)).steps()

@@ -9,7 +9,8 @@ from typing import Any
 from repro.common.canonical import canonical
 from repro.config.settings import CorpusSettings, Settings, StreamSettings
 from repro.data.corpora.corpus import corpus as chosen
-from repro.data.stream import VersionStream, describe, is_prepared, open_stream
+from repro.data.opening import describe, is_prepared, open_stream
+from repro.data.stream import VersionStream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
 from repro.models.numerics import Machine
@@ -72,7 +73,7 @@ class Run:
             recipe(s).run_name,
             s.model.architecture,
             architecture(s.model).size,
-            f"T{s.stream.steps_per_version}",
+            f"T{s.stream.steps_label.replace(' ', '-')}",
             f"lr{s.schedule.max_lr:g}",
             f"s{s.seed}",
         ]

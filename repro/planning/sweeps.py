@@ -22,6 +22,7 @@ from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
 from repro.planning.complaints import settings_of, translated
+from repro.planning.places import as_typed
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -43,6 +44,7 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     Raises:
         UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
     """
+    overrides = as_typed(overrides)
     registries.load(_extensions(overrides))
     if ALL_STUDIES not in overrides:
         return _sweep(overrides, multirun)

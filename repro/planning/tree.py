@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
@@ -294,6 +295,8 @@ class _Point:
     member: int
     """A trajectory that leads here."""
     parent: "_Point | None"
+    kept: set[int] = field(default_factory=set)
+    """Steps on the way here from the point before that are nodes as well."""
 
 
 _At = tuple[PrefixChain, PrefixChain, Node | None]
@@ -310,7 +313,11 @@ def _merge_group(tree: Tree, group: _Group, known: _Known, made: _Made) -> None:
     ]
     reached: dict[int, _At] = {}
     start = *group.chains, group.start
-    for end, needs in zip(_ends(records), group.unique, strict=True):
+    ends = _ends(records)
+    for end, needs in zip(ends, group.unique, strict=True):
+        for step in _going_on(needs):
+            _keep(end, step)
+    for end, needs in zip(ends, group.unique, strict=True):
         path = []
         point: _Point | None = end
         while point is not None and id(point) not in reached:
@@ -325,6 +332,25 @@ def _merge_group(tree: Tree, group: _Group, known: _Known, made: _Made) -> None:
         made.update((need.id, node) for need in needs)
 
 
+def _going_on(needs: list[_Need]) -> set[int]:
+    """Steps of a trajectory at which versions that are still to be appended may go another way: the ends of its
+    phases, where it leads to the last version of a stream that grows."""
+    steps: set[int] = set()
+    for need in needs:
+        if need.run.stream.grows and need.version == need.run.versions and isinstance(need.product, Trajectory):
+            steps |= set(accumulate(phase.steps for phase in need.product.phases))
+    return steps
+
+
+def _keep(end: _Point, step: int) -> None:
+    """Make a step on the way to `end` a node."""
+    point = end
+    while point.parent is not None and point.parent.step >= step:
+        point = point.parent
+    if step != point.step:
+        point.kept.add(step)
+
+
 def _add(tree: Tree, point: _Point, at: _At, records: bytes, need: _Need, known: _Known) -> _At:
     """Add the node at a point, and the stored checkpoints on the way to it from the point before."""
     assert isinstance(need.product, Trajectory)
@@ -332,9 +358,11 @@ def _add(tree: Tree, point: _Point, at: _At, records: bytes, need: _Need, known:
     keys, identity_keys, node = at[0].copy(), at[1].copy(), at[2]
     before = origin if node is None else node.step
     end = origin + point.step
-    for step in [*known.steps[bisect_right(known.steps, before) : bisect_left(known.steps, end)], end]:
+    kept = {origin + step for step in point.kept}
+    between = known.steps[bisect_right(known.steps, before) : bisect_left(known.steps, end)]
+    for step in sorted({*between, *kept, end}):
         key = keys.key(records, step - origin)
-        if step == end or key in known.stored:
+        if step == end or step in kept or key in known.stored:
             parents = () if node is None else (node.key,)
             identity_key = identity_keys.key(records, step - origin)
             node = Node(key, identity_key, step, parents, before, need.run, need.version, need.product)

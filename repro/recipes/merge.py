@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share, within
-from repro.config.exact import whole
+from repro.config.exact import fraction, whole
 from repro.config.registries import RECIPES
+from repro.config.settings import Settings
 from repro.recipes.operations import mean
 from repro.recipes.recipe import Releases
 from repro.recipes.schedules import rates
@@ -48,10 +49,14 @@ class Merge(Trunk):
     """`uniform`, or the dual of the schedule's decay over the window."""
 
     def product(self, releases: Releases, version: int) -> Derived:
-        trunk = releases.trajectory(self.phases(releases, version))
+        trunk = releases.trajectory(self.phases(releases, version), self.data_order(releases, version))
         steps = self.steps(releases, version)
         weights = self.dual(releases, steps) if self.weights == "decay" else [Fraction(1, self.count)] * self.count
         return Derived(mean(weights), tuple(trunk.until(step) for step in steps))
+
+    def step_multiple(self, settings: Settings) -> int:
+        intervals = fraction("paradigm.window", self.window) / (self.count - 1)
+        return math.lcm(super().step_multiple(settings), intervals.denominator)
 
     def steps(self, releases: Releases, version: int) -> Sequence[int]:
         """Steps of the checkpoints that a version is the mean of.

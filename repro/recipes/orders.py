@@ -53,6 +53,10 @@ class Order:
         """Block ids of the steps `start` to `stop` - 1, shape (steps, batch_size)."""
         raise NotImplementedError
 
+    def unread(self, stream: Blocks) -> Sequence[int]:
+        """Of each version, new blocks that are left over though its steps would reach them."""
+        return [0] * len(stream.version_blocks)
+
     def digests(self, stream: Blocks, steps: int) -> NDArray[np.void]:
         """Content identity of the first batches: shape (steps,), dtype V16."""
         # Whole versions, so that trajectories of all lengths share one computation.
@@ -105,6 +109,57 @@ class Mixed(Order):
     def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
         ids = permutation(self.seed, self.versions, 0, sum(stream.version_blocks[: self.versions]))
         return ids[start * self.batch_size : stop * self.batch_size].reshape(-1, self.batch_size)
+
+
+@ORDERS.register("replay")
+@dataclass(frozen=True, kw_only=True)
+class Replay(Order):
+    """In order of arrival, but for so many old blocks in every batch from version 2 on.
+
+    Old blocks come from all versions before, shuffled anew for each version and, where one round of them does not do,
+    for each round. New ones are the first of the version's own shuffle.
+    """
+
+    label = "in order of arrival, with replay"
+
+    old: int = 0
+    """Blocks of a batch that come from earlier versions."""
+
+    def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
+        parts = []
+        first = step = 0
+        for version, blocks in enumerate(stream.version_blocks, start=1):
+            steps = blocks // self.batch_size
+            low, high = max(start - step, 0), min(stop - step, steps)
+            if low < high:
+                old = self.old if version > 1 else 0
+                new = self.batch_size - old
+                mine = permutation(self.seed, 1, first, first + blocks)[low * new : high * new].reshape(-1, new)
+                again = self._drawn(version, first, low * old, high * old).reshape(high - low, old)
+                parts.append(np.concatenate([mine, again], axis=1))
+            first, step = first + blocks, step + steps
+        return np.concatenate(parts)
+
+    def unread(self, stream: Blocks) -> Sequence[int]:
+        later = (blocks // self.batch_size * self.old for blocks in stream.version_blocks[1:])
+        return [0, *later]
+
+    def _drawn(self, version: int, known: int, start: int, stop: int) -> NDArray[np.int64]:
+        """Old blocks from one place to another of the rounds that a version draws."""
+        if start == stop:
+            return np.empty(0, np.int64)
+        rounds = range(start // known, (stop - 1) // known + 1)
+        drawn = np.concatenate([replayed(self.seed, version, number, known) for number in rounds])
+        return drawn[start - rounds.start * known : stop - rounds.start * known]
+
+
+@lru_cache(maxsize=64)
+def replayed(seed: int, version: int, number: int, known: int) -> NDArray[np.int64]:
+    """The ids below `known`, shuffled for one round of a version's replay; read-only."""
+    keys = np.random.PCG64(np.random.SeedSequence([seed, 0, version, number])).random_raw(known)
+    ids = np.argsort(keys, kind="stable").astype(np.int64)
+    ids.setflags(write=False)
+    return ids
 
 
 @lru_cache(maxsize=64)

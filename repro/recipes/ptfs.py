@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.common.errors import UserError
 from repro.config.checks import choice, share
+from repro.config.exact import fraction
 from repro.config.registries import RECIPES
 from repro.recipes.orders import ORDERS, Order
 from repro.recipes.path_switching import PathSwitching
@@ -33,6 +35,12 @@ class Ptfs(Recipe):
     branch_share: str | None = share(0, 1, None, open_low=True)
 
     def data_order(self, releases: Releases, version: int) -> Order:
+        if fraction("paradigm.replay", self.replay):
+            raise UserError(
+                f"paradigm.replay={self.replay}: paradigm=ptfs reads all old data as it is; leave replay out of it."
+            )
+        if self.order == "replay":
+            raise UserError("paradigm.order=replay is chosen by paradigm.replay, of the recipes that update a model.")
         return releases.order(ORDERS.find(self.order), version)
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:

@@ -4,13 +4,17 @@ T_k is the number of optimizer steps that use version k's new data once. A recip
 leads to it from a random initialization; what versions share is found by the plan, not stated here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from itertools import accumulate
 from typing import ClassVar, Literal
 
+from repro.common.errors import UserError
+from repro.config.exact import fraction
 from repro.config.settings import ParadigmSettings, Settings
-from repro.recipes.orders import Arrival, Order
+from repro.recipes.orders import Arrival, Order, Replay
 from repro.recipes.schedules import Schedule, schedule
 from repro.recipes.trajectory import Derived, Phase, Product, Trajectory
 
@@ -82,8 +86,22 @@ class Recipe(ParadigmSettings):
         return len(releases.steps)
 
     def data_order(self, releases: Releases, version: int) -> Order:
-        """The data that lead to a version."""
-        return releases.order()
+        """The data that lead to a version.
+
+        Raises:
+            UserError: `replay` of a batch is no whole number of blocks.
+        """
+        batch = releases.settings.stream.global_batch_size
+        old = fraction("paradigm.replay", self.replay) * batch
+        if old.denominator != 1:
+            below = old.numerator // old.denominator
+            near = " or ".join(str(Fraction(each, batch)) for each in (below, below + 1) if each < batch)
+            raise UserError(
+                f"paradigm.replay={self.replay} of stream.global_batch_size={batch} is {float(old):g} blocks, which is "
+                f"not whole. The nearest values that work: {near}."
+            )
+        arrival = releases.order()
+        return Replay(seed=arrival.seed, batch_size=batch, old=int(old)) if old else arrival
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:
         """The training that leads to a version (1-based), from a random initialization.
@@ -96,6 +114,14 @@ class Recipe(ParadigmSettings):
     def product(self, releases: Releases, version: int) -> Product:
         """What a version is: the end of the training that `phases` says, unless a recipe derives it from such ends."""
         return releases.trajectory(self.phases(releases, version), self.data_order(releases, version))
+
+    def step_multiple(self, settings: Settings) -> int:
+        """T_k of which every share that the recipe and its schedule take is whole: the multiples of this.
+
+        Shares are the settings declared as such; a recipe that takes others says so here.
+        """
+        cycles = schedule(settings).step_multiple()
+        return math.lcm(cycles, *(each.denominator for each in _shares(self, cycles)))
 
     def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
         """What a version adds to its run's path, for figures. Steps count from where its training starts.
@@ -113,12 +139,22 @@ class Recipe(ParadigmSettings):
     @property
     def run_name(self) -> str:
         """In a run's name: its kind, what tells its runs apart, and whether the optimizer is reset."""
-        return "_".join([*self.name_parts(), *([] if self.carry_optimizer else ["reset"])])
+        replay = [f"replay{self.replay}"] if fraction("paradigm.replay", self.replay) else []
+        return "_".join([*self.name_parts(), *replay, *([] if self.carry_optimizer else ["reset"])])
 
     @property
     def own_settings(self) -> dict[str, str]:
         """The settings that tell its runs apart, as written."""
-        return {name: str(getattr(self, name)) for name in self.told_apart_by}
+        replay = {"replay": self.replay} if fraction("paradigm.replay", self.replay) else {}
+        return {name: str(getattr(self, name)) for name in self.told_apart_by} | replay
+
+
+def _shares(group: ParadigmSettings, cycles: int) -> Iterator[Fraction]:
+    """A recipe's shares of T, in units of the steps that its cycles come in."""
+    for one in fields(group):
+        value = getattr(group, one.name)
+        if "share" in one.metadata and one.name != "replay" and value != (one.metadata["word"] or None):
+            yield fraction(f"paradigm.{one.name}", value) / cycles
 
 
 def recipe(settings: Settings) -> Recipe:

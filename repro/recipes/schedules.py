@@ -8,7 +8,7 @@ A schedule is a class with its own settings as fields: how long it holds the max
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import ClassVar
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share
-from repro.config.exact import whole
+from repro.config.exact import fraction, whole
 from repro.config.registries import SCHEDULES
 from repro.config.settings import ScheduleSettings, Settings
 
@@ -63,6 +63,19 @@ class Schedule(ScheduleSettings):
             high, low: the rates that the decay leads from and to; `low` has to be reached exactly, also if it is 0.
         """
         raise NotImplementedError
+
+    def step_multiple(self) -> int:
+        """Cycles of which every share that the schedule takes is whole: those of a multiple of so many steps.
+
+        Shares are the settings declared as such; a schedule that takes others says so here.
+        """
+        shares = ((one, getattr(self, one.name)) for one in fields(self) if "share" in one.metadata)
+        wholes = (
+            fraction(f"schedule.{one.name}", value).denominator
+            for one, value in shares
+            if value is not None and value != (one.metadata["word"] or None)
+        )
+        return math.lcm(1, *wholes)
 
     # What recipes are built from
 
@@ -184,6 +197,9 @@ class MultiStep(Schedule):
                 "times stream.steps_per_version."
             )
         return int(bounds[0] * cycle)
+
+    def step_multiple(self) -> int:
+        return math.lcm(2, *(Fraction(bound).denominator for bound in MULTI_STEP_BOUNDS))
 
     def check_decay(self, steps: int) -> None:
         if steps % 2:

@@ -20,6 +20,7 @@ from repro.common.canonical import digest
 from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
+from repro.data.corpora.corpus import corpus
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
 from repro.models.optimizers.optimizer import optimizer
@@ -29,7 +30,7 @@ from repro.planning.runs import Run
 from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Key
-from repro.results import measures
+from repro.results import growth, measures
 from repro.results.columns import COLUMNS, OWN, settings_of_old, settings_text
 from repro.store import tables
 from repro.store.store import Damaged, Store
@@ -64,8 +65,16 @@ def write(plan: Plan, store: Store) -> None:
 
 
 def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
-    """Put rows in place of what the tables say of the same runs."""
-    tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, rows[name]) for name in rows})
+    """Put rows in place of what the tables say of the same runs, and of those that have grown into them."""
+    before = {
+        name: [dict(zip(COLUMNS[name], row, strict=True)) for row in read(folder / f"{name}.csv", name)]
+        for name in ("runs", "versions", "studies")
+    }
+    gone = growth.outgrown([before, rows])
+    if gone:
+        there = [name for name in COLUMNS if name in rows or (folder / f"{name}.csv").exists()]
+        rows = {name: [row for row in rows.get(name, []) if row.get("run") not in gone] for name in there}
+    tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, rows[name], gone) for name in rows})
 
 
 def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
@@ -108,6 +117,8 @@ def conditions(r: Run) -> str:
     content = [optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
     if s.finetune.update != "anew":
         content.append(s.finetune.update)
+    if " " in s.stream.steps_label:  # else a column says it whole
+        content.append(s.stream.steps_label)
     return digest(content)[:8]
 
 
@@ -179,10 +190,10 @@ def _run_row(tree: Tree, index: int) -> Row:
         "architecture": s.model.architecture,
         "size": architecture(s.model).size,
         "parameters": r.parameters,
-        "corpus": s.corpus.kind,
+        "corpus": corpus(s.corpus).name,
         "stream": s.stream.order,
         "versions": r.versions,
-        "steps_per_version": s.stream.steps_per_version,
+        "steps_per_version": s.stream.steps_label,
         "tokens_per_step": r.step_tokens,
         "max_lr": s.schedule.max_lr,
         "min_lr": s.schedule.floor_lr,
@@ -235,13 +246,19 @@ def _downstream(tree: Tree, store: Store) -> dict[int, list[Row]]:
     return scores
 
 
-def _text(path: Path, table: str, rows: list[Row]) -> bytes:
-    """A CSV file with rows in place of what it says of the same runs (numerics; study and run; model)."""
+def _text(path: Path, table: str, rows: list[Row], gone: Collection[str] = ()) -> bytes:
+    """A CSV file with rows in place of what it says of the same runs (numerics; study and run; model).
+
+    Args:
+        gone: runs that it is to say nothing of any more.
+    """
     columns = COLUMNS[table]
     new = [[str(row[column]) for column in columns] for row in rows]
     depth = {"studies": 2, "downstream": 3}.get(table, 1)
     replaced = {tuple(row[:depth]) for row in new}
     kept = [row for row in read(path, table) if tuple(row[:depth]) not in replaced]
+    if "run" in columns:
+        kept = [row for row in kept if row[columns.index("run")] not in gone]
     unique = sorted({tuple(row) for row in [*kept, *new]}, key=lambda row: [_order(cell) for cell in row])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

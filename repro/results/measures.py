@@ -16,17 +16,30 @@ DIVERGED = "diverged"
 """Kind of result that says of a node that the loss was no number on the edge to it."""
 
 
-def result_key(run: Run, key: Key) -> str:
-    """Where the store keeps the losses of checkpoint `key`: batch size and numerics can change the last bits."""
-    s = run.settings
-    content = [key, run.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size, run.numerics]
-    return digest(content)
+def result_keys(run: Run, key: Key) -> dict[str, list[int]]:
+    """Where the store keeps the losses of checkpoint `key`, with the slices that each result holds.
+
+    Batch size and numerics can change the last bits. A stream that grows has a result for every slice, so that
+    appending a version leaves those before valid.
+    """
+    s, stream = run.settings, run.stream
+    versions = range(1, stream.versions + 1)
+    if stream.slice_fingerprint(1) is None:
+        content = [key, stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size, run.numerics]
+        return {digest(content): list(versions)}
+    return {digest([key, stream.slice_fingerprint(k), s.evaluation.batch_size, run.numerics]): [k] for k in versions}
 
 
 def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
     """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
-    result = store.get_result(KIND, result_key(run, key))
-    return None if result is None else result["slices"]
+    found = []
+    for name, slices in result_keys(run, key).items():
+        result = store.get_result(KIND, name)
+        if result is None:
+            return None
+        # Another stream may hold the same slice under another number.
+        found += [row | {"slice": number} for row, number in zip(result["slices"], slices, strict=True)]
+    return found
 
 
 def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from repro.common.canonical import canonical
 from repro.common.errors import Preempted, UserError
-from repro.data.stream import Tokens, VersionStream
+from repro.data.blocks import Tokens
+from repro.data.stream import VersionStream
 from repro.planning.runs import Run
 from repro.planning.tree import Node, Tree
 from repro.recipes.trajectory import Key, Trajectory

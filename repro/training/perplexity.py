@@ -1,6 +1,8 @@
 """Measures a version: its loss on every version's held-out slice."""
 
 import threading
+from functools import partial
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -23,17 +25,29 @@ def measure(
     stop: threading.Event,
     processes: Processes = ALONE,
 ) -> None:
-    """Measure checkpoint `key`, held by `model`, and keep the result. Several processes take the batches in turn.
+    """Measure checkpoint `key`, held by `model`, on what it was not measured on before, and keep the results. Several
+    processes take the batches in turn.
 
     Raises:
         Preempted: `stop` was set, in whichever process. It is measured from the beginning another time.
     """
-    stream = run.stream
-    device = next(model.parameters()).device
+    every = measures.result_keys(run, key)
+    known = processes.on_rank_zero(lambda: [name for name in every if store.get_result(measures.KIND, name)])
     training = model.training
     model.eval()
+    for name in (name for name in every if name not in known):
+        result = {"key": key, "slices": _slices(run, every[name], model, stop, processes)}
+        processes.on_rank_zero(partial(store.put_result, measures.KIND, name, result))
+    model.train(training)
+
+
+def _slices(
+    run: Run, versions: list[int], model: PreTrainedModel, stop: threading.Event, processes: Processes
+) -> list[dict[str, Any]]:
+    stream = run.stream
+    device = next(model.parameters()).device
     slices = []
-    for version in range(1, stream.versions + 1):
+    for version in versions:
         heldout = stream.heldout(version)
         parts = torch.split(torch.from_numpy(heldout.blocks), run.settings.evaluation.batch_size)
         nll, tokens = 0.0, 0
@@ -50,6 +64,4 @@ def measure(
                 tokens += losses.numel()
         nll, count = processes.sum(nll, tokens)
         slices.append({"slice": version, "nll": nll, "tokens": int(count), "bytes": heldout.target_bytes})
-    model.train(training)
-    result = {"key": key, "slices": slices}
-    processes.on_rank_zero(lambda: store.put_result(measures.KIND, measures.result_key(run, key), result))
+    return slices

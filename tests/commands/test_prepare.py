@@ -11,8 +11,8 @@ import pytest
 
 from repro import prepare
 from repro.common.errors import UserError
-from repro.data import stream
-from repro.data.stream import open_stream
+from repro.data import tokenizer
+from repro.data.opening import open_stream
 from repro.launching import job
 from repro.planning.frozen import freeze
 from repro.planning.planner import make
@@ -116,7 +116,7 @@ def test_the_tokenizer_of_a_large_corpus_sees_the_beginning_of_it(
     shape = replace(settings.stream, vocab_size=400)
     corpus = settings.corpus
     whole = open_stream(corpus, shape, tmp_path / "whole")
-    monkeypatch.setattr(stream, "TOKENIZER_BYTES", 1)  # then it is the first piece
+    monkeypatch.setattr(tokenizer, "TOKENIZER_BYTES", 1)  # then it is the first piece
     first = open_stream(corpus, shape, tmp_path / "first")
     merges = [json.loads(each.tokenizer_file.read_text())["model"]["merges"] for each in (whole, first)]
     assert 0 < len(merges[1]) < len(merges[0])

@@ -218,8 +218,6 @@ def test_the_columns_of_jsonl_can_be_chosen(tmp_path: Path) -> None:
         (b'{"title": "x", "id": 3}', r"line 2 has no corpus\.text_column=text; it has title, id"),
         (b'{"text": "\xff"}', "line 2 is not UTF-8"),
         (b'{"text": "\\ud800"}', "line 2: text is no valid Unicode"),
-        (b'{"text": "a", "date": "yesterday"}', "line 2: the date 'yesterday' is not ISO 8601"),
-        (b'{"text": "a", "date": 2021}', "line 2: the date 2021 is not ISO 8601"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: bytes, message: str) -> None:
@@ -249,7 +247,7 @@ def test_a_corpus_that_is_not_there_is_refused_at_once(corpus: Corpus, message: 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"holds no \.txt, \.md or \.jsonl"):
+    with pytest.raises(UserError, match=r"holds no file .*\.txt \.md .*There: 1 \.png left out"):
         local(tmp_path).identity()
 
 
@@ -314,6 +312,40 @@ def test_a_data_set_without_what_was_asked_for_is_refused(
 def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"corpus\.dataset=.*nothing cannot be read"):
         list(hf(tmp_path / "nothing").documents(tmp_path))
+
+
+def test_what_is_read_of_a_data_set_is_part_of_its_key(parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "two.jsonl").write_text('{"text": "b"}\n')
+    globbed = hf("json", path=str(tmp_path / "*.jsonl")).identity()
+    one, two = (hf("json", path=str(tmp_path / f"{name}.jsonl")).identity()["files"] for name in ("one", "two"))
+    assert globbed["files"] == sorted([*one, *two])  # type: ignore[misc]
+    urls = [hf("json", path=f"https://host/{name}.jsonl").identity() for name in "ab"]
+    assert urls[0] != urls[1]
+    within = [hf("some/set", path=f"data/{name}/*").identity() for name in "ab"]
+    assert within[0] != within[1]
+    assert hf(parquet, path="*.parquet").identity()["files"] == hf(parquet).identity()["files"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "json"}, r"corpus\.dataset=json reads files, and corpus\.path names none"),
+        ({"dataset": "json", "path": "/no/such/*.jsonl"}, "names no file that there is, nor does it match one"),
+    ],
+)
+def test_a_builder_without_files_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        hf(**settings).identity()
+
+
+def test_a_damaged_file_of_a_data_set_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.gz").write_bytes(b"\x1f\x8b no gzip")
+    with pytest.raises(UserError, match=r"corpus\.path=.*x\.jsonl\.gz cannot be read"):
+        list(hf("json", path=str(tmp_path / "x.jsonl.gz")).documents(tmp_path))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"empty\.jsonl (holds no document|cannot be read)"):
+        list(hf("json", path=str(tmp_path / "empty.jsonl")).documents(tmp_path))
 
 
 # Shares

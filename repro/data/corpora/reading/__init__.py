@@ -1,0 +1,1 @@
+"""How files of text become documents."""

@@ -1,0 +1,107 @@
+"""A user's own releases: one sub-folder each, to which others are added as data arrive."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from repro.common.errors import UserError
+from repro.config.registries import CORPORA
+from repro.data.corpora.corpus import Document
+from repro.data.corpora.local import Files
+from repro.data.corpora.reading import files
+from repro.data.corpora.reading.files import Report
+
+LIST = "releases.csv"
+"""Names the releases in order, where their folders' names do not: columns name, folder, date."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One of them."""
+
+    name: str
+    folder: Path
+    date: str | None
+    """Of documents that say none."""
+
+
+@CORPORA.register("releases")
+@dataclass(frozen=True, kw_only=True)
+class Releases(Files):
+    """Dumps in folders, each what a version adds."""
+
+    label = "own releases"
+
+    def documents(self, cache: Path) -> Iterator[Document]:
+        return self.of_releases(dict(enumerate(self.releases(), start=1)), cache)
+
+    def identity(self) -> dict[str, object]:
+        return {"releases": list(self.releases())}
+
+    def releases(self) -> Sequence[Mapping[str, object]]:
+        return [
+            {
+                "files": files.identity(files.find(each.folder, self.pattern, Report())),
+                "date": each.date,
+                **self.shape(),
+            }
+            for each in self.listed()
+        ]
+
+    def of_releases(self, wanted: Mapping[int, Mapping[str, object]], cache: Path) -> Iterator[Document]:
+        for part, release in enumerate(self.listed(), start=1):
+            if part in wanted:
+                known = cast(Any, wanted[part]["files"])
+                for document in self.read(release.folder, known, f"release {release.name}"):
+                    yield replace(document, part=part, date=document.date or release.date)
+
+    def listed(self) -> list[Release]:
+        """The releases in order.
+
+        Raises:
+            UserError: there is none, or a list of them that cannot be used.
+        """
+        root = self.root
+        if not root.is_dir():
+            raise UserError(f"corpus.path={self.path} is no folder; corpus=releases needs one with a folder a release.")
+        if (root / LIST).is_file():
+            return _from_list(root)
+        try:
+            folders = [each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")]
+        except OSError as error:
+            raise UserError(f"corpus.path={self.path} cannot be read: {error.strerror}.") from None
+        if not folders:
+            raise UserError(
+                f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
+                f"{LIST} (columns name, folder, date)."
+            )
+        return [Release(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Names with numbers by value: v2 comes before v10."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)], name
+
+
+def _from_list(root: Path) -> list[Release]:
+    path = root / LIST
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    releases = []
+    for number, row in enumerate(rows, start=2):
+        folder = root / (row.get("folder") or row.get("name") or "")
+        if not row.get("folder") and not row.get("name"):
+            raise UserError(f"{path}, line {number} names no folder; its columns are name, folder and date.")
+        if not folder.is_dir():
+            raise UserError(f"{path}, line {number}: {folder} is no folder.")
+        releases.append(Release(row.get("name") or folder.name, folder, row.get("date") or None))
+    if not releases:
+        raise UserError(f"{path} lists no release.")
+    return releases

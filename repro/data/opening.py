@@ -1,0 +1,92 @@
+"""From settings to a stream: found where it was prepared, or prepared."""
+
+import sys
+from pathlib import Path
+
+from repro.common.canonical import digest
+from repro.config.settings import GROWING, CorpusSettings, StreamSettings
+from repro.data import preparation, tokenizer, versions
+from repro.data.blocks import Slice, damaged, read_manifest
+from repro.data.corpora.corpus import Corpus
+from repro.data.corpora.corpus import corpus as chosen
+from repro.data.memory import known_identity, known_releases, remember
+from repro.data.stream import Stream, Version, VirtualStream, tokens_key
+from repro.data.versions import Chain
+
+LAYOUT = 1
+"""Of a prepared stream's files, where a pile is cut at once; part of its cache key."""
+
+
+def describe(corpus: CorpusSettings, settings: StreamSettings) -> VirtualStream:
+    """A stand-in with a stream's shape, for planning without data."""
+    return VirtualStream(corpus, settings)
+
+
+def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> Stream:
+    """The prepared stream; prepares first what there is none of, once for any number of processes.
+
+    Raises:
+        UserError: the corpus cannot be read, lacks the dates or releases that the order needs, or is too short; or the
+            disk refuses.
+    """
+    source = chosen(corpus)
+    if settings.order in GROWING:
+        units, everything = _chain(source, settings, data_path)
+        if isinstance(everything, list) and len(everything) > settings.versions and units.missing():
+            print(
+                f"note: {source.place or source.kind} has {len(everything)} releases, of which the first "
+                f"stream.versions={settings.versions} are used.",
+                file=sys.stderr,
+            )
+        stream = versions.open_chain(units)
+        remember(source, data_path, everything, releases=settings.order == "releases")
+        return stream
+    identity = known_identity(source, data_path)
+    folder = _folder(identity, settings, data_path)
+    if damaged(folder) is not None:
+        with preparation.exclusively(folder.with_suffix(".lock"), data_path):
+            if damaged(folder) is not None:
+                preparation.prepare(source, identity, settings, data_path / "packages", folder)
+    remember(source, data_path, identity, releases=False)
+    return _whole(folder, settings)
+
+
+def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> bool:
+    """Whether `open_stream` would find the stream and prepare nothing."""
+    source = chosen(corpus)
+    if settings.order in GROWING:
+        return not _chain(source, settings, data_path)[0].missing()
+    return damaged(_folder(known_identity(source, data_path), settings, data_path)) is None
+
+
+def reports(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> list[dict[str, object]]:
+    """What preparing each version counted, of a stream that is prepared; none of one that was cut at once."""
+    return versions.report(_chain(chosen(corpus), settings, data_path)[0]) if settings.order in GROWING else []
+
+
+def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> tuple[Chain, object]:
+    """The units of a stream, and what identifies all of the corpus."""
+    if settings.order == "releases":
+        releases = known_releases(source, data_path)
+        return versions.chain(source, releases, {}, settings, data_path), releases
+    pile = known_identity(source, data_path)
+    return versions.chain(source, None, pile, settings, data_path), pile
+
+
+def _folder(identity: dict[str, object], settings: StreamSettings, data_path: Path) -> Path:
+    key = {"layout": LAYOUT, "corpus": identity, **tokens_key(settings)}
+    if settings.tokenizer is not None:
+        key["tokenizer"] = tokenizer.given(settings.tokenizer)[1]
+    return data_path / "streams" / digest(key)[:32]
+
+
+def _whole(folder: Path, settings: StreamSettings) -> Stream:
+    """A stream that was cut at once."""
+    manifest = read_manifest(folder)
+    length, fingerprint = settings.sequence_length, manifest["fingerprint"]
+
+    def part(kind: str, version: int) -> Slice:
+        return Slice(folder, f"{kind}-{version}", manifest["dtype"], length, length)
+
+    parts = [Version(part("train", k), part("heldout", k), fingerprint) for k in range(1, settings.versions + 1)]
+    return Stream(settings, parts, folder, manifest["vocab_size"], grows=False)

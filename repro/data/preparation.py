@@ -1,0 +1,182 @@
+"""Preparing: what a folder of tokens is made from, and how it comes to be there once, and whole."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro.common import locks
+from repro.common.disk import clear_errors
+from repro.common.errors import UserError
+from repro.config.settings import StreamSettings
+from repro.data import tokenizer as tokenizers
+from repro.data.blocks import MANIFEST, damaged, write_digests, write_manifest
+from repro.data.corpora.corpus import Corpus, equal_shares
+from repro.data.corpora.reading.files import CACHE_TAG
+from repro.data.dates import instant
+from repro.data.text import Bytes, Piece, Spooled, first_bytes, hold_out, pieces, read, spool
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Slices = list[list[Piece]]
+"""Pieces in stream order, by version."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def exclusively(lock: Path, data_path: Path) -> Iterator[None]:
+    """Prepare something that no other process prepares meanwhile.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with clear_errors(data_path, setting="data.path"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # So that a corpus whose folder holds this one does not contain it.
+        (data_path / CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+        with locks.held(lock):
+            yield
+
+
+def replaced(folder: Path, build: Callable[[Path], None]) -> None:
+    """Have a folder built beside where it belongs, and put there when it is whole."""
+    if (at := damaged(folder)) is not None and (folder / MANIFEST).exists():
+        _log.warning("%s is damaged; the stream is prepared again.", at)
+    scratch = folder.with_suffix(".preparing")
+    shutil.rmtree(scratch, ignore_errors=True)
+    built = scratch / "stream"
+    built.mkdir(parents=True)
+    try:
+        build(built)
+        if folder.exists():
+            folder.rename(scratch / "damaged")
+        built.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def progress() -> "Iterator[Progress]":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar
+
+
+# A pile of text that is cut into N versions at once
+
+
+def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSettings, cache: Path, folder: Path) -> None:
+    """Make the stream of a pile that is cut at once: `shuffled`, or `chronological`.
+
+    Raises:
+        UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short.
+    """
+
+    def build(built: Path) -> None:
+        with progress() as bar:
+            documents = bar.track(corpus.verified(identity, cache), description="Reading the corpus")
+            place = built.parent / "spool"
+            spooled = spool(documents, place, settings.split_seed)
+            text = spooled.text()
+            _write(built, text, _split(spooled.documents, text, settings), settings, bar)
+
+    replaced(folder, build)
+
+
+def _write(built: Path, text: Bytes, slices: tuple[Slices, Slices], settings: StreamSettings, bar: "Progress") -> None:
+    train, heldout = slices
+    length = settings.sequence_length
+    if settings.tokenizer is None:
+        seen = list(first_bytes(train[0], tokenizers.TOKENIZER_BYTES))
+        followed = bar.track(seen, description="Training the tokenizer")
+        tokenizer = tokenizers.train((read(text, piece) for piece in followed), settings.vocab_size)
+    else:
+        tokenizer = tokenizers.load(tokenizers.given(settings.tokenizer)[0])
+    tokenizer.save(str(built / tokenizers.FILE))
+    dtype = tokenizers.dtype_of(tokenizer)
+    for kind, parts in (("heldout", heldout), ("train", train)):
+        for version, part in enumerate(parts, start=1):
+            texts = (read(text, p) for p in bar.track(part, description=f"Tokenizing version {version}, {kind}"))
+            count = tokenizers.write_tokens(tokenizer, texts, built / f"{kind}-{version}.tokens", dtype)
+            if kind == "heldout":
+                check_heldout(settings, version, count)
+    for path in sorted(built.glob("*.tokens")):
+        write_digests(path, dtype, length, length)
+    facts = {"vocab_size": tokenizer.get_vocab_size(), "block_tokens": length, "dtype": dtype}
+    write_manifest(built, facts)
+
+
+def check_heldout(settings: StreamSettings, version: int, tokens: int) -> None:
+    """
+    Raises:
+        UserError: a version's held-out tokens fill no block.
+    """
+    if tokens <= settings.sequence_length:
+        raise UserError(
+            f"stream.heldout_share={settings.heldout_share} leaves version {version} {tokens:,} held-out "
+            f"tokens, and one block needs {settings.sequence_length + 1:,}. A larger share or more text works."
+        )
+
+
+def _split(documents: list[Spooled], text: Bytes, settings: StreamSettings) -> tuple[Slices, Slices]:
+    """What to train on and what to hold out, by version."""
+    chronological = settings.order == "chronological"
+    remedy = f"Split the corpus into more documents, or lower stream.versions={settings.versions}."
+    train, heldout = [], []
+    for group in _by_date(documents, settings.versions) if chronological else [documents]:
+        kept, held = hold_out(group, settings.heldout_share, remedy)
+        train.append(pieces(kept, text, settings.sequence_length))
+        heldout.append(pieces(held, text, settings.sequence_length))
+    if chronological:
+        return train, heldout
+    return _deal(train[0], settings.versions), _deal(heldout[0], settings.versions)
+
+
+def _by_date(documents: list[Spooled], versions: int) -> list[list[Spooled]]:
+    """Documents by version: a version is a release of the corpus, or a stretch of time of about as many bytes."""
+    parts = {document.part for document in documents}
+    if None not in parts:
+        if len(parts) != versions:
+            raise UserError(
+                f"stream.versions={versions}, but stream.order=chronological makes each of the corpus's {len(parts)} "
+                f"releases a version; stream.versions={len(parts)} would work, or stream.order=shuffled."
+            )
+        return [[document for document in documents if document.part == part] for part in range(1, versions + 1)]
+    ordered = in_time(documents, "chronological", "shuffled")
+    return equal_shares(ordered, [document.size for document in ordered], versions)
+
+
+def in_time(documents: Sequence[Spooled], order: str, undated_order: str) -> list[Spooled]:
+    """The documents by date, and within a date by a hash of their text.
+
+    Raises:
+        UserError: one has no date, or one that is none; the message names `undated_order` as what needs none.
+    """
+    undated = [document.name for document in documents if document.date is None]
+    if undated:
+        raise UserError(
+            f"stream.order={order} needs a date for every document, and {len(undated)} of {len(documents)} "
+            f"have none, such as {', '.join(undated[:3])}. stream.order={undated_order} needs no dates."
+        )
+    keyed = []
+    for document in documents:
+        try:
+            keyed.append((instant(document.date or ""), document.order, document))
+        except ValueError:
+            raise UserError(
+                f"{document.name}: the date {document.date!r} is none that can be read, or no such day exists; "
+                f"ISO 8601 works, such as 2024-05-31, 2024-05, 2024 or 2024-05-31T08:00:00+02:00. "
+                f"stream.order={undated_order} needs no dates."
+            ) from None
+    return [document for _, _, document in sorted(keyed, key=lambda each: each[:2])]
+
+
+def _deal(pieces: list[Piece], versions: int) -> Slices:
+    return equal_shares(pieces, [piece.size for piece in pieces], versions)

@@ -1,0 +1,103 @@
+"""A byte-level BPE: trained on some text and then frozen, or given; and texts made tokens with it."""
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repro.common.disk import sha256
+from repro.common.errors import UserError
+from repro.data.blocks import Tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+"""Follows every piece of text; no text encodes to it, even if it is written there."""
+
+TOKENIZER_BYTES = 2**30
+"""Text that the tokenizer is trained on, at most: enough for any vocabulary, and what memory holds easily."""
+
+FILE = "tokenizer.json"
+"""The tokenizers library's format."""
+
+
+def train(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def load(path: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+def write_tokens(tokenizer: "Tokenizer", texts: Iterable[str], path: Path, dtype: str) -> int:
+    """Write the texts' tokens, each text followed by end-of-text. Returns how many there are."""
+    # A text that spells out the special token is text: it must not end a document.
+    tokenizer.encode_special_tokens = True
+    end = tokenizer.token_to_id(END_OF_TEXT)
+    count = 0
+    with path.open("wb") as file:
+        texts = iter(texts)
+        while batch := list(itertools.islice(texts, 512)):
+            ids = [[*encoding.ids, end] for encoding in tokenizer.encode_batch_fast(batch)]
+            tokens = np.fromiter(itertools.chain.from_iterable(ids), dtype=dtype)
+            file.write(tokens.tobytes())
+            count += len(tokens)
+    return count
+
+
+def dtype_of(tokenizer: "Tokenizer") -> str:
+    """The smallest type that holds its ids."""
+    return "<u2" if tokenizer.get_vocab_size() <= 2**16 else "<u4"
+
+
+def token_bytes(path: Path, vocab_size: int) -> Tokens:
+    """(vocab,): bytes each token stands for. In a byte-level vocabulary a character is a byte."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    lengths = np.zeros(vocab_size, dtype=np.int64)
+    for token, index in tokenizer["model"]["vocab"].items():
+        lengths[index] = len(token)
+    for special in tokenizer["added_tokens"]:
+        lengths[special["id"]] = 0
+    return lengths
+
+
+def given(setting: str) -> tuple[Path, str]:
+    """The tokenizer that `stream.tokenizer` names: its file, and the hash that stands for it in keys.
+
+    Raises:
+        UserError: there is none, or one whose bytes could not be counted or whose texts would not end.
+    """
+    path = Path(setting).expanduser()
+    path = path / FILE if path.is_dir() else path
+    start = f"stream.tokenizer={setting}"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        decoder, vocabulary = json.dumps(content["decoder"]), content["model"]["vocab"]
+        specials = [each["content"] for each in content["added_tokens"]]
+    except OSError as error:
+        raise UserError(f"{start}: {path} cannot be read ({error.strerror}); a folder with {FILE} works.") from None
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(f"{start}: {path} is no {FILE} of the tokenizers library: {error!r}.") from None
+    if "ByteLevel" not in decoder or not isinstance(vocabulary, dict):
+        raise UserError(f"{start}: its vocabulary is not of bytes; a byte-level BPE works (GPT-2, LLaMA 3, Qwen).")
+    if END_OF_TEXT not in specials:
+        raise UserError(f"{start}: it has no {END_OF_TEXT}, which ends every text; add that token to it.")
+    return path, sha256(path)

@@ -1,0 +1,307 @@
+"""Streams that grow: appending a version changes no byte, no key and no batch of those before."""
+
+import csv
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dumps import dump, text
+from test_stream import document as dated_document
+from test_stream import write
+
+from repro.common.errors import UserError
+from repro.config.resolve import from_dict
+from repro.config.settings import StreamSettings
+from repro.data.corpora.reading.files import Report
+from repro.data.corpora.releases import Releases, natural
+from repro.data.opening import is_prepared, open_stream, reports
+from repro.data.stream import Stream
+from repro.data.tokenizer import END_OF_TEXT
+from repro.planning.sweeps import compose
+
+SHAPE = StreamSettings(
+    order="releases",
+    versions=1,
+    steps_per_version=3,
+    global_batch_size=4,
+    sequence_length=16,
+    vocab_size=300,
+    heldout_blocks=3,
+    heldout_share=0.2,
+)
+SIZES = (12, 24, 6, 36)
+"""Documents of each dump: 1x, 2x, 0.5x and 3x."""
+
+
+@pytest.fixture
+def dumps(tmp_path: Path) -> Path:
+    for release, count in enumerate(SIZES, start=1):
+        dump(tmp_path / "dumps", release, count)
+    return tmp_path / "dumps"
+
+
+def corpus(root: Path) -> Releases:
+    return Releases(kind="releases", path=str(root))
+
+
+def contents(data: Path) -> dict[str, bytes]:
+    """All that is prepared."""
+    return {
+        str(path.relative_to(data)): path.read_bytes()
+        for path in sorted((data / "versions").rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+def mixed(versions: int, order: str, **more: object) -> StreamSettings:
+    return replace(SHAPE, versions=versions, order=order, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["releases", "dated", "dealt"])
+def test_growing_version_by_version_is_preparing_all_at_once(dumps: Path, tmp_path: Path, order: str) -> None:
+    source = corpus(dumps) if order == "releases" else write(tmp_path / "pile")
+    grown, once = tmp_path / "grown", tmp_path / "once"
+    before: dict[str, bytes] = {}
+    streams: list[Stream] = []
+    for versions in (1, 2, 3, 4):
+        settings = mixed(versions, order, steps_per_version=3 if order == "releases" else 2, heldout_blocks=1)
+        streams.append(open_stream(source, settings, grown))
+        after = contents(grown)
+        assert {name: after[name] for name in before} == before
+        before = after
+    whole = open_stream(source, settings, once)
+    assert contents(once) == before
+    assert whole.fingerprint == streams[-1].fingerprint
+    for stream in streams:
+        count = sum(stream.version_blocks)
+        assert np.array_equal(stream.blocks(np.arange(count)), whole.blocks(np.arange(count)))
+        assert np.array_equal(stream.block_digests, whole.block_digests[:count])
+        for version in range(1, stream.versions + 1):
+            assert stream.slice_fingerprint(version) == whole.slice_fingerprint(version)
+            assert np.array_equal(stream.heldout(version).blocks, whole.heldout(version).blocks)
+
+
+def test_a_release_that_is_appended_reads_no_text_of_those_before(
+    dumps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = Releases.read
+
+    def reading(self: Releases, root: Path, *more: object) -> object:
+        read.append(root.name)
+        return original(self, root, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Releases, "read", reading)
+    open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
+    open_stream(corpus(dumps), mixed(4, "releases"), tmp_path)
+    assert read == ["dump-1", "dump-2", "dump-3", "dump-4"]
+
+
+def test_the_tokenizer_belongs_to_version_1(dumps: Path, tmp_path: Path) -> None:
+    first = open_stream(corpus(dumps), mixed(1, "releases"), tmp_path / "a").tokenizer_file.read_bytes()
+    for path in (dumps / "dump-2").rglob("*.txt"):
+        path.write_text("zzzz " * 400)
+    again = open_stream(corpus(dumps), mixed(2, "releases", steps_per_version=2), tmp_path / "b")
+    assert again.tokenizer_file.read_bytes() == first
+
+
+def test_a_given_tokenizer_is_used_and_keys_the_versions(dumps: Path, tmp_path: Path) -> None:
+    other = open_stream(corpus(dumps), mixed(1, "releases", vocab_size=400), tmp_path / "other").tokenizer_file
+    settings = mixed(2, "releases", tokenizer=str(other.parent))
+    given = open_stream(corpus(dumps), settings, tmp_path)
+    assert given.vocab_size == 400
+    assert given.tokenizer_file.read_bytes() == other.read_bytes()
+    assert not is_prepared(corpus(dumps), mixed(2, "releases"), tmp_path)
+    for bad, message in (
+        ("/no/such", "cannot be read"),
+        (str(dumps / "dump-1" / "logo.png"), r"is no tokenizer\.json"),
+    ):
+        with pytest.raises(UserError, match=message):
+            open_stream(corpus(dumps), replace(settings, tokenizer=bad), tmp_path)
+    content = json.loads(other.read_text())
+    lacking = tmp_path / "lacking.json"
+    lacking.write_text(json.dumps(content | {"added_tokens": []}))
+    with pytest.raises(UserError, match=f"has no {END_OF_TEXT.replace('|', '.')}"):
+        open_stream(corpus(dumps), replace(settings, tokenizer=str(lacking)), tmp_path)
+
+
+def test_every_oddity_of_a_dump_is_counted_and_named_once(
+    dumps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in dumps.rglob("*")}
+    open_stream(corpus(dumps), mixed(1, "releases"), tmp_path / "data")
+    told = capsys.readouterr().err
+    assert "release dump-1: 6 files, 13 documents" in told
+    for note in ("1 .png left out", "4 documents with CRLF", "1 empty documents left out", "4 files with a byte-order"):
+        assert told.count(note) == 1
+    assert {path: path.stat().st_mtime_ns for path in dumps.rglob("*")} == before
+
+
+def test_releases_come_in_the_order_of_their_names_or_of_their_list(dumps: Path) -> None:
+    assert sorted(["v10", "v2", "v1-rc", "2024-01"], key=natural) == ["2024-01", "v1-rc", "v2", "v10"]
+    with (dumps / "releases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["name", "folder", "date"], ["b", "dump-3", "2021"], ["a", "dump-1", "2022"]])
+    listed = corpus(dumps).listed()
+    assert [(each.name, each.folder.name, each.date) for each in listed] == [
+        ("b", "dump-3", "2021"),
+        ("a", "dump-1", "2022"),
+    ]
+    (documents,) = ({d.date for d in corpus(dumps).documents(dumps) if d.part == 1},)
+    assert documents == {"2021"}
+
+
+@pytest.mark.parametrize(("versions", "message"), [(5, r"has 4 releases.*stream\.versions=4 works")])
+def test_more_versions_than_releases_are_refused(dumps: Path, tmp_path: Path, versions: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        open_stream(corpus(dumps), mixed(versions, "releases"), tmp_path)
+
+
+# What is left out
+
+
+def test_copies_of_earlier_documents_and_near_ones_are_left_out(dumps: Path, tmp_path: Path) -> None:
+    copied, held = text(1, 0), text(1, 1)
+    near = " ".join(["changed", *text(1, 2).split()[1:]])
+    (dumps / "dump-2" / "copied.txt").write_text(copied.replace(" ", "\n", 1))
+    (dumps / "dump-2" / "near.txt").write_text(near)
+    (dumps / "dump-2" / "within.txt").write_text(text(2, 20) + " and more")
+    for switch, expected in (("minhash", (1, 1, 1)), ("exact", (1, 0, 0))):
+        source = replace(corpus(dumps), near_duplicates=switch)
+        open_stream(source, mixed(2, "releases"), tmp_path / switch)
+        left_out = reports(source, mixed(2, "releases"), tmp_path / switch)[1]["left out"]
+        names = ("copies of earlier versions' documents", "near-duplicates of earlier versions")
+        found = (*(left_out.get(name, 0) for name in names), left_out.get("near-duplicates within the version", 0))
+        assert found == expected
+    assert held
+
+
+def test_text_that_overlaps_what_was_held_out_before_is_not_trained_on(dumps: Path, tmp_path: Path) -> None:
+    first = open_stream(corpus(dumps), mixed(1, "releases", heldout_blocks=10**6), tmp_path)
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(first.tokenizer_file))
+    held = tokenizer.decode(first.heldout(1).blocks[:, 1:].ravel().tolist(), skip_special_tokens=True)
+    quoted = " ".join(held.split()[30:60])
+    (dumps / "dump-2" / "quotes.txt").write_text(f"{text(9, 9)} {quoted} {text(9, 8)}")
+    open_stream(corpus(dumps), mixed(2, "releases"), tmp_path)
+    left_out = reports(corpus(dumps), mixed(2, "releases"), tmp_path)[1]["left out"]
+    assert 1 <= left_out["pieces that overlap held-out text"] <= 2
+    assert left_out["bytes of such pieces"] > len(quoted)
+    stream = open_stream(corpus(dumps), mixed(2, "releases", steps_per_version=[3, 20]), tmp_path)
+    trained = tokenizer.decode(stream.blocks(np.arange(12, 12 + 80))[:, 1:].ravel().tolist())
+    assert " ".join(quoted.split()[5:10]) not in trained
+
+
+# Lengths
+
+
+def test_versions_have_lengths_of_their_own(dumps: Path, tmp_path: Path) -> None:
+    settings = mixed(4, "releases", steps_per_version=[3, 5, 1, 8])
+    stream = open_stream(corpus(dumps), settings, tmp_path)
+    assert stream.version_blocks == (12, 20, 4, 32)
+    most = open_stream(corpus(dumps), replace(settings, steps_per_version="auto"), tmp_path)
+    assert [used + left for used, left in zip(stream.version_blocks, stream.unused_blocks, strict=True)] == [
+        used + left for used, left in zip(most.version_blocks, most.unused_blocks, strict=True)
+    ]
+    assert all(0 <= left < 4 for left in most.unused_blocks)
+    ratio = np.array(most.version_blocks) / most.version_blocks[0]
+    assert ratio == pytest.approx(np.array(SIZES) / SIZES[0], rel=0.35)
+    with pytest.raises(UserError, match="version 3=1000 needs"):
+        open_stream(corpus(dumps), replace(settings, steps_per_version=[3, 5, 1000, 8]), tmp_path)
+
+
+def test_a_dealt_stream_is_alike_block_by_block(tmp_path: Path) -> None:
+    source = write(tmp_path / "pile", {n: dated_document(n) for n in range(30)})
+    stream = open_stream(source, mixed(2, "dealt", steps_per_version=20, heldout_blocks=2), tmp_path)
+    other = open_stream(source, mixed(2, "dealt", steps_per_version=20, heldout_blocks=2, split_seed=1), tmp_path)
+    assert len(np.unique(stream.block_digests, axis=0)) == 160
+    assert not np.array_equal(stream.blocks(np.arange(80)), other.blocks(np.arange(80)))
+    # Neighbours of one text are dealt apart: no run of blocks overlaps by a token any more often than by chance.
+    blocks = stream.blocks(np.arange(160))
+    assert np.mean(blocks[1:, 0] == blocks[:-1, -1]) < 0.2
+    assert stream.unused_blocks[0] == 0 < stream.unused_blocks[1]
+    most = (160 + stream.unused_blocks[1]) // 8
+    with pytest.raises(UserError, match=rf"there are {160 + stream.unused_blocks[1]}; {most} steps a version work"):
+        open_stream(source, mixed(2, "dealt", steps_per_version=most + 1, heldout_blocks=2), tmp_path)
+    open_stream(source, mixed(2, "dealt", steps_per_version=most, heldout_blocks=2), tmp_path)
+    with pytest.raises(UserError, match=r"stream\.heldout_blocks=1000 for each"):
+        open_stream(source, mixed(2, "dealt", heldout_blocks=1000), tmp_path)
+
+
+def test_a_dated_stream_is_cut_where_its_steps_are_there(tmp_path: Path) -> None:
+    source = write(tmp_path / "pile")
+    settings = mixed(3, "dated", steps_per_version=[2, 30, 4], heldout_blocks=1)
+    stream = open_stream(source, settings, tmp_path)
+    counted = [each["documents"] for each in reports(source, settings, tmp_path)]
+    assert counted[0] < counted[1]
+    assert sum(counted) < 30
+    with pytest.raises(UserError, match="the text ends within version 3"):
+        open_stream(source, replace(settings, steps_per_version=[2, 30, 400]), tmp_path)
+    with pytest.raises(UserError, match="give their number"):
+        open_stream(source, replace(settings, steps_per_version="auto"), tmp_path)
+    assert stream.version_blocks == (8, 120, 16)
+
+
+def test_a_file_that_changes_after_it_was_hashed_is_refused(dumps: Path, tmp_path: Path) -> None:
+    identity = corpus(dumps).releases()
+    (dumps / "dump-1" / "deep" / "0.txt").write_text("another text")
+    with pytest.raises(UserError, match=r"0\.txt changed while it was read"):
+        list(corpus(dumps).of_releases({1: identity[0]}, tmp_path))
+
+
+def test_a_damaged_unit_is_prepared_again_as_it_was(dumps: Path, tmp_path: Path) -> None:
+    harmed: Callable[[Path], object] = Path.unlink
+    open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
+    before = contents(tmp_path)
+    for name in [name for name in before if name.endswith(("train.tokens", "manifest.json"))]:
+        harmed(tmp_path / name)
+        open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
+        assert contents(tmp_path) == before
+
+
+def _opened(source: Releases, versions: int, data: Path) -> str:
+    return open_stream(source, mixed(versions, "releases"), data).fingerprint
+
+
+def test_processes_that_grow_a_stream_at_once_prepare_each_version_once(dumps: Path, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        asked = (2, 3, 3)
+        jobs = [pool.submit(_opened, corpus(dumps), versions, tmp_path) for versions in asked]
+        found = [job.result() for job in jobs]
+    assert found[1] == found[2] != found[0]
+    assert len([path for path in (tmp_path / "versions").iterdir() if path.is_dir()]) == 3
+
+
+def test_reports_name_each_kind_once() -> None:
+    report = Report()
+    for name in ("a", "b"):
+        report.note("odd", name)
+    assert report.line() == "0 files, 0 documents; 2 odd (a)"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[3,4]", "has 2 numbers, and stream.versions=4; one for each"),
+        ("[3,4,0,5]", "stream.steps_per_version=0 must lie between 1 and"),
+        ("most", "'most' must be a whole number, several of them"),
+        ("2.5", r"2\.5 must be a whole number"),
+        ("[1,5,5,5]", "warmup_steps=5 is longer than version 1, which has stream.steps_per_version=1 steps"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(given: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(["scale=smoke", f"stream.steps_per_version={given}"])
+
+
+def test_lengths_have_a_place_in_names() -> None:
+    for given, label, name in (("[20,40,10,60]", "20 40 10 60", "T20-40-10-60"), ("[50,50,50,50]", "50", "T50")):
+        (settings,) = compose(["scale=smoke", f"stream.steps_per_version={given}"])
+        assert settings.stream.steps_label == label
+        assert name == f"T{label.replace(' ', '-')}"
+        assert from_dict(json.loads(json.dumps(asdict(settings)))) == settings

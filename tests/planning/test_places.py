@@ -1,0 +1,27 @@
+"""Paths stay what was typed."""
+
+from pathlib import Path
+
+import pytest
+
+from repro.planning.places import as_typed
+from repro.planning.sweeps import compose
+
+
+@pytest.mark.parametrize("name", ["2024_01", "1e3", "007", "1.50", "inf", "2024-01", "v1"])
+def test_a_path_that_looks_like_a_number_stays_a_path(name: str) -> None:
+    (settings,) = compose(["scale=smoke", "corpus=local", f"corpus.path={name}", f"store.path={name}"])
+    assert settings.corpus.path == name  # type: ignore[attr-defined]
+    assert settings.store.path == name
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "my home"))
+    (settings,) = compose(["scale=smoke", "store.path=~/runs"])
+    assert settings.store.path == str(tmp_path / "my home" / "runs")
+
+
+def test_what_is_quoted_and_what_holds_no_path_is_left_alone() -> None:
+    given = ["store.path='1e3'", "seed=0,1", "corpus.path=a,b", "study=main", "-m"]
+    assert as_typed(given) == given
+    assert as_typed(as_typed(["corpus.path=1e3,x"])) == ["corpus.path='1e3',x"]
