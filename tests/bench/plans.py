@@ -1,8 +1,8 @@
-"""What planning and keeping store costs as sweeps grow: python -m tests.bench.plans [seeds=20,200,2000]
+"""What planning and keeping store costs as sweeps grow: python -m tests.bench.plans
 
 Real sweeps of the alpha study at scale smoke, five alphas and five versions: 2,000 seeds are 10,000 runs and about
-100,000 nodes. Every node then gets a checkpoint (a tiny one, not synced, for it is files that count). Seconds a node
-should stay where they are as sweeps grow. Writes docs/benchmarks/plans.csv.
+100,000 nodes. Every node then gets a checkpoint (a tiny one, not synced, for it is files that count). Seconds per
+node should stay where they are as sweeps grow. Settings: `seeds`, and `output`, the table that is written.
 """
 
 import csv
@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from tests.scripts import options
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "plans.csv"
 COLUMNS = ("seeds", "runs", "nodes", "operation", "seconds", "microseconds_a_node", "peak_megabytes")
@@ -65,23 +67,22 @@ def measure(seeds: int, place: Path) -> list[list[Any]]:
     ]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure, print and write the table."""
-    chosen = dict(word.split("=") for word in sys.argv[1:])
-    if "one" in chosen:
+    chosen = options(__doc__, arguments, {"seeds": "20,200,2000", "output": str(OUTPUT), "one": "", "place": ""})
+    if chosen["one"]:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows(measure(int(chosen["one"]), Path(chosen["place"])))
         return
     lines = [",".join(COLUMNS)]
-    for seeds in chosen.get("seeds", "20,200,2000").split(","):
+    for seeds in chosen["seeds"].split(","):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "tests.bench.plans", f"one={seeds}", f"place={folder}/sweep"]
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
         print(said, end="", flush=True)
         lines += said.splitlines()
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text("\n".join(lines) + "\n")
+    Path(chosen["output"]).write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,8 +3,8 @@
 Sharing off: every version of every run is trained from its initialization in a store of its own. Two workers against
 one: the same study, one thread each. What is not training: the share of a single worker's wall time (imports, planning,
 hashing, data, measuring PPL, saving, logging) outside of forward, loss, backward, clipping and the update.
-Settings: `steps` (T; at quick's own, 800, it takes about 40 minutes), `study`. Writes docs/benchmarks/sweeps.csv: wall
-times are of a machine that does nothing else.
+Settings: `steps` (T; at quick's own, 800, it takes about 40 minutes), `study`, and `output`, the table that is written.
+For a machine that does nothing else.
 """
 
 import csv
@@ -19,6 +19,7 @@ from typing import Any
 
 from repro.planning import planner, sweeps
 from tests.bench.training import machine
+from tests.scripts import options
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "sweeps.csv"
 COLUMNS = ("study", "steps_per_version", "quantity", "value", "unit", "machine")
@@ -80,9 +81,9 @@ def training_seconds(given: Sequence[str], place: Path) -> tuple[float, float]:
         engine.read, torch.optim.AdamW.zero_grad = read, zero_grad  # type: ignore[method-assign]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure, print and write the table."""
-    chosen = {"study": "alpha", "steps": "800"} | dict(word.split("=") for word in sys.argv[1:])
+    chosen = options(__doc__, arguments, {"study": "alpha", "steps": "800", "output": str(OUTPUT)})
     steps = int(chosen["steps"])
     rows: list[list[str]] = []
 
@@ -126,10 +127,9 @@ def main() -> None:
             note("headline", "wall time with sharing off over wall time with it, start-up left out",
                  alone / all_of_it, "ratio")  # fmt: skip
         note(chosen["study"], "wall time with sharing off over wall time with it", unshared(given) / one, "ratio")
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    with OUTPUT.open("w", newline="") as file:
+    with Path(chosen["output"]).open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

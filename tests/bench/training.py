@@ -1,9 +1,10 @@
-"""Training steps of the engine against peers on the same cores: python -m tests.bench.training [repeats=5]
+"""Training steps of the engine against peers on the same cores: python -m tests.bench.training
 
 Peers, on the same model, batches, dtype and threads: transformers' Trainer, a bare eager loop over the model's own
 loss, and the engine with torch's own matrix products in place of oneDNN's (also with both held to AVX2, as on older
 processors). The limit: the float32 matrix-product peak of the same threads. Each in a process of its own, one after the
-other; medians with the range over repeats. For a machine that does nothing else. Writes docs/benchmarks/training.csv.
+other; medians with the range over repeats. For a machine that does nothing else. Settings: `repeats`, `setup` (one of
+the setups alone), and `output`, the table that is written.
 """
 
 import csv
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from repro.planning.sweeps import compose
 from repro.planning.tree import Node, Tree
 from repro.store.store import Store
 from repro.training.engine import train_edge
+from tests.scripts import options
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "training.csv"
 SETUPS = {
@@ -183,11 +185,12 @@ def prepared(setup: str, threads: int, *more: str) -> Run:
     return run(settings)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure, print and write the table."""
-    chosen = dict(word.split("=") for word in sys.argv[1:])
-    repeats = int(chosen.get("repeats", "5"))
-    if "contender" in chosen:
+    defaults = {"repeats": "5", "setup": "", "output": str(OUTPUT), "contender": "", "threads": "1"}
+    chosen = options(__doc__, arguments, defaults)
+    repeats = int(chosen["repeats"])
+    if chosen["contender"]:
         setup = chosen["setup"]
         contender = chosen["contender"]
         more = ["numerics.matmul=torch"] if contender == OWN else []
@@ -195,7 +198,7 @@ def main() -> None:
         print(*(measure(r, STEPS[setup]) for _ in range(repeats)))
         return
     rows = []
-    for setup in SETUPS:
+    for setup in [chosen["setup"]] if chosen["setup"] else SETUPS:
         for threads in (1, 2):
             flops = prepared(setup, threads).step_flops
             found = {contender: measured(contender, setup, threads, repeats, {}) for contender in CONTENDERS}
@@ -211,12 +214,11 @@ def main() -> None:
                 low, middle, high = min(values), statistics.median(values), max(values)
                 rows.append([setup, threads, ratio, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", repeats, machine()])
                 print(f"{setup}, {threads} thread(s): {ratio} {middle:.2f} [{low:.2f}, {high:.2f}]", flush=True)
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    with OUTPUT.open("w", newline="") as file:
+    with Path(chosen["output"]).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["setup", "threads", "ratio", "median", "lowest", "highest", "repeats", "machine"])
         writer.writerows(rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

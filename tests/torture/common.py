@@ -1,4 +1,4 @@
-"""What the scripts share: a sweep's command line, its data, and comparing two stores."""
+"""What the script shares with tests: a sweep's command line, its data, and comparing two stores."""
 
 import os
 import sys
@@ -14,15 +14,6 @@ from repro.store.store import Store
 
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "COLUMNS": "160"}
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-
-
-def options(arguments: Sequence[str], defaults: dict[str, str]) -> dict[str, str]:
-    """`name=value` arguments over defaults; also prints them, seed and all."""
-    chosen = defaults | dict(argument.split("=", 1) for argument in arguments)
-    if unknown := chosen.keys() - defaults.keys():
-        raise SystemExit(f"{', '.join(unknown)} is no option; there are {', '.join(defaults)}")
-    print(" ".join(f"{name}={value}" for name, value in chosen.items()), flush=True)
-    return chosen
 
 
 def overrides(place: Path, data: Path, study: str, *more: str) -> list[str]:
@@ -46,12 +37,12 @@ def tree(given: Sequence[str]) -> Tree:
 
 
 def held(store: Store) -> list[Path]:
-    """Claims whose holder lives."""
+    """Leases whose holder lives."""
     return [path for path in (store.root / "leases").glob("*") if locks.is_held(path)]
 
 
 def differences(one: Path, other: Path, keys: Iterable[str]) -> list[str]:
-    """How the final states (weights, moments, trace) and the ledgers in two places differ, to the bit."""
+    """How the final states (weights, moments, training log) and the ledgers in two places differ, to the bit."""
     found = [f"{path}: {reason}" for place in (one, other) for path, reason in upkeep.damage(Store(place / "store"))]
     stores = Store(one / "store"), Store(other / "store")
     for key in keys:

@@ -1,9 +1,9 @@
 """Kill a sweep at random moments, inside a save too, and run it again until it is done: python -m tests.torture.kill
 
 Each round starts a study with two workers and kills it (SIGKILL): the whole group, or the launcher alone. After each
-round the store must be sound. In the end, weights, moments, trace and ledger must be those of an undisturbed run, bit
-for bit, and no step that was kept may have been trained again: a kept edge is never touched again, and an edge that
-was cut off goes on at the last step that was kept of it.
+round the store must be sound. In the end, weights, moments, training log and ledger must be those of an undisturbed
+run, bit for bit, and no step that was kept may have been trained again: a kept edge is never touched again, and an edge
+that was cut off goes on at the last step that was kept of it.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from repro.store import upkeep
 from repro.store.store import Store
+from tests.scripts import options
 
 from . import common
 
@@ -148,7 +149,8 @@ def _living(groups: set[int]) -> bool:
 
 
 def main(arguments: Sequence[str]) -> None:
-    chosen = common.options(arguments, {"rounds": "200", "seed": "0", "path": ""})
+    chosen = options(__doc__, arguments, {"rounds": "200", "seed": "0", "path": ""})
+    print(" ".join(f"{name}={value}" for name, value in chosen.items()), flush=True)
     chance = random.Random(int(chosen["seed"]))
     begin = time.monotonic()
     counts: Counter[str] = Counter()
