@@ -84,6 +84,7 @@ def checked(config: DictConfig) -> Settings:
     """The settings that a typed configuration holds; raises as `from_config` does."""
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
+    settings = settings.paradigm.adapted(settings)
     checks.check(settings)
     return settings
 

@@ -147,6 +147,10 @@ class ParadigmSettings:
     """Share of every batch that is drawn from earlier versions, from version 2 on. The number of steps stays T_k, so
     that all compare at equal compute: as large a share of the new data is left over, and a plan says so."""
 
+    def adapted(self, settings: "Settings") -> "Settings":
+        """The settings of a run under this recipe, where it brings some of its own: an optimizer, say."""
+        return settings
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:

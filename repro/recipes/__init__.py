@@ -5,6 +5,7 @@ One file a recipe; importing the package fills the registries. Tables and figure
 
 from repro.config.registries import RECIPES
 from repro.recipes import (
+    branch_average,
     cpt,
     falling_cosine,
     infinite,
@@ -13,7 +14,9 @@ from repro.recipes import (
     orders,
     path_switching,
     ptfs,
+    schedule_free,
     schedules,
+    soup,
     trunk,
     two_stage,
     wsd,
@@ -23,6 +26,7 @@ from repro.recipes import (
 RECIPES.lead("ptfs", "cpt", "path_switching", "two_stage")
 
 __all__ = [
+    "branch_average",
     "cpt",
     "falling_cosine",
     "infinite",
@@ -31,7 +35,9 @@ __all__ = [
     "orders",
     "path_switching",
     "ptfs",
+    "schedule_free",
     "schedules",
+    "soup",
     "trunk",
     "two_stage",
     "wsd",

@@ -153,6 +153,33 @@ class Replay(Order):
         return drawn[start - rounds.start * known : stop - rounds.start * known]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reshuffled(Order):
+    """Another order, but for a stretch of steps whose blocks are shuffled once more: a second branch over one branch's
+    data."""
+
+    label = "shuffled once more"
+
+    base: Order
+    first: int
+    last: int
+    """The steps `first` to `last` - 1."""
+    draw: int
+    """Which of its shuffles."""
+
+    def batches(self, stream: Blocks, start: int, stop: int) -> NDArray[np.int64]:
+        ids = self.base.batches(stream, start, stop).copy()
+        low, high = max(start, self.first), min(stop, self.last)
+        if low < high:
+            stretch = self.base.batches(stream, self.first, self.last).ravel()
+            keys = np.random.PCG64(np.random.SeedSequence([self.seed, 2, self.first, self.draw])).random_raw(
+                len(stretch)
+            )
+            again = stretch[np.argsort(keys, kind="stable")].reshape(-1, self.batch_size)
+            ids[low - start : high - start] = again[low - self.first : high - self.first]
+        return ids
+
+
 @lru_cache(maxsize=64)
 def replayed(seed: int, version: int, number: int, known: int) -> NDArray[np.int64]:
     """The ids below `known`, shuffled for one round of a version's replay; read-only."""

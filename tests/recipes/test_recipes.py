@@ -12,6 +12,7 @@ from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
+from repro.recipes.trajectory import Derived, Trajectory
 
 Overrides = Callable[..., list[str]]
 T, MAX, MIN = 50, 0.01, 0.001
@@ -154,3 +155,50 @@ def test_zero_is_reached_exactly_by_every_recipe(smoke: Overrides) -> None:
         given = smoke(f"paradigm={recipes}", f"schedule={schedule}", "schedule.min_lr=0")
         for run in make(compose(given, multirun=True)).tree.runs:
             assert all(t.learning_rates[-1] == 0.0 for t in run.trajectories), run.name
+
+
+def test_a_branch_average_is_the_mean_of_the_branchs_end(smoke: Overrides) -> None:
+    """Branches of 30 steps: a fifth is 6 steps, in 3 intervals of 2."""
+    tree, run = planned(smoke, "paradigm=branch_average")
+    version = run.products[1]
+    assert isinstance(version, Derived)
+    assert [parent.end for parent in version.parents] == [94, 96, 98, 100]
+    assert tree.relative_cost(0) == 0.58
+    assert np.array_equal(version.training.learning_rates, curve(planned(smoke, "paradigm=path_switching")[1], 2))
+    with pytest.raises(UserError, match=r"6 steps, .* into the 4 equal .* a count of 2, 3, 4, 7 works"):
+        planned(smoke, "paradigm=branch_average", "paradigm.average_count=5")
+
+
+def test_a_soup_averages_branches_over_other_orders_of_the_same_data(smoke: Overrides) -> None:
+    tree, run = planned(smoke, "paradigm=soup")
+    # Path switching's 5.8 T, and two more branches of 0.6 T for each of four versions.
+    assert tree.run_steps(0) == 290 + 2 * 4 * 30
+    version = run.products[1]
+    assert isinstance(version, Derived)
+    *others, own = (p for p in version.parents if isinstance(p, Trajectory))
+    batches = [p.batches(run.stream, 0, 100) for p in (*others, own)]
+    for other in batches[:-1]:
+        assert np.array_equal(other[:70], batches[-1][:70])
+        assert not np.array_equal(other[70:], batches[-1][70:])
+        assert sorted(other[70:].ravel()) == sorted(batches[-1][70:].ravel())
+    assert not np.array_equal(batches[0], batches[1])
+    switching = make(compose(smoke("paradigm=path_switching,soup"), multirun=True)).tree
+    assert switching.unique_steps == tree.unique_steps  # its first branch is path switching's own
+
+
+def test_schedule_free_brings_its_optimizer_and_leaves_the_others_theirs(smoke: Overrides) -> None:
+    tree = make(compose(smoke("paradigm=trunk,schedule_free", "optimizer.weight_decay=0.2"), multirun=True)).tree
+    trunk, free = tree.runs
+    assert (trunk.settings.optimizer.kind, free.settings.optimizer.kind) == ("adamw", "schedule_free")
+    assert free.identity["optimizer"]["weight_decay"] == 0.2
+    assert set(curve(free, 4)[5:]) == {MAX}
+    assert [tree.relative_cost(i) for i in (0, 1)] == [0.4, 0.4]
+    assert not set(tree.ends[0]) & set(tree.ends[1])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "cost"),
+    [("merge", 0.4), ("wsd_s", 0.4), ("falling_cosine", 0.4), ("schedule_free", 0.4), ("cpt", 0.4), ("wsd", 0.46)],
+)
+def test_cheap_recipes_cost_what_going_on_costs(smoke: Overrides, recipe: str, cost: float) -> None:
+    assert planned(smoke, f"paradigm={recipe}")[0].relative_cost(0) == cost

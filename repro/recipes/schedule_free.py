@@ -1,0 +1,36 @@
+"""Schedule-free: a constant rate, and versions that are the optimizer's own running average."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from repro.config.registries import RECIPES
+from repro.config.settings import Settings
+from repro.models.optimizers.adamw import AdamW
+from repro.models.optimizers.schedule_free import ScheduleFree as ScheduleFreeAdamW
+from repro.recipes.trunk import Trunk
+
+
+@RECIPES.register("schedule_free")
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFree(Trunk):
+    """The trunk under schedule-free AdamW, whatever optimizer the other runs of a sweep use."""
+
+    label = "schedule-free"
+    mechanism = "A constant rate under schedule-free AdamW: each version is the optimizer's running average."
+    sources: ClassVar[tuple[str, ...]] = ("2405.15682",)
+    colour = "#44AA99"
+    decays = True  # its average stands for a decay
+
+    def adapted(self, settings: Settings) -> Settings:
+        given = settings.optimizer
+        if not isinstance(given, AdamW) or isinstance(given, ScheduleFreeAdamW):
+            return settings
+        own = ScheduleFreeAdamW(
+            kind="schedule_free",
+            clip_norm=given.clip_norm,
+            beta1=given.beta1,
+            beta2=given.beta2,
+            eps=given.eps,
+            weight_decay=given.weight_decay,
+        )
+        return replace(settings, optimizer=own)
