@@ -30,6 +30,7 @@ class Stream:
     parts: int
     """The step from which on it is like no other stream."""
     version_blocks: tuple[int, ...] = (100,)
+    grows: bool = False
 
     def content(self, seed: int, step: int) -> bytes:
         return hashlib.md5(f"{seed} {step} {self.parts if step >= self.parts else ''}".encode()).digest()
