@@ -19,7 +19,8 @@ from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
-from repro.store.store import KEY_NAME, Damaged, Store, entries
+from repro.store.layout import KEY_NAME, Damaged, entries
+from repro.store.store import Store
 from repro.training.state import FILES, files_of
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions", "operation")

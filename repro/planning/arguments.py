@@ -40,6 +40,15 @@ class CommandLine:
         return self._given
 
     def settings(self) -> list[Settings]:
-        """The sweep that is left, of which `-m` or `--multirun` may be a part."""
+        """The sweep that is left, of which `-m` or `--multirun` may be a part.
+
+        Raises:
+            UserError: there are other flags, or as `sweeps.compose`.
+        """
         overrides = [each for each in self._given if each not in ("-m", "--multirun")]
+        if flags := [each for each in overrides if each.startswith("-")]:
+            raise UserError(
+                f"{' '.join(flags)}: not supported here; -m and --help are. "
+                "python -m repro.train --cfg job, with the same arguments, shows what they lead to."
+            )
         return sweeps.compose(overrides, multirun=len(overrides) < len(self._given))
