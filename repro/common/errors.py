@@ -1,7 +1,5 @@
 """One way to refuse: a message that names the setting, its value and what would work."""
 
-import errno
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +8,6 @@ from repro.common import output
 
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
-
-PIPE_STATUS = 128 + signal.SIGPIPE
-"""As of a program that a closed pipe ended."""
 
 LONGEST = 4000
 """Characters of a message: who gives a value of a million does not want it back."""
@@ -51,8 +46,5 @@ def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[No
         message = printable(f"error: {str(error).strip()}{detail}")
         print(message if len(message) <= LONGEST else f"{message[:LONGEST]} ...", file=sys.stderr)
         raise SystemExit(status) from None
-    if answers and (failure := output.undelivered()) is not None:
-        if failure.errno == errno.EPIPE:  # whoever reads has seen enough: `... | head`
-            raise SystemExit(PIPE_STATUS)
-        print(f"error: standard output cannot be written: {failure.strerror}", file=sys.stderr)
-        raise SystemExit(1)
+    if answers:
+        output.deliver()

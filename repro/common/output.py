@@ -6,13 +6,18 @@ out, and a command whose output is its result says in the end that it could not 
 """
 
 import contextlib
+import errno
 import io
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
+
+PIPE_STATUS = 128 + signal.SIGPIPE
+"""As of a program that a closed pipe ended."""
 
 
 class _Outlet(io.FileIO):
@@ -50,11 +55,17 @@ def secure() -> None:
         sys.stderr, _ = _stream(2, sys.stderr)
 
 
-def undelivered() -> OSError | None:
-    """What kept standard output from being written, if something did."""
+def deliver() -> None:
+    """In the end of a command whose output is its result: ends the process with a status where it was not written."""
     if sys.stdout is not None:
         sys.stdout.flush()
-    return None if _failures.outlet is None else _failures.outlet.failure
+    failure = None if _failures.outlet is None else _failures.outlet.failure
+    if failure is None:
+        return
+    if failure.errno == errno.EPIPE:  # whoever reads has seen enough: `... | head`
+        raise SystemExit(PIPE_STATUS)
+    print(f"error: standard output cannot be written: {failure.strerror}", file=sys.stderr)
+    raise SystemExit(1)
 
 
 def _stream(number: int, before: TextIO | None) -> tuple[TextIO, _Outlet]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from repro.common import output
 from repro.common.errors import UserError
 from repro.config.settings import Settings
 from repro.planning import sweeps
@@ -20,6 +21,7 @@ class CommandLine:
         self._given = list(sys.argv[1:] if arguments is None else arguments)
         if {"-h", "--help"} & set(self._given):
             print((document or "").strip())
+            output.deliver()
             raise SystemExit(0)
 
     def take(self, name: str, default: str = "", choices: Sequence[str] = ()) -> str:
