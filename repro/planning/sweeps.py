@@ -46,6 +46,7 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
         UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
     """
     overrides = as_typed(overrides)
+    _parsed([each for each in overrides if each.startswith("extensions=")])
     registries.load(_extensions(overrides))
     if ALL_STUDIES not in overrides:
         return _sweep(overrides, multirun)
