@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
 PREEMPTED_STATUS = 75
 """EX_TEMPFAIL: try again later."""
@@ -136,6 +137,10 @@ def held_back() -> Iterator[None]:
 
     This process's other threads still take signals, and its handlers still run.
     """
+    from joblib.externals.loky.backend import resource_tracker as lokys
+
+    for tracker in (resource_tracker, lokys):
+        tracker.ensure_running()  # whoever starts one lets signals through afterwards
     before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
     try:
         yield

@@ -131,6 +131,33 @@ def test_sigterm_keeps_the_step_of_every_run_though_more_workers_were_asked_for(
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def workers_of(process: "Process[bytes]") -> int:
+    """Worker processes that joblib has started."""
+    count = 0
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            session = int((place / "stat").read_text().rpartition(")")[2].split()[3])
+            count += session == process.pid and b"popen_loky_posix" in (place / "cmdline").read_bytes()
+    return count
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the workers in /proc")
+def test_an_interrupt_to_all_while_the_workers_start_ends_with_the_status_that_says_go_on(
+    smoke: Overrides, tmp_path: Path
+) -> None:
+    given = smoke("paradigm=ptfs", "stream.versions=1", "stream.steps_per_version=4000", "seed=0,1", "-m")
+    command = [sys.executable, "-m", "repro.train", *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    with (tmp_path / "log").open("wb") as log:
+        process = Process(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(lambda: workers_of(process) == 2, process)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) == 75, (tmp_path / "log").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 EARLY_SIGNAL = """
 import multiprocessing, os, signal, sys, time
 from repro.launching import signals
@@ -157,7 +184,8 @@ if __name__ == "__main__":
 def test_a_signal_before_a_workers_first_job_is_heeded_when_the_job_comes(tmp_path: Path) -> None:
     script = tmp_path / "launcher.py"
     script.write_text(EARLY_SIGNAL)
-    said = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True)
+    here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True, env=here)
     assert said.stdout.split() == ["started", "True", "0"], said.stderr
 
 
