@@ -1,14 +1,17 @@
 """What was typed is what is meant: paths stay text, places are not swept, and what cannot be launched is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from repro import plan, train
-from repro.common.errors import UserError
-from repro.planning import sweeps
-from repro.planning.overrides import as_typed
+from repro.config.places import CONF
+from repro.planning import planner, sweeps
+from repro.results import measures
+from repro.store.store import Store
 
 Overrides = Callable[..., list[str]]
 
@@ -35,10 +38,6 @@ def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     (settings,) = sweeps.compose(["store.path=~/store", "data.path=~"])
     assert settings.store.path == "/home/some one/store"
     assert settings.data.path == "/home/some one"
-    untouched = ["seed=1e3", "store.path='1e3'", "store.path=a,b"]
-    assert as_typed(untouched) == untouched
-    with pytest.raises(UserError, match="no such home"):
-        as_typed(["store.path=~nobody_of_that_name/x"])
 
 
 def test_one_ledger_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,3 +110,13 @@ def test_a_composed_configuration_is_shown_for_a_sweep_and_elsewhere_its_command
         plan.main([*smoke("paradigm=ptfs"), "--cfg", "job"])
     assert status.value.code == 2
     assert "repro.train --cfg job" in capsys.readouterr().err
+
+
+def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) -> None:
+    given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=4", "schedule.warmup_steps=1")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loss = train.job.__wrapped__(compose("config", overrides=given))
+    tree = planner.make(sweeps.compose(given)).tree
+    slices = measures.find(tree.runs[0], tree.ends[0][1], Store(tmp_path / "store"))
+    assert slices is not None
+    assert math.exp(loss) == measures.perplexity(slices, 2)
