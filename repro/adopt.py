@@ -39,9 +39,7 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
         node = plan.tree.nodes[key]
         run = node.run
         theirs = manifest["numerics"]
-        differing = sorted(
-            numerics.called(name) for name in run.numerics | theirs if run.numerics.get(name) != theirs.get(name)
-        )
+        differing = sorted(map(numerics.called, numerics.differing(run.numerics, theirs)))
         if not set(differing) <= set(differ):
             others.add(",".join(differing))
         elif (key, partial) not in done:

@@ -218,7 +218,7 @@ def foreign(plan: Plan, store: Store, arguments: Sequence[str]) -> list[str]:
         run = plan.tree.nodes[ours].run
         difference = numerics.difference(run.numerics, manifest["numerics"])
         found[difference] = found.get(difference, 0) + 1
-        names[difference] = numerics.differing(run.numerics, manifest["numerics"])
+        names[difference] = list(map(numerics.called, numerics.differing(run.numerics, manifest["numerics"])))
     return [
         f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
         f"and are not used: {difference}. To use them: python -m repro.adopt differ={','.join(names[difference])} "
