@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro.common import output
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -27,6 +29,7 @@ def commands() -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
+    output.secure()
     given = [each for each in (sys.argv[1:] if arguments is None else arguments) if each not in ("-h", "--help")]
     if given:
         print(f"error: {given[0]!r} is no argument; python -m repro lists the commands.", file=sys.stderr)
@@ -36,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for module, line in known.items():
         print(f"python -m {module:{width}}  {line}")
     print("\nEach says more with --help.")
+    output.deliver()
 
 
 if __name__ == "__main__":

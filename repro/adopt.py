@@ -19,7 +19,8 @@ from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
-from repro.store.store import KEY_NAME, Damaged, Store, entries
+from repro.store.layout import KEY_NAME, Damaged, entries
+from repro.store.store import Store
 from repro.training.state import FILES, files_of
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions", "operation")
@@ -38,9 +39,7 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
         node = plan.tree.nodes[key]
         run = node.run
         theirs = manifest["numerics"]
-        differing = sorted(
-            numerics.called(name) for name in run.numerics | theirs if run.numerics.get(name) != theirs.get(name)
-        )
+        differing = sorted(map(numerics.called, numerics.differing(run.numerics, theirs)))
         if not set(differing) <= set(differ):
             others.add(",".join(differing))
         elif (key, partial) not in done:

@@ -21,7 +21,8 @@ from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
-from repro.store.store import Damaged, Store
+from repro.store.layout import Damaged
+from repro.store.store import Store
 
 if TYPE_CHECKING:
     pass

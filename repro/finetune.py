@@ -20,7 +20,8 @@ from repro.launching.job import work
 from repro.launching.launch import Command, launch
 from repro.planning.planner import Plan
 from repro.planning.tree import Tree
-from repro.store.store import Lease, Store
+from repro.store.leases import Lease
+from repro.store.store import Store
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

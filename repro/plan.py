@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
         plan = planner.make(line.settings(), data_optional=True)
         planner.check_models(plan)
-        for note in planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path))):
+        for note in planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words()):
             print(f"note: {note}", file=sys.stderr)
         if figure:
             from repro.planning import drawing
@@ -110,10 +110,12 @@ def _left_over(row: dict[str, Any]) -> str:
 
 
 def _sparkline(r: Run, width: int = 16) -> str:
+    """The last version's learning rate, in as many heights as the output's encoding has signs for."""
     rates = r.trajectories[-1].learning_rates
     top = r.settings.schedule.max_lr
+    signs = "▁▂▃▄▅▆▇█" if (sys.stdout.encoding or "").lower().startswith("utf") else "_.-~=+*#"
     picked = [rates[min(len(rates) - 1, (2 * i + 1) * len(rates) // (2 * width))] for i in range(width)]
-    return "".join("▁▂▃▄▅▆▇█"[min(7, int(rate / top * 8))] for rate in picked)
+    return "".join(signs[min(7, int(rate / top * 8))] for rate in picked)
 
 
 def _figure(value: float) -> str:

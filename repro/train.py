@@ -5,7 +5,9 @@ first, and frozen to the store; each Hydra job then works on the frozen plan unt
 it finds what is in the store and goes on from there. For exit statuses see repro.launching.launch.
 """
 
+import math
 import sys
+import threading
 from collections.abc import Sequence
 
 import hydra
@@ -16,17 +18,30 @@ from repro.launching.job import work
 from repro.launching.launch import Command, launch
 from repro.planning import planner
 from repro.planning.planner import Plan
+from repro.planning.tree import Tree
 from repro.results import measures
 from repro.store.store import Store
 from repro.training import parallel
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(config: DictConfig) -> None:
-    """One Hydra job: train whatever edge of the plan can be taken until this run is finished."""
-    from repro.training.worker import Worker
+def job(config: DictConfig) -> float:
+    """One Hydra job: train whatever edge of the plan can be taken until this run is finished.
 
-    work(config, lambda tree, own, store, stop: Worker(tree, own, store, stop, parallel.join()).work())
+    Returns:
+        The last version's held-out loss, in nats a token; NaN where the run is not finished.
+    """
+
+    def do(tree: Tree, own: int, store: Store, stop: threading.Event) -> float:
+        from repro.training.worker import Worker
+
+        Worker(tree, own, store, stop, parallel.join()).work()
+        run, ends = tree.runs[own], tree.ends[own]
+        slices = measures.find(run, ends[-1], store)
+        return math.nan if slices is None else measures.loss(slices, len(ends))
+
+    loss = work(config, do)
+    return math.nan if loss is None else loss
 
 
 def check(plan: Plan, store: Store) -> None:

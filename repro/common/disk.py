@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 
 from repro.common.errors import UserError
 
-DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
+DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENXIO)
 """What reading a damaged file or folder can give. Anything else (no permission, too many open files) is no damage."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -39,7 +41,11 @@ def read(path: Path) -> bytes:
         UserError: it cannot be read for a reason that does not lie in it.
     """
     try:
-        return path.read_bytes()
+        # Opening a pipe that nobody writes to would wait for ever.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Flaw("is no ordinary file")
+            return file.read()
     except OSError as error:
         if error.errno in DAMAGE:
             raise Flaw(f"cannot be read ({error.strerror})") from None
@@ -101,6 +107,26 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file or folder, or copy and remove it where the file system cannot (a lower layer of an overlay).
+
+    Raises:
+        OSError: the disk refuses; nothing is lost.
+    """
+    try:
+        path.rename(target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, target, symlinks=True)
+        shutil.rmtree(path)
+    else:
+        shutil.copy2(path, target, follow_symlinks=False)
+        path.unlink()
 
 
 def sha256(path: Path) -> str:

@@ -1,16 +1,13 @@
 """One way to refuse: a message that names the setting, its value and what would work."""
 
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from repro.common import output
+
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
-
-PIPE_STATUS = 128 + signal.SIGPIPE
-"""As of a program that a closed pipe ended."""
 
 LONGEST = 4000
 """Characters of a message: who gives a value of a million does not want it back."""
@@ -31,20 +28,23 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def refusals(status: int = USAGE_STATUS) -> Iterator[None]:
-    """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and an exit status."""
+def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[None]:
+    """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and an exit status.
+
+    Args:
+        answers: whether what is printed is the result, so that failing to print it is a failure.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    output.secure()
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads the output has seen enough of it: `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(PIPE_STATUS) from None
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""
         message = printable(f"error: {str(error).strip()}{detail}")
         print(message if len(message) <= LONGEST else f"{message[:LONGEST]} ...", file=sys.stderr)
         raise SystemExit(status) from None
+    if answers:
+        output.deliver()

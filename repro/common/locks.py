@@ -2,7 +2,7 @@
 
 The system drops a lock when its holder dies, so a dead holder is in nobody's way. The file that it leaves behind is an
 ordinary file that the next one locks and then removes. Needs a file system with working `flock`; where there is none,
-taking a lock raises and nothing is assumed.
+taking a lock raises and nothing is assumed. One that is waited for says in its file who holds it.
 """
 
 import contextlib
@@ -15,8 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.common.errors import printable
+from repro.common.disk import Flaw, read
+from repro.common.errors import UserError, printable
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What `flock` answers on a file system without locks."""
 POLL_SECONDS = 0.05
 """Between two tries of one that waits."""
 PATIENCE_SECONDS = 10.0
@@ -27,17 +30,13 @@ def acquire(path: Path) -> int | None:
     """Lock a file, made first if need be: its open handle, or None when someone else holds it.
 
     Raises:
-        OSError: the file cannot be made, or its file system has no locks.
+        OSError: the file cannot be made.
+        UserError: its file system has no locks.
     """
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return None
-            raise
+        if not _locked(path, handle, fcntl.LOCK_EX):
+            return None
         if _same(path, handle):
             return handle
         os.close(handle)  # its holder removed the file between the two calls: that lock guards no name
@@ -62,18 +61,14 @@ def remove_stale(path: Path) -> None:
 
 
 def _left(path: Path, *, remove: bool) -> bool:
+    # Some file systems let only what is open for writing be locked for one alone; elsewhere, a shared lock has to do.
+    writable = os.access(path, os.W_OK)
     try:
-        # Some file systems lock only what is open for writing; on one that is read-only, reading has to do.
-        handle = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+        handle = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return True
-        raise
+    if not _locked(path, handle, fcntl.LOCK_EX if writable else fcntl.LOCK_SH):
+        return True
     if remove:
         release(path, handle)
     else:
@@ -81,35 +76,58 @@ def _left(path: Path, *, remove: bool) -> bool:
     return False
 
 
+def _locked(path: Path, handle: int, how: int) -> bool:
+    """Lock an open file; False, and closed, when someone else holds it.
+
+    Raises:
+        UserError: its file system has no locks.
+    """
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        os.close(handle)
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if error.errno in NO_LOCKS:
+            raise UserError(
+                f"{path.parent} lies on a file system without locks (flock says: {error.strerror}), and they are what "
+                "keeps processes out of each other's way. Mount it with them (NFS 4; Lustre with -o flock), or choose "
+                "another place: store.path, ledger.path, data.path."
+            ) from error
+        raise
+
+
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold a lock, waiting for it as long as it takes.
 
     Raises:
-        OSError: as `acquire`.
+        OSError, UserError: as `acquire`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     complain = time.monotonic() + PATIENCE_SECONDS
     while (handle := acquire(path)) is None:
         if time.monotonic() > complain:
-            print(f"waiting for {_holder(path)}, which holds {path}", file=sys.stderr)
+            print(printable(f"waiting for {_holder(path)}, which holds {path}"), file=sys.stderr)
             complain = float("inf")
         time.sleep(POLL_SECONDS)
     try:
-        with contextlib.suppress(OSError):  # for the message alone
-            os.truncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        with contextlib.suppress(OSError):
+            content = f"process {os.getpid()} on {socket.gethostname()}"
+            os.ftruncate(handle, os.pwrite(handle, content.encode(), 0))
         yield
     finally:
         release(path, handle)
 
 
 def _holder(path: Path) -> str:
-    """Who says in a lock's file that it holds the lock."""
+    """Who says in a lock's file that it holds it."""
     try:
-        return printable(path.read_text(encoding="utf-8")[:200]) or "another process"
-    except (OSError, UnicodeDecodeError):
-        return "another process"
+        said = read(path)[:200].decode(errors="replace")
+    except (Flaw, UserError):
+        said = ""
+    return said or "another process"
 
 
 def _same(path: Path, handle: int) -> bool:

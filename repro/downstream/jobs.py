@@ -21,7 +21,9 @@ from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Tree
 from repro.recipes.trajectory import Key
-from repro.store.store import Damaged, Lease, Store, Tensors
+from repro.store.layout import Damaged, Tensors
+from repro.store.leases import Lease
+from repro.store.store import Store
 
 KIND = "downstream"
 RECIPE = 1

@@ -6,7 +6,7 @@ from repro.data.tokenizer import END_OF_TEXT
 from repro.models import weights as state
 from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run
-from repro.store.store import Tensors
+from repro.store.layout import Tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from omegaconf import DictConfig
 
+from repro.common import output
 from repro.common.errors import Preempted, UserError
 from repro.config.resolve import from_config
 from repro.config.settings import Settings
@@ -20,6 +22,7 @@ from repro.planning.tree import Tree, merge
 from repro.store.store import Store
 from repro.training import parallel
 
+T = TypeVar("T")
 Opened = tuple[list[Settings], Tree, Store]
 """The sweep, its tree, and where it is stored."""
 
@@ -35,20 +38,26 @@ class _Latest:
 _LATEST = _Latest()
 
 
-def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], None]) -> None:
+def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T]) -> T | None:
     """The body of one Hydra job.
 
     Args:
         do: works on a tree for one run of it (by its place) until that run is finished or the event is set.
+
+    Returns:
+        What `do` does; None where it was not finished.
     """
+    output.secure()
     preempted = False
     with stopping(counting=False) as stop, stop.working():
         try:
             settings = from_config(config)
             every, tree, store = _opened(settings)
+            # Nodes may spell a ledger's folder in two ways.
             asked = replace(settings, frozen_plan=None)
-            own = next((i for i, each in enumerate(every) if lengths.answers(each, asked)), 0)
-            do(tree, own, store, stop)
+            seen = (replace(each, ledger=asked.ledger) for each in every)
+            own = next((i for i, each in enumerate(seen) if lengths.answers(each, asked)), 0)
+            return do(tree, own, store, stop)
         except Preempted:
             stop.set()  # of several processes, one may have been asked for all
             print("asked to stop: what was done is kept, and the same command goes on", file=sys.stderr)
@@ -60,6 +69,7 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], N
                 raise SystemExit(1) from None  # the others may be waiting for this process
     if preempted:
         hand_on(stop)
+    return None
 
 
 def open_store(settings: Settings) -> Store:

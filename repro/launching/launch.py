@@ -1,8 +1,9 @@
 """How every sweep is launched: composed and checked as a whole, frozen, handed to Hydra, watched, summed up.
 
 Exit status: 0 finished; 1 something could not be done; 2 refused, nothing was started; 75 asked to stop (SIGTERM,
-SIGINT, SIGUSR1, SIGUSR2): the steps under way were finished and kept, and the same command goes on. A second signal
-ends the launcher and its workers at once (128 + its number); the store stays whole, as it does under SIGKILL.
+SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU): the steps under way were finished and kept, and the same command goes on. A
+second signal ends the launcher and its workers at once (128 + its number); the store stays whole, as it does under
+SIGKILL. Whether anybody reads what is printed changes neither results nor status.
 """
 
 import os
@@ -12,10 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from repro.common import output
 from repro.common.errors import UserError, refusals
 from repro.launching import console
 from repro.launching.job import forget_latest, open_store
-from repro.launching.signals import PREEMPTED_STATUS, leaving, stopping
+from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
 from repro.planning import frozen, machines, planner, sweeps
 from repro.planning.places import as_typed
@@ -52,21 +54,23 @@ INFORMING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info
 
 def launch(command: Command, arguments: Sequence[str]) -> None:
     """Carry out a command for a whole sweep; ends the process with a status other than 0 where it is not finished."""
+    output.secure()
     arguments = as_typed(arguments)
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
     names = {flag.partition("=")[0] for flag in flags} - {"-m", "--multirun"}
     if names & INFORMING:
-        _hydra(command, arguments)  # nothing to do
+        _hydra(command, [argument for argument in arguments if argument not in ("-m", "--multirun")])  # nothing to do
         return
-    with refusals():
+    with refusals(answers=False):
         if names:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
     with leaving():
-        with refusals():
+        with refusals(answers=False):
             settings = sweeps.compose(overrides, multirun=bool(flags))
             processes = _joined(command, overrides)
+            handed = _handed(overrides, flags)
             plan = planner.make(settings)
             store = open_store(settings[0])
 
@@ -75,9 +79,10 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                     for run in plan.tree.runs:
                         numerics.check_here(run.settings.numerics.device)
                 store.tidy()
-                for line in planner.foreign(plan, store):
+                for line in planner.foreign(plan, store, arguments):
                     print(f"note: {line}", file=sys.stderr)
                 trackers.check(settings)
+                ledger.check(plan)
                 command.check(machines.nearest(plan, command.left, store), store)
                 return frozen.freeze(plan, store)
 
@@ -91,23 +96,19 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
             return command.left(seen, store) - command.begun(seen, store)
 
         # torchrun and what started it may each hand a signal on.
-        with stopping(counting=processes.size == 1) as stop, refusals(status=1):
+        with stopping(counting=processes.size == 1) as stop, refusals(status=1, answers=False):
             if processes.on_rank_zero(left):
-                # `study=all` is no study of Hydra's. A job for each study then works on the one plan of all of them.
-                every = "study=" + ",".join(sweeps.studies())
-                handed = [every if override == sweeps.ALL_STUDIES else override for override in overrides]
-                flags = ["-m"] if sweeps.ALL_STUDIES in overrides else flags
                 bar = console.progress(command.name, command.unit, outstanding)
                 with nullcontext() if processes.rank else bar:
-                    _run(command, [*flags, *handed, f"frozen_plan={plan_id}"], stop)
+                    _run(command, [*handed, f"frozen_plan={plan_id}"], stop)
         if processes.rank:
             return  # the leader reports
-        with refusals(status=1):
+        with refusals(status=1, answers=False):
             seen = machines.nearest(plan, command.left, store)
             ledger.write(seen, store)
             remaining = left()  # now, since what was found damaged on the way is left to be done
-            console.summary(seen, store)
             shown = trackers.publish(seen.tree, store)
+            console.summary(seen, store)
     if remaining:
         if stop.is_set():
             raise SystemExit(PREEMPTED_STATUS)
@@ -136,13 +137,39 @@ def _launcher(overrides: Sequence[str]) -> str:
     return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
 
 
+def _handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """What Hydra is given.
+
+    `study=all` is no study of Hydra's: a job for each study then works on the one plan of all of them. Joblib is told
+    to start no more workers than there are jobs: one that never has any takes processors and heeds no signal.
+
+    Raises:
+        UserError: the launcher cannot work.
+    """
+    if sweeps.ALL_STUDIES in overrides:
+        every = "study=" + ",".join(sweeps.studies(overrides))
+        overrides = [every if override == sweeps.ALL_STUDIES else override for override in overrides]
+        flags = ["-m"]
+    if _launcher(overrides) != "joblib":
+        return [*flags, *overrides]
+    from joblib import cpu_count
+
+    hydra, jobs = sweeps.launched(overrides, multirun=bool(flags))
+    asked = hydra.launcher.n_jobs
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked == 0:
+        raise UserError(f"hydra.launcher.n_jobs={asked} starts no worker; a number from 1, or -1 for all processors.")
+    workers = asked if asked > 0 else max(1, cpu_count() + 1 + asked)
+    return [*flags, *overrides, f"hydra.launcher.n_jobs={min(workers, jobs)}"]
+
+
 def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> None:
     """Have Hydra launch the jobs. What ends a job early leaves something to do, which the caller reports."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, for a message of our own
     try:
-        _hydra(command, arguments)
-        _end_workers()
+        with held_back() if "hydra/launcher=joblib" in arguments else nullcontext():
+            _hydra(command, arguments)
+            _end_workers()
     except KeyboardInterrupt:
         print("asked to stop: what was done is kept; jobs on other machines go on, if there are any", file=sys.stderr)
     except OSError as error:

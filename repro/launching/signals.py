@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
 PREEMPTED_STATUS = 75
 """EX_TEMPFAIL: try again later."""
@@ -15,8 +16,10 @@ PREEMPTED_STATUS = 75
 POLL_SECONDS = 0.5
 """Between two looks of a worker at whether its launcher lives."""
 
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGXCPU)
 """Signals that ask to stop."""
+REPEATED = (signal.SIGHUP, signal.SIGXCPU)
+"""Of those, the ones that a system sends more than once: a terminal's end by shell and kernel, a limit each second."""
 
 
 class Stop(threading.Event):
@@ -67,7 +70,7 @@ def stopping(*, counting: bool = True) -> Iterator[Stop]:
         _process.stop = stop = Stop()
 
         def handle(number: int) -> None:
-            second = counting and stop.is_set()
+            second = counting and stop.is_set() and number not in REPEATED
             stop.set()
             stop.signal = stop.signal or number
             workers = multiprocessing.active_children()
@@ -108,8 +111,9 @@ def _worker_stop() -> Stop:
     launcher was killed finishes its step and leaves: nobody would ever give it another job, or end it.
     """
     _process.stop = stop = Stop()
-    for number in NUMBERS:
+    for number in _heeded():
         signal.signal(number, lambda number, frame: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
     def watch(launcher: int) -> None:
         while os.getppid() == launcher:
@@ -128,6 +132,29 @@ def _worker_stop() -> Stop:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """While workers are started: a signal that reaches one before its first job waits until it can be heeded there.
+
+    This process's other threads still take signals, and its handlers still run.
+    """
+    from joblib.externals.loky.backend import resource_tracker as lokys
+
+    for tracker in (resource_tracker, lokys):
+        tracker.ensure_running()  # whoever starts one lets signals through afterwards
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals to handle: all but a terminal's end under nohup."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in NUMBERS if not (ignored and number == signal.SIGHUP)]
+
+
+@contextmanager
 def leaving() -> Iterator[None]:
     """While nothing is under way, a signal ends the process at once, with the status of one that can go on."""
 
@@ -143,7 +170,7 @@ def leaving() -> Iterator[None]:
 
 @contextmanager
 def _handling(handle: Callable[[int], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda number, frame: handle(number)) for number in NUMBERS}
+    before = {number: signal.signal(number, lambda number, frame: handle(number)) for number in _heeded()}
     try:
         yield
     finally:

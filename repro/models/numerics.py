@@ -28,6 +28,23 @@ COMPILER = "c++"
 ONEDNN = "onednn"
 
 
+VARIABLES = {
+    "cpu": (
+        *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "MKL_DYNAMIC", "OPENBLAS_CORETYPE"),
+        *("ONEDNN_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA"),
+        *("DNNL_CPU_ISA_HINTS", "DNNL_DEFAULT_FPMATH_MODE", "BLIS_ARCH_TYPE", "GLIBC_TUNABLES"),
+        *("OMP_DYNAMIC", "OMP_SCHEDULE", "OMP_THREAD_LIMIT", "KMP_DETERMINISTIC_REDUCTION", "KMP_DYNAMIC_MODE"),
+    ),
+    "cuda": (
+        *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_PREFER_CUBLASLT"),
+        *("CUBLAS_WORKSPACE_CONFIG", "CUBLASLT_WORKSPACE_SIZE", "DISABLE_ADDMM_CUDA_LT", "NCCL_ALGO", "NCCL_PROTO"),
+    ),
+    COMPILER: ("TORCHINDUCTOR_MAX_AUTOTUNE", "TORCHINDUCTOR_COORDINATE_DESCENT_TUNING", "TORCHINDUCTOR_FREEZING"),
+}
+"""Variables of the environment that choose kernels, or how sums are split, by what they act on. Those that set the
+number of threads are not among them: `numerics.threads` sets it whatever they say."""
+
+
 NONE_HERE = "none here: planning only"
 """In place of a processor: plans can be made for a device that is elsewhere."""
 
@@ -88,11 +105,17 @@ def _parts(settings: Settings) -> list[str]:
 
 def _part(part: str) -> dict[str, str]:
     if part == COMPILER:
-        return {"compiler": _compiler()}
+        return {"compiler": _compiler()} | _variables(COMPILER, "compiler variables")
     if part == ONEDNN:
         # It cuts its products to the caches' sizes, which go with the processor's model.
         return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
-    return _processor(part)
+    return _processor(part) | _variables(part.partition(":")[0], "variables")
+
+
+def _variables(part: str, name: str) -> dict[str, str]:
+    """What the environment says of kernels; nothing where it says nothing, as keys were before this was looked at."""
+    found = [f"{each}={os.environ[each]}" for each in VARIABLES.get(part, ()) if os.environ.get(each)]
+    return {name: " ".join(found)} if found else {}
 
 
 def onednn(settings: NumericsSettings) -> bool:
@@ -181,7 +204,10 @@ def called(name: str) -> str:
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """Each setting in which two numerics differ: `threads (theirs 2, ours 1)`."""
     return ", ".join(
-        f"{called(name)} (theirs {theirs.get(name)}, ours {ours.get(name)})"
-        for name in sorted(ours | theirs)
-        if ours.get(name) != theirs.get(name)
+        f"{called(name)} (theirs {theirs.get(name)}, ours {ours.get(name)})" for name in differing(ours, theirs)
     )
+
+
+def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Names of the settings in which two numerics differ."""
+    return sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from repro.common import output
 from repro.common.errors import UserError
 from repro.config.settings import Settings
 from repro.planning import sweeps
@@ -20,6 +21,7 @@ class CommandLine:
         self._given = list(sys.argv[1:] if arguments is None else arguments)
         if {"-h", "--help"} & set(self._given):
             print((document or "").strip())
+            output.deliver()
             raise SystemExit(0)
 
     def take(self, name: str, default: str = "", choices: Sequence[str] = ()) -> str:
@@ -40,6 +42,15 @@ class CommandLine:
         return self._given
 
     def settings(self) -> list[Settings]:
-        """The sweep that is left, of which `-m` or `--multirun` may be a part."""
+        """The sweep that is left, of which `-m` or `--multirun` may be a part.
+
+        Raises:
+            UserError: there are other flags, or as `sweeps.compose`.
+        """
         overrides = [each for each in self._given if each not in ("-m", "--multirun")]
+        if flags := [each for each in overrides if each.startswith("-")]:
+            raise UserError(
+                f"{' '.join(flags)}: not supported here; -m and --help are. "
+                "python -m repro.train --cfg job, with the same arguments, shows what they lead to."
+            )
         return sweeps.compose(overrides, multirun=len(overrides) < len(self._given))

@@ -6,10 +6,13 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import Settings
 from repro.planning.planner import Plan
+from repro.planning.runs import Run
+from repro.store.plans import described, parse
 from repro.store.store import Store
 
 
@@ -22,15 +25,27 @@ def freeze(plan: Plan, store: Store) -> str:
     tree = plan.tree
     frozen = name(plan)
     nodes = {
-        node.key: [node.step, node.run.name, node.version, node.key in tree.releases] for node in tree.nodes.values()
+        node.key: [node.step, _label(node.run), node.version, node.key in tree.releases] for node in tree.nodes.values()
     }
     with store.keeping():
         before = store.get_plan(frozen)
-        nodes = (before["nodes"] if before is not None else {}) | nodes
+        nodes = _nodes(before) | nodes
         content = {"study": plan.study, "scale": plan.scale, "settings": _settings(plan), "nodes": nodes}
         if content != before:
             store.put_plan(frozen, content)
     return frozen
+
+
+def _nodes(before: dict[str, Any] | None) -> dict[str, Any]:
+    """What the plan kept so far, on whatever machine; not what another version of the suite wrote in its place."""
+    try:
+        return {} if before is None else {key: list(node) for key, node in parse(before).nodes.items()}
+    except Flaw:
+        return {}
+
+
+def _label(run: Run) -> str:
+    return f"{run.name}, {described(asdict(run.settings.corpus))}"
 
 
 def name(plan: Plan) -> str:
@@ -38,7 +53,11 @@ def name(plan: Plan) -> str:
 
     It begins with a letter that no number has: Hydra takes a bare `12e4567890123456` for one.
     """
-    return "p" + hashlib.sha256(json.dumps(_settings(plan), sort_keys=True).encode()).hexdigest()[:15]
+    return _id(_settings(plan))
+
+
+def _id(settings: list[dict[str, Any]]) -> str:
+    return "p" + hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:15]
 
 
 def _settings(plan: Plan) -> list[dict[str, Any]]:
@@ -49,9 +68,20 @@ def thaw(name: str, store: Store) -> tuple[list[Settings], dict[str, int]]:
     """The settings of a frozen sweep, and the nodes its tree has, with their steps.
 
     Raises:
-        UserError: the store holds no such plan, or a damaged one.
+        UserError: the store holds no such plan, a damaged one, or one that was rewritten; or it is of another version
+            of the suite.
     """
     content = store.get_plan(name) if re.fullmatch("p[0-9a-f]{15}", name) else None
     if content is None:
         raise UserError(f"frozen_plan={name}: store.path={store.root} holds no such plan; start the sweep again.")
-    return [from_dict(each) for each in content["settings"]], {key: node[0] for key, node in content["nodes"].items()}
+    try:
+        plan = parse(content)
+    except Flaw as flaw:
+        raise UserError(f"frozen_plan={name} in store.path={store.root} {flaw}; start the sweep again.") from None
+    if _id(plan.settings) != name:
+        # Whoever named it on a command line named these settings, and what they let run.
+        raise UserError(
+            f"frozen_plan={name} in store.path={store.root} has other settings than it was frozen with, and is not "
+            f"used; start the sweep again."
+        )
+    return [from_dict(each) for each in plan.settings], {key: node.step for key, node in plan.nodes.items()}

@@ -8,7 +8,7 @@ PLACES = ("corpus.path", "corpus.dataset", "corpus.subset", "store.path", "data.
           "stream.tokenizer", "tasks.include_path")  # fmt: skip
 """Settings that hold a path or a name."""
 
-_NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan|true|false", re.IGNORECASE)
 
 
 def as_typed(arguments: Sequence[str]) -> list[str]:

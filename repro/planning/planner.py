@@ -1,5 +1,6 @@
 """A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,7 +18,8 @@ from repro.planning import lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
-from repro.store.store import Store, read_manifest
+from repro.store.layout import read_manifest
+from repro.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -204,15 +206,22 @@ def counterparts(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any]
             yield ours, manifest
 
 
-def foreign(plan: Plan, store: Store) -> list[str]:
-    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference."""
+def foreign(plan: Plan, store: Store, arguments: Sequence[str]) -> list[str]:
+    """How stored checkpoints that would otherwise serve differ from this machine's numerics: a line a difference.
+
+    Args:
+        arguments: the sweep's command line, for the command that would use them.
+    """
     found: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
     for ours, manifest in counterparts(plan, store):
         run = plan.tree.nodes[ours].run
         difference = numerics.difference(run.numerics, manifest["numerics"])
         found[difference] = found.get(difference, 0) + 1
+        names[difference] = list(map(numerics.called, numerics.differing(run.numerics, manifest["numerics"])))
     return [
         f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
-        f"and are not used: {difference}. (python -m repro.adopt would use them.)"
+        f"and are not used: {difference}. To use them: python -m repro.adopt differ={','.join(names[difference])} "
+        f"{shlex.join(arguments)}"
         for difference, count in found.items()
     ]

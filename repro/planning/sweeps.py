@@ -22,6 +22,7 @@ from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
 from repro.planning.complaints import settings_of, translated
+from repro.planning.overrides import check_swept
 from repro.planning.places import as_typed
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
         UserError, hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: what is wrong with it.
     """
     overrides = as_typed(overrides)
+    _parsed([each for each in overrides if each.startswith("extensions=")])
     registries.load(_extensions(overrides))
     if ALL_STUDIES not in overrides:
         return _sweep(overrides, multirun)
@@ -53,31 +55,63 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
 
 
 def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    return _all(_jobs(overrides, multirun))
+
+
+def launched(overrides: Sequence[str], *, multirun: bool) -> "tuple[DictConfig, int]":
+    """Hydra's own configuration for what is handed to it, and how many jobs it will launch.
+
+    Raises:
+        UserError: as `compose`.
+    """
+    given = as_typed(overrides)
+    return _master(_parsed(given)).hydra, len(_jobs(given, multirun))
+
+
+def _parsed(overrides: Sequence[str]) -> "list[Override]":
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.types import RunMode
 
     given = []
     for override in overrides:
         check_name(override.partition("=")[0].lstrip("+~"))
         with translated([override]):
             given += OverridesParser.create().parse_overrides([override])
-    # A swept override has no single value: the first look, for the study's own sweep, leaves them out.
-    master = _compose(_lines(each for each in given if not each.is_sweep_override()))
+    check_swept(given)
+    return given
+
+
+def _master(given: "Sequence[Override]") -> "DictConfig":
+    """A swept override has no single value: the first look, for the study's own sweep, leaves them out."""
+    return _compose(_lines(each for each in given if not each.is_sweep_override()))
+
+
+def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
+    """The overrides of each job that Hydra would launch."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    given = _parsed(overrides)
+    master = _master(given)
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
-        return _all([given])
+        return [given]
+    if not str(master.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+        raise UserError(
+            f"{' '.join(overrides)}: a sweeper that chooses its runs on the way is not supported, since a sweep is "
+            "checked as a whole before anything is trained. Leave hydra/sweeper out, and list the values: seed=0,1,2."
+        )
     with translated(overrides), _initialized() as loader:
         parser = OverridesParser.create(config_loader=loader)  # which glob() asks for a group's options
         swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
         every = parser.parse_overrides([*swept, *overrides])
+        check_swept(every)
         count = 1
         for last in {each.get_key_element(): each for each in every}.values():
             if last.is_sweep_override():
                 count *= sum(1 for _ in islice(last.sweep_string_iterator(), MOST_JOBS + 1))
         if count > MOST_JOBS:
             raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
-        jobs = [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
-    return _all(jobs)
+        return [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
 
 
 def studies(overrides: Sequence[str] = ()) -> list[str]:
@@ -115,6 +149,8 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
                 f"{setting} is a setting of {', '.join(choices)}, and {OPEN[group].setting} is none of them "
                 "in any run here."
             )
+    if len(places := {each.store.path for each in sweep}) > 1:
+        raise UserError(f"store.path must be one for a whole sweep, and here it is {', '.join(sorted(places)[:3])}.")
     return sweep
 
 

@@ -7,9 +7,11 @@ study again, or another study, or on another machine, adds to what is there. `SH
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from repro.common import locks
 from repro.common.canonical import digest
 from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
-from repro.common.errors import UserError
+from repro.common.errors import UserError, printable
 from repro.data.corpora.corpus import corpus
+from repro.data.opening import is_prepared
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
 from repro.models.optimizers.optimizer import optimizer
@@ -33,10 +36,13 @@ from repro.recipes.trajectory import Key
 from repro.results import growth, measures
 from repro.results.columns import COLUMNS, OWN, settings_of_old, settings_text
 from repro.store import tables
-from repro.store.store import Damaged, Store
+from repro.store.layout import Damaged
+from repro.store.store import Store
 
 CURVE_POINTS = 200
 """Points of each training curve."""
+
+FILES = [f"{name}.csv" for name in COLUMNS]
 
 Row = dict[str, Any]
 
@@ -53,8 +59,9 @@ def write(plan: Plan, store: Store) -> None:
         with ExitStack() as stack:
             with clear_errors(folder):
                 stack.enter_context(locks.held(folder / ".lock"))
+            _refuse_foreign(folder)
             sources = [plan]
-            for path, reason in list(tables.damage(folder, [f"{name}.csv" for name in COLUMNS])):
+            for path, reason in list(tables.damage(folder, FILES)):
                 tables.quarantine(path, reason)
                 sources = [plan, *_others(plan, folder, store)]
             rows: dict[str, list[Row]] = {}
@@ -62,6 +69,29 @@ def write(plan: Plan, store: Store) -> None:
                 for table, found in _rows(source, folder, store).items():
                     rows.setdefault(table, []).extend(found)
             _replace(folder, rows)
+
+
+def check(plan: Plan) -> None:
+    """Refuse a folder that holds something else, before anything is trained for it.
+
+    Raises:
+        UserError
+    """
+    for folder in sorted({Path(r.settings.ledger.path) for r in plan.tree.runs}):
+        with clear_errors(folder):
+            _refuse_foreign(folder)
+            damaged = {path.name for path, _ in tables.damage(folder)}
+            for name in COLUMNS:
+                if f"{name}.csv" not in damaged:  # which is quarantined and made again
+                    read(folder / f"{name}.csv", name)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if tables.is_foreign(folder, FILES):
+        raise UserError(
+            f"ledger.path={folder}: {tables.SUMS} there has the checksums of other files than a ledger's; move it "
+            "away, or choose another ledger.path."
+        )
 
 
 def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
@@ -78,14 +108,28 @@ def _replace(folder: Path, rows: dict[str, list[Row]]) -> None:
 
 
 def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
-    """The store's other plans that write to this ledger."""
+    """The store's other plans that write to this ledger.
+
+    Their data are looked for where this command was told to keep its own: a plan alone never says where to write.
+    """
+    first = plan.tree.runs[0].settings
     for name in store.plans():
         try:
-            every = [s for s in frozen.thaw(name, store)[0] if Path(s.ledger.path) == folder]
+            frozen_settings = frozen.thaw(name, store)[0]
+            every = [
+                replace(s, data=first.data, store=first.store, ledger=replace(s.ledger, path=str(folder)))
+                for s in frozen_settings
+                if os.path.realpath(s.ledger.path) == os.path.realpath(folder)
+            ]
+            for s in every:
+                if not is_prepared(s.corpus, s.stream, Path(s.data.path)):
+                    raise UserError(
+                        f"its text is not prepared in data.path={s.data.path}; its own command makes them again"
+                    )
             if every:
                 yield machines.nearest(planner.make(every), lambda plan, _: plan.missing_steps, store)
         except UserError as error:
-            print(f"ledger: rows of plan {name} are not made again: {error}", file=sys.stderr)
+            print(printable(f"ledger: rows of plan {name} are not made again: {error}"), file=sys.stderr)
 
 
 def _rows(plan: Plan, folder: Path, store: Store) -> dict[str, list[Row]]:

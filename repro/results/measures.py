@@ -42,12 +42,16 @@ def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
     return found
 
 
+def loss(slices: Collection[Mapping[str, Any]], version: int) -> float:
+    """Of a version, in nats a token: over all tokens of slices 1 to `version`."""
+    slices = [row for row in slices if row["slice"] <= version]
+    return float(sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices))
+
+
 def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
     """Of a version: over all tokens of slices 1 to `version`; infinite where it is larger than any number."""
-    slices = [row for row in slices if row["slice"] <= version]
-    loss: float = sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices)
     try:
-        return math.exp(loss)
+        return math.exp(loss(slices, version))
     except OverflowError:
         return math.inf
 

@@ -29,7 +29,8 @@ from repro.common.errors import UserError
 from repro.config.settings import Settings, TrackerSettings
 from repro.planning.tree import Tree
 from repro.results import ledger, measures
-from repro.store.store import Damaged, Store
+from repro.store.layout import Damaged
+from repro.store.store import Store
 
 KIND = "tracker"
 """Where the store notes what was published."""

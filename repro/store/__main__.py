@@ -14,18 +14,20 @@ what was quarantined, unless quarantine=true. While a plan is damaged or quarant
 checkpoint is removed.
 """
 
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from repro.common import locks
-from repro.common.disk import Flaw, read_document
+from repro.common.disk import Flaw, read_document, unreadable
 from repro.common.errors import UserError, printable, refusals
 from repro.store import tables
+from repro.store.plans import parse, read_plan
 from repro.store.store import Store
-from repro.store.upkeep import collect, damage, forget, ledgers, references, size, survey
+from repro.store.upkeep import Entry, collect, damage, forget, ledgers, references, remove, repair, size, survey
 
 VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
 
@@ -66,16 +68,34 @@ def _carry_out(verb: str, options: dict[str, str]) -> None:
     for name in ("delete", "quarantine"):
         if options[name] not in ("true", "false"):
             raise UserError(f"{name}={options[name]} must be true or false.")
+    with _readable(root):
+        _do(verb, store, options)
+
+
+@contextmanager
+def _readable(root: Path) -> Iterator[None]:
+    """Somebody else's store may not be open to everybody.
+
+    Raises:
+        UserError: something in it cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(Path(error.filename or root), error) from error
+
+
+def _do(verb: str, store: Store, options: dict[str, str]) -> None:
     match verb:
         case "ls":
             _list(store)
         case "du":
             _usage(store)
         case "verify":
-            if _verify(store, repair=False):
+            if _verify(store):
                 raise SystemExit(1)
         case "repair":
-            _verify(store, repair=True)
+            _repair(store)
         case "gc":
             _collect(store, delete=options["delete"] == "true", quarantine=options["quarantine"] == "true")
         case "forget":
@@ -84,9 +104,15 @@ def _carry_out(verb: str, options: dict[str, str]) -> None:
 
 def _list(store: Store) -> None:
     for path in store.plan_files():
-        plan = _plan(path)
+        try:
+            plan = read_plan(path)
+        except Flaw as flaw:
+            print(printable(f"plan {path.stem}: {flaw}; what it keeps is unknown, so that nothing goes"))
+            continue
         if plan is not None:
-            print(f"plan {path.stem}: study {plan['study']}, scale {plan['scale']}, {len(plan['settings']):,} runs")
+            frozen = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+            about = f"study {plan.study}, scale {plan.scale}, {len(plan.settings):,} runs"
+            print(printable(f"plan {path.stem}: {about}, corpus {' and '.join(plan.corpora)}, frozen {frozen}"))
     for item in sorted(survey(store), key=lambda item: (item.kind, item.why, item.step)):
         name = item.path.name if item.key is None and item.kind in ("leftover", "quarantined") else item.path.name[:16]
         print(printable(f"{_megabytes(item.bytes)}  {item.kind:12}  step {item.step:>7}  {name:16}  {item.why}"))
@@ -103,35 +129,54 @@ def _usage(store: Store) -> None:
     print(f"{_megabytes(size(store.root))}  in all")
 
 
-def _verify(store: Store, *, repair: bool) -> int:
-    """Say what is damaged, and set it aside if asked to; how much there is."""
-    count = 0
-    for path, reason in list(damage(store)):
-        count += 1
-        if repair:
-            store.quarantine(path, reason)
-        else:
-            print(printable(f"damaged: {path} {reason}"))
+def _verify(store: Store) -> int:
+    """Say what is damaged; how much there is."""
+    found = list(damage(store))
+    for folder in ledgers(store):
+        print(printable(f"ledger: {folder}{'' if folder.is_dir() else ' is not there'}"))
+        found += tables.damage(folder)
+    for path, reason in found:
+        print(printable(f"damaged: {path} {reason}"))
+    _name_unknown(store)
+    left = _leftovers(store)
+    print(f"{_damaged(len(found), 'repair quarantines it')}; {len(left):,} left by dead or finished processes")
+    return len(found)
+
+
+def _repair(store: Store) -> None:
+    """Quarantine what is damaged, and remove what dead processes left."""
+    count = repair(store)
     for folder in ledgers(store):
         # Whoever writes a ledger has its checksums and its tables out of step for a moment.
-        with locks.held(folder / ".lock") if repair and folder.is_dir() else nullcontext():
+        with locks.held(folder / ".lock") if folder.is_dir() else nullcontext():
             for path, reason in list(tables.damage(folder)):
                 count += 1
-                if repair:
-                    tables.quarantine(path, reason)
-                else:
-                    print(printable(f"damaged: {path} {reason}"))
-    left = [item for item in survey(store) if item.kind == "leftover"]
-    if repair:
-        for item in left:
-            if item.key is None:
-                store.remove_leftover(item.path)
-            else:
-                store.discard(item.path)
-    what = "quarantined; the commands that made it make it again" if repair else "repair quarantines it"
-    print(f"{count:,} damaged{f' ({what})' if count else ''}; {len(left):,} left by dead or finished processes"
-          f"{' (removed)' if repair and left else ''}")  # fmt: skip
-    return count
+                tables.quarantine(path, reason)
+    _name_unknown(store)
+    left = _leftovers(store)
+    removed = sum(remove(store, item) for item in left)
+    what = f" ({removed:,} removed)" if left else ""
+    print(f"{_damaged(count, 'quarantined; the commands that made it make it again')}; "
+          f"{len(left):,} left by dead or finished processes{what}")  # fmt: skip
+    if removed < len(left):
+        raise SystemExit(1)
+
+
+def _damaged(count: int, what: str) -> str:
+    return f"{count:,} damaged{f' ({what})' if count else ''}"
+
+
+def _leftovers(store: Store) -> list[Entry]:
+    return [item for item in survey(store) if item.kind == "leftover" and item.goes]
+
+
+def _name_unknown(store: Store) -> None:
+    for path in store.plan_files():
+        try:
+            if (content := read_document(path)) is not None:
+                parse(content)
+        except Flaw as flaw:
+            print(printable(f"note: {path} {flaw}: it stays, and while it does no checkpoint goes"))
 
 
 def _collect(store: Store, *, delete: bool, quarantine: bool) -> None:
@@ -149,14 +194,15 @@ def _collect(store: Store, *, delete: bool, quarantine: bool) -> None:
         print(f"{_megabytes(total)}  in {len(items):,} could go; delete=true removes them")
         return
     gone = collect(store, delete=True, quarantine=quarantine)
-    print(f"{len(gone):,} removed of {len(items):,} ({_megabytes(total).strip()})")
-
-
-def _plan(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_document(path)
-    except Flaw:
-        return None
+    paths = {item.path for item in gone}
+    freed = sum(taken for item, taken in items if item.path in paths)
+    print(f"{len(gone):,} removed of {len(items):,} ({_megabytes(freed).strip()})")
+    if stuck := [item.path for item, _ in items if os.path.lexists(item.path)]:
+        print(
+            printable(f"{len(stuck):,} could not be removed, such as {stuck[0]}: it is in use, or cannot be written"),
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
 
 
 def _megabytes(count: int) -> str:

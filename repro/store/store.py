@@ -1,69 +1,45 @@
 """Checkpoints and results by key: atomic, checksummed, leased by one worker at a time.
 
-Layout under the store's root:
-    checkpoints/<key>.<step>/   a finished edge: manifest.json, model.safetensors, optimizer.safetensors, ...
-    partial/<key>/<step>/       where an edge that ends in <key> can be resumed
-    results/<kind>/<key>.json   measures and scores
-    plans/<id>.json             frozen plans
-    leases/<key>.<n>            locked, by the operating system, while someone works on <key>
-    scratch/                    what is being written or removed; a lock beside it tells whether its writer lives
-    quarantine/                  what was found damaged, by name
-
 A checkpoint exists when its manifest does: files are written and synced in a scratch folder, the manifest last, and
 the folder is renamed into place; it is renamed out of place before it is removed. Content is keyed by what produced
 it, so a second writer of a key can only write the same bits; that it did is checked. Nothing on disk is unpickled.
-What has a name that no store gives is somebody else's, wherever it lies, and is left alone.
+What lies where, and whose it is: `repro.store.layout`; who may write: `repro.store.leases`.
 `python -m repro.store` looks after a store (repro.store.upkeep).
 """
 
 import contextlib
 import errno
-import hashlib
-import json
 import os
 import re
 import shutil
-import socket
 import sys
-import threading
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from repro.common import locks
-from repro.common.disk import Flaw, clear_errors, read, read_document, sha256, sync, unreadable, write_document
-from repro.common.errors import UserError
+from repro.common.disk import Flaw, clear_errors, move, read_document, sha256, sync, unreadable, write_document
+from repro.common.errors import UserError, printable
+from repro.store import leftovers
+from repro.store.layout import (
+    CHECKPOINT_NAME,
+    FORMAT,
+    MANIFEST,
+    PLAN_NAME,
+    Contents,
+    Damaged,
+    Tensors,
+    entries,
+    manifest_sha256,
+    manifest_text,
+    read_file,
+    read_manifest,
+)
+from repro.store.leases import Lease, Leases
 
-if TYPE_CHECKING:
-    import torch
-
-Tensors: TypeAlias = "dict[str, torch.Tensor]"
-Contents: TypeAlias = "Tensors | list[Path]"
-"""Of one file: its tensors, or files that hold shards of them (repro.store.shards) and go into the store's folder."""
-
-MANIFEST = "manifest.json"
-FORMAT = 1
-MOST_TURNS = 100
-"""Suspended holders of one lease, at most, that others overtake."""
-
-KEY_NAME = re.compile("[0-9a-f]{64}")
-CHECKPOINT_NAME = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
-"""Key and step."""
-LEASE_NAME = CHECKPOINT_NAME
-"""Key and turn."""
-PLAN_NAME = re.compile(r"p?[0-9a-f]{15,16}\.json")
-RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
-"""By key; of machines, by a shorter hash."""
-SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
-UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
-"""A test of whether there is room, and a document that is being written."""
-QUARANTINE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
-
-
-class Damaged(Exception):
-    """A file of the store that is not what its manifest says, or a checkpoint that is gone: to be made again."""
+LONGEST_NAME = 200
+"""Bytes of a quarantined file's former place in its new name: file systems take 255."""
 
 
 class Store:
@@ -78,6 +54,7 @@ class Store:
         """
         self.root = root
         self.stale_seconds = stale_seconds
+        self._leases = Leases(root, stale_seconds)
         self._seen: dict[str, int] = {}
         self._results: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -148,6 +125,8 @@ class Store:
         except NotADirectoryError:
             self.quarantine(folder, "is no folder")
             return []
+        except OSError as error:
+            raise unreadable(folder, error) from error
         return sorted(int(name) for name in names if name.isdecimal())
 
     def partial_manifest(self, key: str, step: int) -> dict[str, Any]:
@@ -187,7 +166,8 @@ class Store:
 
     def results(self, kind: str) -> set[str]:
         """Keys of all results of a kind."""
-        return {path.stem for path in (self.root / "results" / kind).glob("[!.]*.json")}
+        found = entries(self.root / "results" / kind)
+        return {path.stem for path in found if path.suffix == ".json" and path.name[0] != "."}
 
     def put_plan(self, name: str, content: dict[str, Any]) -> None:
         write_document(self.root / "plans" / f"{name}.json", content)
@@ -211,7 +191,7 @@ class Store:
                 stack.enter_context(locks.held(self.root / "plans.lock"))
             yield
 
-    # Claims
+    # Leases
 
     @contextlib.contextmanager
     def lease(self, key: str, *uses: str | None) -> Iterator["Lease | None"]:
@@ -227,74 +207,16 @@ class Store:
         Raises:
             UserError: the disk refuses.
         """
-        with clear_errors(self.root):
-            (self.root / "leases").mkdir(parents=True, exist_ok=True)
-            lease = self._take(key, [use for use in uses if use is not None])
-        try:
+        with self._leases.lease(key, *uses) as lease:
             yield lease
-        finally:
-            if lease is not None:
-                lease.close()
-
-    def _take(self, key: str, uses: list[str]) -> "Lease | None":
-        lease = None
-        for turn in range(MOST_TURNS):
-            path = self.root / "leases" / f"{key}.{turn}"
-            if lease is not None and not path.exists():
-                break
-            handle = locks.acquire(path)
-            if handle is None:
-                if self._stale(path):
-                    continue
-                if lease is not None:
-                    lease.close()  # someone overtook a holder that has died since
-                return None
-            if lease is None:
-                lease = Lease(path, handle, self.stale_seconds / 4, {"uses": uses} if uses else {})
-            else:
-                locks.release(path, handle)
-        return lease
 
     def leases(self) -> dict[str, dict[str, Any]]:
         """What is being worked on: by key, the last heartbeat."""
-        signs = {}
-        for path in (self.root / "leases").glob("*.*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime <= self.stale_seconds:
-                    signs[path.name.split(".")[0]] = self.heartbeat(path)
-        return signs
+        return self._leases.signs()
 
     def heartbeat(self, lease: Path) -> dict[str, Any]:
         """The last heartbeat on a lease."""
-        try:
-            content = json.loads(lease.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
-
-    def _stale(self, sign: Path) -> bool:
-        """Whether the holder of a lock shows no heartbeat."""
-        for attempt in range(2):
-            try:
-                if time.time() - sign.stat().st_mtime <= self.stale_seconds:
-                    return False
-            except FileNotFoundError:
-                return False
-            if attempt == 0:
-                time.sleep(0.05)  # it may just have locked a dead one's file, and not signed yet
-        return True
-
-    def _untouched(self, scratch: Path) -> bool:
-        """Whether nobody wrote to a scratch folder for `stale_seconds`, nor touched its lock.
-
-        The lock alone does not tell: where locks do not reach other nodes, a living writer's looks free.
-        """
-        inside = (Path(at, name) for at, folders, files in os.walk(scratch) for name in (*folders, *files))
-        newest = 0.0
-        for path in (scratch, scratch.with_suffix(".lock"), *inside):
-            with contextlib.suppress(OSError):
-                newest = max(newest, path.lstat().st_mtime)
-        return time.time() - newest > self.stale_seconds
+        return self._leases.heartbeat(lease)
 
     # Checks
 
@@ -322,51 +244,43 @@ class Store:
         Raises:
             UserError: the disk refuses.
         """
-        inside = "-".join(path.relative_to(self.root).parts)
-        target = self.root / "quarantine" / f"{inside}-{uuid.uuid4().hex[:8]}"
+        inside = "-".join(path.relative_to(self.root).parts).encode(errors="surrogateescape")
+        plain = inside[:LONGEST_NAME].decode(errors="replace")
+        target = self.root / "quarantine" / f"{plain}-{uuid.uuid4().hex[:8]}"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
+            move(path, target)
         except FileNotFoundError:
             return  # someone else was first
         except OSError as error:
             raise UserError(f"{path} {reason}, and it cannot be quarantined: {error.strerror or error}.") from error
-        print(f"store: {path} {reason}; quarantined as {target}, to be made again", file=sys.stderr)
+        print(printable(f"store: {path} {reason}; quarantined as {target}, to be made again"), file=sys.stderr)
         with contextlib.suppress(OSError):
             target.with_name(f"{target.name}.reason.txt").write_text(f"{path} {reason}\n")
 
     def leftovers(self) -> Iterator[tuple[Path, str]]:
         """What processes left that died: paths, with a reason."""
-        for path in entries(self.root / "scratch", SCRATCH_NAME):
-            if self._untouched(path.with_suffix("")) and not locks.is_held(path.with_suffix(".lock")):
-                yield path, "its writer is dead"
-        for path in entries(self.root / "leases", LEASE_NAME):
-            if not locks.is_held(path):
-                yield path, "its holder is dead"
-        for folder in (self.root, self.root / "plans", *entries(self.root / "results")):
-            for path in entries(folder, UNFINISHED_NAME):
-                if path.is_file() and self._stale(path):
-                    yield path, "its writer is dead"
+        return leftovers.leftovers(self._leases)
 
     def tidy(self) -> None:
         """Remove what processes left that died; what cannot be removed now is left for later."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UserError):
             for path, _ in self.leftovers():
                 self.remove_leftover(path)
 
-    def remove_leftover(self, path: Path) -> None:
-        if path.parent == self.root / "leases":
-            locks.remove_stale(path)  # nobody may take it meanwhile
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-            path.with_suffix(".lock").unlink(missing_ok=True)
-        else:
-            path.unlink(missing_ok=True)
+    def remove_leftover(self, path: Path) -> bool:
+        """See `repro.store.leftovers.remove`."""
+        return leftovers.remove(self.root, path)
 
-    def discard(self, folder: Path) -> None:
-        """Remove a folder: all of it at once, for whoever looks. What cannot be removed now is left for later."""
-        with contextlib.suppress(OSError), self.scratch() as scratch:
-            folder.rename(scratch)
+    def discard(self, folder: Path) -> bool:
+        """See `repro.store.leftovers.discard`."""
+        return leftovers.discard(self.root, folder)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """See `repro.store.leftovers.scratch`."""
+        with leftovers.scratch(self.root) as folder:
+            yield folder
 
     # Files
 
@@ -386,20 +300,6 @@ class Store:
             raise Damaged(f"{self.root} holds no checkpoint {key}")
         return folder
 
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A name for a folder that is gone in the end, and is known as a dead one's should this process die."""
-        scratch = self.root / "scratch" / uuid.uuid4().hex
-        scratch.parent.mkdir(parents=True, exist_ok=True)
-        lock = scratch.with_suffix(".lock")
-        handle = locks.acquire(lock)
-        assert handle is not None  # nobody else knows the name
-        try:
-            yield scratch
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            locks.release(lock, handle)
-
     def _write(self, target: Path, key: str, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
@@ -417,8 +317,8 @@ class Store:
                     sync(path)
                     files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
             manifest = {"format": FORMAT, "key": key, "files": files} | about
-            manifest["manifest_sha256"] = _manifest_sha256(manifest)
-            (scratch / MANIFEST).write_text(_text(manifest))
+            manifest["manifest_sha256"] = manifest_sha256(manifest)
+            (scratch / MANIFEST).write_text(manifest_text(manifest))
             sync(scratch / MANIFEST)
             sync(scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -485,91 +385,6 @@ class Store:
             return None
 
 
-class Lease:
-    """The right to work on a key. heartbeats show that its holder is not suspended."""
-
-    def __init__(self, path: Path, handle: int, beat_seconds: float, sign: dict[str, Any]) -> None:
-        self._path, self._handle = path, handle
-        self._about = sign | {"pid": os.getpid(), "host": socket.gethostname()}
-        self._length = len(json.dumps(self._about)) + 1000
-        self._next = 0.0
-        self._over = threading.Event()
-        self.beat({})
-        # Whatever the holder does (a long evaluation, say): a thread of its process signs.
-        self._heart = threading.Thread(target=self._keep_beating, args=(min(beat_seconds, 60.0),), daemon=True)
-        self._heart.start()
-
-    def beat(self, sign: dict[str, Any]) -> None:
-        """Say how far the work is, at most once a second."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 1.0
-            content = json.dumps(sign | self._about)
-            with contextlib.suppress(OSError):
-                # One write of one length: a reader never sees a part of it.
-                os.pwrite(self._handle, content.ljust(self._length).encode(), 0)
-
-    def _keep_beating(self, seconds: float) -> None:
-        while not self._over.wait(seconds):
-            with contextlib.suppress(OSError):
-                os.utime(self._handle)
-
-    def close(self) -> None:
-        self._over.set()
-        self._heart.join()
-        locks.release(self._path, self._handle)
-
-
-def read_manifest(folder: Path, key: str) -> dict[str, Any]:
-    """A checkpoint's manifest.
-
-    Raises:
-        Flaw: it is no manifest of this key.
-    """
-    try:
-        data = read(folder / MANIFEST)
-    except Flaw as flaw:
-        raise Flaw(f"has a manifest that {flaw}") from None
-    try:
-        manifest = json.loads(data)
-        if (
-            manifest["key"] == key
-            and manifest["manifest_sha256"] == _manifest_sha256(manifest)
-            and _text(manifest).encode() == data
-        ):
-            assert isinstance(manifest, dict)
-            return manifest
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
-    raise Flaw("has a manifest that does not match its checksum or its place")
-
-
-def read_file(folder: Path, manifest: dict[str, Any], name: str) -> bytes:
-    """A file of a checkpoint.
-
-    Raises:
-        Flaw: it is not what the manifest says.
-    """
-    if name not in manifest["files"]:
-        raise Flaw(f"has no {name}")
-    try:
-        data = read(folder / name)
-    except Flaw as flaw:
-        raise Flaw(f"has a {name} that {flaw}") from None
-    if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
-        raise Flaw(f"has a {name} that was altered")
-    return data
-
-
-def entries(folder: Path, names: re.Pattern[str] | None = None) -> list[Path]:
-    """What a folder holds, of all names or of some; nothing where there is no folder."""
-    try:
-        found = sorted(Path(entry.path) for entry in os.scandir(folder))
-        return [path for path in found if names is None or names.fullmatch(path.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def _renamed(source: Path, target: Path) -> bool:
     """Move a folder into place, where there is none."""
     try:
@@ -579,12 +394,3 @@ def _renamed(source: Path, target: Path) -> bool:
             raise
         return False
     return True
-
-
-def _text(manifest: dict[str, Any]) -> str:
-    return json.dumps(manifest, indent=1, sort_keys=True)
-
-
-def _manifest_sha256(manifest: dict[str, Any]) -> str:
-    body = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -7,14 +7,17 @@ import hashlib
 import re
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from repro.common.disk import Flaw, clear_errors, read, write_atomically
+from repro.common.disk import Flaw, clear_errors, move, read, write_atomically
+from repro.common.errors import printable
 
 SUMS = "SHA256SUMS"
 ABSENT = "0" * 64
 """In place of a checksum while a ledger is written: the file may not be there yet."""
+RUNS = "runs.csv"
+"""The one that every ledger has."""
 TABLE_NAME = re.compile(r"[a-z_]+\.csv")
 
 
@@ -31,6 +34,9 @@ def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, s
         return
     if sums is None:
         return
+    if not sums and (folder / RUNS).exists():  # of a ledger without rows, there is no table either
+        yield folder / SUMS, "lists nothing, though there are tables"
+        return
     for path in (folder / name for name in dict.fromkeys((*sorted(sums), *expected))):
         if not path.exists():
             if ABSENT not in sums.get(path.name, {ABSENT}):
@@ -41,6 +47,21 @@ def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, s
                 yield path, "was altered since it was written"
         except Flaw as flaw:
             yield path, str(flaw)
+
+
+def is_foreign(folder: Path, expected: Collection[str]) -> bool:
+    """Whether a folder's checksums are somebody else's: of other files than a ledger's, and no ledger beside them.
+
+    Args:
+        expected: names of a ledger's files.
+    """
+    if not (folder / SUMS).is_file() or any((folder / name).exists() for name in expected):
+        return False
+    try:
+        sums = _sums(folder)
+    except Flaw:
+        return True
+    return bool(sums) and not set(expected) & set(sums or ())
 
 
 def quarantine(path: Path, reason: str) -> None:
@@ -54,11 +75,11 @@ def quarantine(path: Path, reason: str) -> None:
     if path.exists():
         with clear_errors(path):
             target.parent.mkdir(exist_ok=True)
-            path.rename(target)
+            move(path, target)
         place = f"; quarantined as {target}"
     print(
-        f"ledger: {path} {reason}{place}. Rows of the store's plans are made again. (If the change was meant: put it "
-        f"back, and run `sha256sum *.csv > {SUMS}` there.)",
+        f"ledger: {printable(f'{path} {reason}{place}')}. Rows of the store's plans are made again. (If the change was "
+        f"meant: put it back, and run `sha256sum *.csv > {SUMS}` there.)",
         file=sys.stderr,
     )
 

@@ -9,8 +9,9 @@ checkpoint is removed.
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,20 @@ from typing import Any
 from repro.common import locks
 from repro.common.disk import Flaw, read_document
 from repro.common.errors import UserError
-from repro.store.store import (
+from repro.store.layout import (
     CHECKPOINT_NAME,
     KEY_NAME,
     LEASE_NAME,
-    MANIFEST,
     QUARANTINE_NAME,
     RESULT_NAME,
-    Store,
+    TENSORS_NAME,
     entries,
+    foreign_files,
     read_file,
     read_manifest,
 )
+from repro.store.plans import read_plan
+from repro.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,16 @@ def references(store: Store) -> References:
     found = References()
     for path in store.plan_files():
         try:
-            plan = read_document(path)
+            plan = read_plan(path)
         except Flaw as flaw:
             found.unknown.append(f"{path} {flaw}")
             continue
-        for key, (_, run, version, released) in (plan or {"nodes": {}})["nodes"].items():
-            if released:
+        for key, node in plan.nodes.items() if plan is not None else ():
+            if node.released:
                 found.versions.add(key)
-            if released or key not in found.nodes:
-                found.nodes[key] = (
-                    f"{'version' if released else 'branch point on the way to version'} {version} of {run}"
-                )
+            if node.released or key not in found.nodes:
+                kind = "version" if node.released else "branch point on the way to version"
+                found.nodes[key] = f"{kind} {node.version} of {node.run}"
     found.unknown += [
         f"{path} was quarantined" for path in (store.root / "quarantine").glob("plans-*") if _is_plan(path)
     ]
@@ -103,15 +105,22 @@ def survey(store: Store) -> Iterator[Entry]:
     for folder in entries(store.root / "partial", KEY_NAME):
         key = folder.name
         if key in stored:
-            yield Entry(folder, "leftover", "its edge is finished", goes=True, key=key)
+            yield _unless_foreign(Entry(folder, "leftover", "its edge is finished", goes=True, key=key))
         elif key in known.nodes or key in held:
             yield Entry(folder, "partial", f"where to go on with {known.nodes.get(key, 'what is in use')}")
         else:
-            yield Entry(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key)
+            yield _unless_foreign(Entry(folder, "orphan", "no plan needs it", goes=not known.unknown, key=key))
     for path, why in store.leftovers():
         yield Entry(path, "leftover", why, goes=True)
     for path in entries(store.root / "quarantine", QUARANTINE_NAME):
         yield Entry(path, "quarantined", "to look at; quarantine=true removes it")
+
+
+def _unless_foreign(entry: Entry) -> Entry:
+    """It stays while somebody else's file lies in it."""
+    if entry.goes and (others := foreign_files(entry.path)):
+        return replace(entry, goes=False, why=f"{entry.why}, but {others[0].name} in it is none of the store's files")
+    return entry
 
 
 def _unplanned(folder: Path, key: str, step: int, known: References) -> Entry:
@@ -123,9 +132,12 @@ def _unplanned(folder: Path, key: str, step: int, known: References) -> Entry:
     if base in known.nodes:
         return Entry(folder, "fine-tuned", f"from {known.nodes[base]}, seed {manifest.get('seed')}", step=step)
     was = f"version {manifest.get('version')} of {manifest.get('name')}"
+    if "stream" in manifest:
+        was += f", stream {str(manifest['stream'])[:8]}"
     if known.unknown:
         return Entry(folder, "orphan", f"{was}; kept as long as a plan is unknown", step=step)
-    return Entry(folder, "orphan", f"no plan needs it; it was made for {was}", goes=True, key=key, step=step)
+    why = f"no plan needs it; it was made for {was}"
+    return _unless_foreign(Entry(folder, "orphan", why, goes=True, key=key, step=step))
 
 
 def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Entry]:
@@ -140,18 +152,21 @@ def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Ent
     with store.keeping():
         if quarantine:
             gone += [item for item in survey(store) if item.kind == "quarantined"]
-            for item in gone:
-                _remove(item.path)
+            gone = [item for item in gone if _remove(item.path)]
         for item in list(survey(store)):
-            if item.kind == "leftover" and item.key is None:
-                store.remove_leftover(item.path)
+            if remove(store, item):
                 gone.append(item)
-            elif item.goes and item.key is not None:
-                with store.lease(item.key) as lease:
-                    if lease is not None and item.key not in _used(store):
-                        store.discard(item.path)
-                        gone.append(item)
     return gone
+
+
+def remove(store: Store, item: Entry) -> bool:
+    """Remove what can go, unless someone has begun to work on it since; whether it is gone."""
+    if item.kind == "leftover" and item.key is None:
+        return store.remove_leftover(item.path)
+    if not item.goes or item.key is None:
+        return False
+    with store.lease(item.key) as lease:
+        return lease is not None and item.key not in _used(store) and store.discard(item.path)
 
 
 def damage(store: Store) -> Iterator[tuple[Path, str]]:
@@ -163,13 +178,11 @@ def damage(store: Store) -> Iterator[tuple[Path, str]]:
         if not edge.is_dir():
             yield edge, "is no folder"
         for folder in entries(edge):
-            yield from _flaws(folder, edge.name, int(folder.name) if folder.name.isdecimal() else -1)
+            if folder.name.isdecimal():
+                yield from _flaws(folder, edge.name, int(folder.name))
     results = (entries(folder, RESULT_NAME) for folder in entries(store.root / "results"))
     for path in (*store.plan_files(), *chain.from_iterable(results)):
-        try:
-            read_document(path)
-        except Flaw as flaw:
-            yield path, str(flaw)
+        yield from _document_flaws(path)
 
 
 def _flaws(folder: Path, key: str, step: int) -> Iterator[tuple[Path, str]]:
@@ -184,20 +197,72 @@ def _flaws(folder: Path, key: str, step: int) -> Iterator[tuple[Path, str]]:
             yield folder, str(flaw)
         return
     for path in entries(folder):
-        if path.name != MANIFEST and path.name not in manifest["files"]:
+        if TENSORS_NAME.fullmatch(path.name) and path.name not in manifest["files"]:
             yield path, "is none of the checkpoint's files"
+
+
+def repair(store: Store) -> int:
+    """Quarantine what is damaged; how much that was.
+
+    A look at a whole store takes long: what was made again meanwhile is sound, and what someone works on is theirs.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    count = 0
+    for path, _ in list(damage(store)):
+        place = path.relative_to(store.root).parts
+        with _alone(store, place) as free:
+            if free:
+                for again, reason in list(_look(store, path, place)):
+                    if again == path:
+                        store.quarantine(path, reason)
+                        count += 1
+    return count
+
+
+@contextmanager
+def _alone(store: Store, place: Sequence[str]) -> Iterator[bool]:
+    """Keep others from what lies at a place of the store; False where someone works on it."""
+    if place[0] in ("checkpoints", "partial"):
+        with store.lease(place[1].partition(".")[0]) as lease:
+            yield lease is not None
+    elif place[0] == "plans":
+        with store.keeping():
+            yield True
+    else:
+        yield True  # a result is written at once, and looked at just before
+
+
+def _look(store: Store, path: Path, place: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """What is damaged in the checkpoint or document that a place belongs to, now."""
+    if place[0] == "checkpoints":
+        key, step = place[1].split(".")
+        yield from _flaws(store.root / place[0] / place[1], key, int(step))
+    elif place[0] == "partial" and len(place) > 2:
+        yield from _flaws(store.root.joinpath(*place[:3]), place[1], int(place[2]))
+    elif place[0] == "partial":
+        if not path.is_dir() and os.path.lexists(path):
+            yield path, "is no folder"
+    else:
+        yield from _document_flaws(path)
+
+
+def _document_flaws(path: Path) -> Iterator[tuple[Path, str]]:
+    try:
+        read_document(path)
+    except Flaw as flaw:
+        yield path, str(flaw)
 
 
 def ledgers(store: Store) -> list[Path]:
     """Where the frozen plans keep their tables."""
     places = set()
     for path in store.plan_files():
-        try:
-            plan = read_document(path)
-        except Flaw:
-            continue
-        places |= {settings["ledger"]["path"] for settings in (plan or {"settings": []})["settings"]}
-    return [Path(place) for place in sorted(places)]
+        with suppress(Flaw):  # which whoever reads the plan's nodes names
+            if (plan := read_plan(path)) is not None:
+                places |= {Path(os.path.realpath(place)) for place in plan.ledgers}
+    return sorted(places)
 
 
 def forget(store: Store, plan: str) -> None:
@@ -214,12 +279,12 @@ def forget(store: Store, plan: str) -> None:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Bytes of a file, or of all files in a folder; of one that may not be read, none."""
     try:
         if not path.is_dir() or path.is_symlink():
             return path.lstat().st_size
         return sum(size(Path(entry.path)) for entry in os.scandir(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return 0
 
 
@@ -234,11 +299,13 @@ def _used(store: Store) -> set[str]:
     return {key for _, sign in _leases(store) for key in sign.get("uses", ())}
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(path: Path) -> bool:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return not os.path.lexists(path)
 
 
 def _is_plan(path: Path) -> bool:

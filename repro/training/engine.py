@@ -23,7 +23,9 @@ from repro.data.stream import VersionStream
 from repro.planning.runs import Run
 from repro.planning.tree import Node, Tree
 from repro.recipes.trajectory import Key, Trajectory
-from repro.store.store import Contents, Damaged, Lease, Store
+from repro.store.layout import Contents, Damaged
+from repro.store.leases import Lease
+from repro.store.store import Store
 from repro.training import parallel
 from repro.training.parallel import ALONE, Processes
 from repro.training.state import State, fresh, stored_state

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
     from transformers import PreTrainedModel
 
-    from repro.store.store import Contents, Store, Tensors
+    from repro.store.layout import Contents, Tensors
+    from repro.store.store import Store
 
 T = TypeVar("T")
 

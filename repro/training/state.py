@@ -20,7 +20,8 @@ from repro.models.loss import cross_entropy
 from repro.models.optimizers.optimizer import Optimizer, Updates, optimizer
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
-from repro.store.store import Store, Tensors
+from repro.store.layout import Tensors
+from repro.store.store import Store
 from repro.training import parallel
 from repro.training.parallel import ALONE, Processes
 

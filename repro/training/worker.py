@@ -16,7 +16,9 @@ from repro.common.errors import Preempted
 from repro.planning.tree import Tree
 from repro.recipes.trajectory import Key
 from repro.results import measures
-from repro.store.store import Damaged, Lease, Store
+from repro.store.layout import Damaged
+from repro.store.leases import Lease
+from repro.store.store import Store
 from repro.training import perplexity
 from repro.training.derivation import derive
 from repro.training.engine import Diverged, configure, train_edge

@@ -19,7 +19,8 @@ from repro.downstream.jobs import Job
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
-from repro.store.store import Lease, Store
+from repro.store.leases import Lease
+from repro.store.store import Store
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]

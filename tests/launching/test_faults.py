@@ -95,7 +95,7 @@ def test_a_signal_finishes_the_step_and_the_next_run_goes_on_from_it(sweep: Swee
 
 @pytest.mark.torture
 @pytest.mark.parametrize("whole_group", [False, True], ids=["launcher", "group"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP])
 def test_any_signal_to_anyone_ends_with_the_status_that_says_go_on(
     sweep: Sweep, number: signal.Signals, whole_group: bool
 ) -> None:
@@ -114,6 +114,113 @@ def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None
     process.send_signal(signal.SIGCONT)
     assert process.wait(120) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
     wait_for(lambda: not held(sweep.store), seconds=20)
+
+
+def test_sigterm_keeps_the_step_of_every_run_though_more_workers_were_asked_for(
+    smoke: Overrides, tmp_path: Path
+) -> None:
+    given = smoke("paradigm=ptfs", "stream.versions=1", "stream.steps_per_version=4000", "seed=0,1", "-m")
+    sweep = Sweep(tmp_path, [*given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=7"])
+    process = sweep.start()
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 75
+        assert len(sweep.under_way()) == 2
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers_of(process: "Process[bytes]") -> int:
+    """Worker processes that joblib has started."""
+    count = 0
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            session = int((place / "stat").read_text().rpartition(")")[2].split()[3])
+            count += session == process.pid and b"popen_loky_posix" in (place / "cmdline").read_bytes()
+    return count
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the workers in /proc")
+def test_an_interrupt_to_all_while_the_workers_start_ends_with_the_status_that_says_go_on(
+    smoke: Overrides, tmp_path: Path
+) -> None:
+    given = smoke("paradigm=ptfs", "stream.versions=1", "stream.steps_per_version=4000", "seed=0,1", "-m")
+    command = [sys.executable, "-m", "repro.train", *given, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    with (tmp_path / "log").open("wb") as log:
+        process = Process(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(lambda: workers_of(process) == 2, process)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) == 75, (tmp_path / "log").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+EARLY_SIGNAL = """
+import multiprocessing, os, signal, sys, time
+from repro.launching import signals
+
+def job() -> None:
+    print("started", flush=True)
+    time.sleep(1)
+    with signals.stopping() as stop:
+        print(stop.is_set(), flush=True)
+    os._exit(0)
+
+if __name__ == "__main__":
+    with signals.stopping() as stop:
+        with signals.held_back():
+            worker = multiprocessing.get_context("spawn").Process(target=job)
+            worker.start()
+            time.sleep(0.5)
+            os.kill(worker.pid, signal.SIGTERM)
+            worker.join()
+    print(worker.exitcode)
+"""
+
+
+def test_a_signal_before_a_workers_first_job_is_heeded_when_the_job_comes(tmp_path: Path) -> None:
+    script = tmp_path / "launcher.py"
+    script.write_text(EARLY_SIGNAL)
+    here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True, env=here)
+    assert said.stdout.split() == ["started", "True", "0"], said.stderr
+
+
+STOPPED = """
+import sys, time
+from repro.launching import signals
+
+with signals.stopping() as stop, stop.working():
+    print("ready", flush=True)
+    stop.wait(float(sys.argv[1]))
+    asked = stop.is_set()
+    time.sleep(0.5)
+    print("kept" if asked else "undisturbed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGXCPU])
+def test_a_terminal_that_goes_or_a_limit_that_is_reached_asks_to_stop_however_often(number: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", STOPPED, "60"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(3):
+        process.send_signal(number)
+        time.sleep(0.1)
+    assert process.communicate()[0] == "kept\n"
+    assert process.returncode == 0
+
+
+def test_under_nohup_a_terminal_that_goes_changes_nothing() -> None:
+    command = f"trap '' HUP; exec {sys.executable} -c '{STOPPED}' 1"
+    process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate()[0] == "undisturbed\n"
 
 
 EARLY_ORPHAN = """

@@ -13,7 +13,8 @@ import torch
 from repro.common import locks
 from repro.common.errors import UserError
 from repro.store import store as store_module
-from repro.store.store import Damaged, Store
+from repro.store.layout import Damaged
+from repro.store.store import Store
 
 KEY = "ab" * 32
 TENSORS = {"model": {"w": torch.arange(6.0).reshape(2, 3)}, "optimizer": {"m": torch.ones(2)}}

@@ -23,7 +23,8 @@ from repro.planning.planner import Plan, make
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.results import measures
-from repro.store.store import Damaged, Store
+from repro.store.layout import Damaged
+from repro.store.store import Store
 from repro.training import parallel
 from repro.training.worker import Worker
 

@@ -1,0 +1,122 @@
+"""What was typed is what is meant: paths stay text, places are not swept, and what cannot be launched is refused."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from repro import plan, train
+from repro.config.places import CONF
+from repro.planning import planner, sweeps
+from repro.results import measures
+from repro.store.store import Store
+
+Overrides = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize("name", ["1e3", "2024_01", "0x10", "007", "nan", "1_0.5", "true", "+1", "1."])
+def test_a_path_that_looks_like_a_number_stays_what_was_typed(name: str) -> None:
+    given = [f"store.path={name}", f"data.path={name}", "corpus=local", f"corpus.path={name}", f"ledger.path={name}"]
+    (settings,) = sweeps.compose(given)
+    assert (settings.store.path, settings.data.path, settings.corpus.path) == (name, name, name)
+    assert Path(settings.ledger.path).name == name
+
+
+def test_a_sweep_is_kept_where_it_was_told_to_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["paradigm=ptfs", "scale=smoke", "stream.versions=2", "stream.steps_per_version=4"]
+    train.main([*small, "schedule.warmup_steps=1", f"data.path={data_path}", "store.path=1e3", "ledger.path=2024_01"])
+    assert {path.name for path in tmp_path.iterdir()} == {"1e3", "2024_01"}
+
+
+def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/some one")
+    (settings,) = sweeps.compose(["store.path=~/store", "data.path=~"])
+    assert settings.store.path == "/home/some one/store"
+    assert settings.data.path == "/home/some one"
+
+
+def test_one_ledger_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    spelled = ("ledger", "./x/../ledger", str(tmp_path / "ledger"), str(tmp_path / "link" / "ledger"))
+    assert len({sweeps.compose([f"ledger.path={each}"])[0].ledger.path for each in spelled}) == 1
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        *("store.path=A,B", "data.path=A,B", "ledger.path=A,B", "tracker=none,tensorboard", "store.save_seconds=1,2"),
+        *("estimate.flops_per_second=1e9,2e9", "extensions=[math],[json]", "tracker.project=choice(a,b)"),
+        "store.path=s${seed}",
+    ],
+)
+def test_where_a_sweep_is_kept_cannot_be_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], swept: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as status:
+        train.main(["-m", "scale=smoke", "paradigm=ptfs", "seed=0,1", swept])
+    assert status.value.code == 2
+    said = capsys.readouterr().err
+    assert "cannot be swept" in said or "must be one for a whole sweep" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs=0 starts no worker"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=many"], "n_jobs"),
+        (["hydra.sweeper._target_=other.OptunaSweeper"], "list the values"),
+        (["seed=interval(0,1)"], "interval|INTERVAL"),
+    ],
+)
+def test_what_cannot_be_launched_is_refused_before_anything_is_frozen(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], word: str
+) -> None:
+    with pytest.raises(SystemExit) as status:
+        train.main(["-m", *smoke("paradigm=ptfs", "seed=0,1", *given)])
+    assert status.value.code == 2
+    said = capsys.readouterr().err
+    assert any(each in said for each in word.split("|")), said
+    assert not (tmp_path / "store" / "plans").exists()
+
+
+def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Overrides) -> None:
+    from joblib import cpu_count
+
+    from repro.launching.launch import _handed
+
+    def workers(*overrides: str) -> int:
+        return int(_handed(smoke("hydra/launcher=joblib", *overrides), ["-m"])[-1].partition("=")[2])
+
+    assert workers("seed=0,1") == min(2, cpu_count())
+    assert workers("seed=0,1", "hydra.launcher.n_jobs=7") == 2
+    assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=3") == 3
+    assert workers("study=all", "hydra.launcher.n_jobs=1000") == len(sweeps.studies())
+
+
+def test_a_composed_configuration_is_shown_for_a_sweep_and_elsewhere_its_command_is_named(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main(["-m", *smoke("paradigm=ptfs"), "--cfg", "job"])
+    assert "steps_per_version" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as status:
+        plan.main([*smoke("paradigm=ptfs"), "--cfg", "job"])
+    assert status.value.code == 2
+    assert "repro.train --cfg job" in capsys.readouterr().err
+
+
+def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) -> None:
+    given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=4", "schedule.warmup_steps=1")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loss = train.job.__wrapped__(compose("config", overrides=given))
+    tree = planner.make(sweeps.compose(given)).tree
+    slices = measures.find(tree.runs[0], tree.ends[0][1], Store(tmp_path / "store"))
+    assert slices is not None
+    assert math.exp(loss) == measures.perplexity(slices, 2)
