@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from repro.common import locks
-from repro.common.disk import Flaw, clear_errors, read, read_document, sha256, sync, unreadable, write_document
+from repro.common.disk import Flaw, clear_errors, open_as, read, read_document, sha256, sync, unreadable, write_document
 from repro.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -405,6 +405,7 @@ class Store:
 
         with clear_errors(self.root), self.scratch() as scratch:
             scratch.mkdir()
+            (scratch / MANIFEST).touch()  # under the umask, as all others are to be
             files = {}
             for name, content in tensors.items():
                 paths = [scratch / f"{name}.safetensors"]
@@ -413,6 +414,7 @@ class Store:
                 else:
                     save_file(content, paths[0])
                 for path in paths:
+                    open_as(path, scratch / MANIFEST)
                     scratch.with_suffix(".lock").touch()  # a heartbeat
                     sync(path)
                     files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
