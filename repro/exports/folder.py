@@ -68,7 +68,8 @@ def follow_umask(folder: Path) -> None:
 
 def _both_spellings(config: dict[str, Any]) -> None:
     """Add what transformers 4 calls otherwise: it would ignore 5's names, and compute something else."""
-    config["torch_dtype"] = config["dtype"]
+    if "dtype" in config:
+        config["torch_dtype"] = config["dtype"]
     rope = config.get("rope_parameters") or {}
     if "rope_theta" in rope:
         config["rope_theta"] = rope["rope_theta"]
