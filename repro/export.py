@@ -1,34 +1,54 @@
-"""Write versions as folders that transformers and the `lm_eval` command load:
+"""Write versions as folders that transformers and the `lm_eval` command load, trunks to go on from, learning rates:
 
     python -m repro.export study=headline scale=quick output=models
-    python -m repro.export paradigm=cpt scale=quick version=4 output=models
+    python -m repro.export paradigm=cpt scale=quick version=4 dtype=bfloat16 output=models
+    python -m repro.export study=headline scale=quick what=trunk [step=...] output=models
+    python -m repro.export scale=quick rates=rates.json
 
-Writes `<output>/<run>-v<version>/` for each trained version of each run, or for one `version`. A run's name does not
-tell all of its settings: what another run exported there is not overwritten.
+Writes `<output>/<run>-v<version>/` for each trained version of each run, or for one `version`. With what=trunk,
+`<output>/<run>-trunk-<step>/`: weights and the optimizer's state, for each run's last stored point of the trunk, or for
+one `step`. `dtype` is float32, bfloat16 or float16. rates=FILE (.csv or .json) writes one run's learning rate by step,
+and says what Megatron-LM, OLMo-core and transformers need for the same curve; it needs no trained run, and writes no
+folder unless `what` is given. A run's name does not tell all of its settings: what another run exported there is not
+overwritten.
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
-from repro.downstream.loading import load_model
+from repro.exports import card, rates, trunk
+from repro.exports import folder as folders
+from repro.exports.folder import DTYPES
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
+from repro.results import measures
 from repro.store.layout import Damaged
 from repro.store.store import Store
 
-if TYPE_CHECKING:
-    pass
+KINDS = ("versions", "trunk", "nothing")
 
-ORIGIN = "checkpoint.json"
-"""In an exported folder: the key of what it was made from."""
+
+@dataclass(frozen=True)
+class Export:
+    """One folder to write."""
+
+    run: Run
+    key: Key
+    step: int
+    what: str
+    """For people: `version 4`, `trunk at step 120`."""
+    version: int | None
+    write: Callable[[Path, Store], Any]
+    """Writes all but the card; returns the model."""
 
 
 def folder_name(name: str) -> str:
@@ -43,74 +63,139 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
         line = CommandLine(__doc__, arguments)
-        output = line.take("output", "models")
-        version = line.take("version")
-        if version and not version.isdigit():
-            raise UserError(f"version={version} is no version; a number such as 4 works.")
+        typed = tuple(line.words())
+        output = Path(line.take("output", "models"))
+        version, step = _number(line, "version"), _number(line, "step")
+        dtype = line.take("dtype", "float32", DTYPES)
+        table = line.take("rates")
+        kind = line.take("what", "nothing" if table else "versions", KINDS)
+        _check(kind, version, step, dtype)
         plan = planner.make(line.settings())
-        store = Store(Path(plan.tree.runs[0].settings.store.path))
-        exports = _exports(plan, Path(output), version)
-        if not exports:
+        if table:
+            rates.check(Path(table), plan.tree.runs, version)
+        if kind != "nothing":
+            _write(plan, output, kind, version, step, dtype, typed)
+        if table:
+            print(rates.write(Path(table), plan.tree.runs[0], version))
+
+
+def _number(line: CommandLine, name: str) -> int | None:
+    given = line.take(name)
+    if given and not given.isdecimal():
+        raise UserError(f"{name}={given} is no {name}; a number such as 4 works.")
+    return int(given) if given else None
+
+
+def _check(kind: str, version: int | None, step: int | None, dtype: str) -> None:
+    """Refuse options that contradict each other."""
+    if kind == "trunk" and dtype != "float32":
+        raise UserError(f"dtype={dtype}: what=trunk keeps float32, as training goes on from it; leave dtype out.")
+    if kind == "trunk" and version is not None:
+        raise UserError(f"version={version} is of what=versions; what=trunk takes step=.")
+    if kind != "trunk" and step is not None:
+        raise UserError(f"step={step} is a point of the trunk; add what=trunk.")
+
+
+def _write(
+    plan: Plan, output: Path, kind: str, version: int | None, step: int | None, dtype: str, typed: Sequence[str]
+) -> None:
+    store = Store(Path(plan.tree.runs[0].settings.store.path))
+    exports = _trunks(plan, output, step) if kind == "trunk" else _versions(plan, output, version, dtype)
+    if not exports:
+        raise UserError(
+            f"nothing to export: store.path={store.root} holds no "
+            f"{f'version {version}' if version else 'version'} of these runs; train them first."
+        )
+    _check_free(exports, output)
+    for folder, export in exports.items():
+        try:
+            model = export.write(folder, store)
+        except Damaged as damaged:
             raise UserError(
-                f"nothing to export: store.path={store.root} holds no "
-                f"{f'version {version}' if version else 'version'} of these runs; train them first."
-            )
-        for folder, (run, key) in exports.items():
-            _export(folder, run, key, store)
-        for folder in exports:
-            print(folder)
+                f"{damaged}. What is damaged was quarantined; repro.train with the same arguments makes it again."
+            ) from None
+        _describe(folder, export, model, store, dtype, typed)
+    for length in sorted({export.run.settings.stream.sequence_length for export in exports.values()}):
+        print(f"context: {length} tokens (stream.sequence_length)", file=sys.stderr)
+    for folder in exports:
+        print(folder)
 
 
-def _exports(plan: Plan, output: Path, version: str) -> dict[Path, tuple[Run, Key]]:
-    """What to write, by folder.
+def _versions(plan: Plan, output: Path, version: int | None, dtype: str) -> dict[Path, Export]:
+    """Trained versions, by folder.
 
     Raises:
-        UserError: a folder would have to hold two checkpoints, or holds something else.
+        UserError: a folder would have to hold two checkpoints.
     """
-    exports: dict[Path, tuple[Run, Key]] = {}
+    exports: dict[Path, Export] = {}
+    suffix = "" if dtype == "float32" else f"-{dtype}"
     for run, ends in zip(plan.tree.runs, plan.tree.ends, strict=True):
         for number, key in enumerate(ends, start=1):
-            if key in plan.stored and version in ("", str(number)):
-                folder = output / folder_name(f"{run.name}-v{number}")
-                other = exports.setdefault(folder, (run, key))[1]
-                if other != key:
-                    raise UserError(
-                        f"output={output}: checkpoints {other[:16]} and {key[:16]}, of runs that differ in what their "
-                        f"name does not tell, would both be {folder.name}; export them one at a time, each to another "
-                        f"output."
-                    )
-    for folder, (_, key) in exports.items():
-        with clear_errors(folder, setting="output"):
-            there = _holds(folder)
-        if there not in (None, key):
-            raise UserError(
-                f"output={output}: {folder} holds {f'checkpoint {there[:16]}' if there else 'something else'}, and "
-                f"would be overwritten with {key[:16]}; choose another output, or remove that folder."
-            )
+            if key in plan.stored and version in (None, number):
+
+                def write(folder: Path, store: Store, run: Run = run, key: Key = key) -> Any:
+                    return folders.write(folder, run, key, store.load_weights(key), dtype)
+
+                folder = output / folder_name(f"{run.name}-v{number}{suffix}")
+                step = plan.tree.nodes[key].step
+                _add(exports, folder, Export(run, key, step, f"version {number}", number, write), output)
     return exports
 
 
-def _holds(folder: Path) -> str | None:
-    """The key of the checkpoint that was exported to a folder; empty if nobody knows, None if nothing is there."""
-    try:
-        return str(json.loads((folder / ORIGIN).read_bytes())["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "" if folder.is_dir() and any(folder.iterdir()) else None
+def _trunks(plan: Plan, output: Path, step: int | None) -> dict[Path, Export]:
+    """Points of the trunk, by folder; raises as `trunk.choose` and `_add` do."""
+    exports: dict[Path, Export] = {}
+    for index, node in trunk.choose(plan, step):
+        run = plan.tree.runs[index]
+        trunk.check(run)
+
+        def write(folder: Path, store: Store, run: Run = run, node: Any = node) -> Any:
+            return trunk.write(folder, run, node, store.load(node.key, "model", "optimizer"))
+
+        folder = output / folder_name(f"{run.name}-trunk-{node.step}")
+        _add(exports, folder, Export(run, node.key, node.step, f"trunk at step {node.step}", None, write), output)
+    return exports
 
 
-def _export(folder: Path, run: Run, key: Key, store: Store) -> None:
-    try:
-        model, tokenizer = load_model(run, store.load_weights(key))
-    except Damaged as damaged:
+def _add(exports: dict[Path, Export], folder: Path, export: Export, output: Path) -> None:
+    other = exports.setdefault(folder, export).key
+    if other != export.key:
         raise UserError(
-            f"{damaged}. What is damaged was quarantined; repro.train with the same arguments makes it again."
-        ) from None
+            f"output={output}: checkpoints {other[:16]} and {export.key[:16]}, of runs that differ in what their "
+            f"name does not tell, would both be {folder.name}; export them one at a time, each to another output."
+        )
+
+
+def _check_free(exports: dict[Path, Export], output: Path) -> None:
+    """Refuse to write over something else.
+
+    Raises:
+        UserError
+    """
+    for folder, export in exports.items():
+        with clear_errors(folder, setting="output"):
+            there = folders.origin(folder)
+        if there not in (None, export.key):
+            raise UserError(
+                f"output={output}: {folder} holds {f'checkpoint {there[:16]}' if there else 'something else'}, and "
+                f"would be overwritten with {export.key[:16]}; choose another output, or remove that folder."
+            )
+
+
+def _describe(folder: Path, export: Export, model: Any, store: Store, dtype: str, typed: Sequence[str]) -> None:
+    """Write the model card."""
+    slices = measures.find(export.run, export.key, store) if export.version else None
+    text = card.text(
+        export.run,
+        model.num_parameters(),
+        what=export.what,
+        step=export.step,
+        perplexity=measures.perplexity(slices, export.version) if slices and export.version else None,
+        dtype=dtype,
+        command=typed,
+    )
     with clear_errors(folder, setting="output"):
-        folder.mkdir(parents=True, exist_ok=True)
-        # First of all: an export that was cut short can be repeated.
-        (folder / ORIGIN).write_text(json.dumps({"key": key, "run": run.name}))
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-OWN_OPTIONS = ("output=", "figure=", "version=", "root=", "data.path=", "-")
+OWN_OPTIONS = ("output=", "figure=", "version=", "what=", "step=", "dtype=", "rates=", "root=", "data.path=", "-")
 
 
 def commands(document: Path) -> list[str]:

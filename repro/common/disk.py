@@ -135,6 +135,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def open_as(path: Path, like: Path) -> None:
+    """Give a file the permissions of one that was made under the umask: safetensors writes for its owner alone."""
+    mode = stat.S_IMODE(like.stat().st_mode)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
 @contextlib.contextmanager
 def clear_errors(place: Path, undo: Callable[[], object] = lambda: None, *, setting: str = STORE) -> Iterator[None]:
     """Turn what a disk can refuse into a message; what was there before stays.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.common import locks
-from repro.common.disk import Flaw, clear_errors, move, read_document, sha256, sync, unreadable, write_document
+from repro.common.disk import Flaw, clear_errors, move, open_as, read_document, sha256, sync, unreadable, write_document
 from repro.common.errors import UserError, printable
 from repro.store import leftovers
 from repro.store.layout import (
@@ -305,6 +305,7 @@ class Store:
 
         with clear_errors(self.root), self.scratch() as scratch:
             scratch.mkdir()
+            (scratch / MANIFEST).touch()  # under the umask, as all others are to be
             files = {}
             for name, content in tensors.items():
                 paths = [scratch / f"{name}.safetensors"]
@@ -313,6 +314,7 @@ class Store:
                 else:
                     save_file(content, paths[0])
                 for path in paths:
+                    open_as(path, scratch / MANIFEST)
                     scratch.with_suffix(".lock").touch()  # a heartbeat
                     sync(path)
                     files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}

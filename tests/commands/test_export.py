@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Qwen2ForCausalLM
 
 from repro import export, train
+from repro.exports import folder as folders
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -65,7 +66,7 @@ def test_what_another_run_of_that_name_exported_is_not_overwritten(
     said = refused(capsys, *given, "optimizer.beta2=0.9", output)
     assert f"{folder} holds checkpoint {keys[0]}" in said
     assert keys[1] in said
-    (folder / export.ORIGIN).unlink()
+    (folder / folders.ORIGIN).unlink()
     assert "holds something else" in refused(capsys, *given, output)
     export.main([*given, "optimizer.beta2=0.9", f"output={tmp_path / 'others'}"])
 

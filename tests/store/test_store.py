@@ -226,3 +226,16 @@ def test_a_disk_without_room_is_refused(store: Store) -> None:
 def test_manifests_are_plain_json(store: Store) -> None:
     store.save(KEY, 7, TENSORS, {"numerics": {"threads": 1}})
     assert json.loads((folder(store) / "manifest.json").read_text())["numerics"] == {"threads": 1}
+
+
+def test_files_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        store = Store(tmp_path / "store")
+        store.save(KEY, 3, {"model": {"w": torch.ones(3)}}, {})
+        store.save_partial("cd" * 32, 2, {"model": {"w": torch.ones(3)}}, {})
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "scratch" not in path.parts]
+    assert sum(path.suffix == ".safetensors" for path in files) == 2
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}

@@ -39,6 +39,7 @@ class Botocore(Corpus):
 
     label = "AWS API documentation"
     licence = "Apache-2.0"
+    language = "en"
 
     def documents(self, cache: Path) -> Iterator[Document]:
         return added(fetched(cache))

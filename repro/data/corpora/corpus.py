@@ -37,6 +37,8 @@ class Corpus(CorpusSettings):
     label: ClassVar[str]
     """What readers call it."""
     licence: ClassVar[str] = ""
+    language: ClassVar[str] = ""
+    """As ISO 639-1 abbreviates it; empty: nobody knows."""
 
     def documents(self, cache: Path) -> Iterator[Document]:
         """The documents in a fixed order. Whatever must be fetched is fetched before this returns.

@@ -17,6 +17,7 @@ class Mixed(Corpus):
 
     label = "State of the Union and AWS API documentation"
     licence = f"{sotu.Sotu.licence}; {botocore.Botocore.licence}"
+    language = "en"
 
     def documents(self, cache: Path) -> Iterator[Document]:
         releases = botocore.fetched(cache)

@@ -34,6 +34,7 @@ class Rfc(Corpus):
 
     label = "RFCs"
     licence = "may be copied intact only: fetched, never republished"
+    language = "en"
 
     def documents(self, cache: Path) -> Iterator[Document]:
         return _rfc([packages.fetch(package, cache) for package in RFC])

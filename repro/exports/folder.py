@@ -1,0 +1,108 @@
+"""A version as a folder that transformers 4.57 and 5.x, and the `lm_eval` command, load as the same model."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.common.disk import clear_errors, open_as
+from repro.downstream.loading import load_model
+from repro.planning.runs import Run
+from repro.recipes.trajectory import Key
+from repro.store.layout import Tensors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ORIGIN = "checkpoint.json"
+"""In an exported folder: the key of what it was made from."""
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Of exported weights."""
+
+
+def origin(folder: Path) -> str | None:
+    """The key of the checkpoint that was exported to a folder; empty if nobody knows, None if nothing is there."""
+    try:
+        return str(json.loads((folder / ORIGIN).read_bytes())["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "" if folder.is_dir() and any(folder.iterdir()) else None
+
+
+def write(folder: Path, run: Run, key: Key, weights: Tensors, dtype: str = "float32") -> "PreTrainedModel":
+    """Write a checkpoint's model and tokenizer; returns the model.
+
+    Args:
+        weights: as `Store.load_weights` gives them.
+        dtype: one of DTYPES.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    import torch
+
+    model, tokenizer = load_model(run, weights)
+    model = model.to(getattr(torch, dtype))
+    model.config.use_cache = True
+    if model.generation_config is not None:
+        model.generation_config.use_cache = True
+    with clear_errors(folder, setting="output"):
+        folder.mkdir(parents=True, exist_ok=True)
+        # First of all: an export that was cut short can be repeated.
+        (folder / ORIGIN).write_text(json.dumps({"key": key, "run": run.name}))
+        with _without_progress():
+            model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        _edit(folder / "config.json", _both_spellings)
+        _edit(folder / "tokenizer_config.json", _file_decides)
+        follow_umask(folder)
+    return model
+
+
+def follow_umask(folder: Path) -> None:
+    """Let others read what the umask lets them read."""
+    for path in folder.iterdir():
+        open_as(path, folder / ORIGIN)
+
+
+def _both_spellings(config: dict[str, Any]) -> None:
+    """Add what transformers 4 calls otherwise: it would ignore 5's names, and compute something else."""
+    if "dtype" in config:
+        config["torch_dtype"] = config["dtype"]
+    rope = config.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        config["rope_theta"] = rope["rope_theta"]
+        scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
+        config["rope_scaling"] = None if scaling.get("rope_type", "default") == "default" else scaling
+
+
+def _file_decides(config: dict[str, Any]) -> None:
+    """Have every version of transformers cut text as tokenizer.json says.
+
+    4 does not know 5's class of tokenizers. From 5.8 on, AutoTokenizer replaces whatever class stands here by the one
+    that it has for a model's type, and Qwen2's brings a pre-tokenizer of its own (transformers#45920), unless it is
+    told that the file can be trusted. No code is run: there is none in the folder.
+    """
+    config.pop("backend", None)
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config["trust_remote_code"] = True
+
+
+def _edit(path: Path, change: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    from transformers.utils import logging
+
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()

@@ -1,0 +1,155 @@
+"""The trunk as a product: the lines of docs/export.md, as they stand, continue it as this suite does."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from repro import export, train
+from repro.models.loss import cross_entropy
+from repro.planning.planner import make
+from repro.planning.runs import Run
+from repro.planning.sweeps import compose
+from repro.store.store import Store
+from repro.training.state import load_state
+
+Overrides = Callable[..., list[str]]
+STEPS = 5
+LINES = re.search(
+    r"```python\n(about = .*?)```", (Path(__file__).parents[2] / "docs" / "export.md").read_text(), flags=re.DOTALL
+)
+
+
+@pytest.fixture
+def trained(smoke: Overrides) -> list[str]:
+    given = smoke(
+        "paradigm=path_switching", "stream.versions=3", "stream.steps_per_version=20", "numerics.matmul=torch"
+    )
+    train.main(given)
+    return given
+
+
+def exported(given: list[str], output: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    capsys.readouterr()
+    export.main([*given, f"output={output}"])
+    return Path(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def following(run: Run, step: int) -> tuple[list[float], list[torch.Tensor]]:
+    """Learning rates and batches of the steps after `step`, on the way to the last version."""
+    trajectory = run.trajectories[-1]
+    ids = trajectory.batches(run.stream, step, step + STEPS)
+    rates = trajectory.learning_rates[step : step + STEPS].tolist()
+    return rates, [torch.from_numpy(run.stream.blocks(row)) for row in ids]
+
+
+def continued(folder: Path, run: Run, loss: Any) -> tuple[dict[str, torch.Tensor], list[float]]:
+    """The weights after the documented lines, and the loss of each step."""
+    assert LINES is not None
+    losses: list[float] = []
+
+    def kept(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = loss(logits, targets)
+        losses.append(value.item())
+        return value
+
+    rates, batches = following(run, json.loads((folder / "trunk.json").read_text())["step"])
+    functions = type("F", (), {"cross_entropy": staticmethod(kept)})
+    names = {"folder": folder, "rates": rates, "batches": batches, "json": json, "torch": torch, "F": functions}
+    names |= {"load_file": load_file, "AutoModelForCausalLM": AutoModelForCausalLM}
+    exec(LINES[1], names)
+    return dict(names["model"].named_parameters()), losses  # type: ignore[attr-defined]
+
+
+def test_the_documented_lines_take_the_same_steps(
+    trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = exported([*trained, "what=trunk"], tmp_path / "models", capsys)
+    plan = make(compose(trained))
+    run, store = plan.tree.runs[0], Store(tmp_path / "store")
+    about = json.loads((folder / "trunk.json").read_text())
+    assert about["step"] == 28  # where version 2's branch of 0.6 T leaves the trunk; nothing parts at version 3's
+    key = json.loads((folder / "checkpoint.json").read_text())["key"]
+    state = load_state(run, store.load(key, "model", "optimizer", "trace"))
+
+    ours: list[float] = []
+    for rate, tokens in zip(*following(run, 28), strict=True):
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss = state.loss(tokens[:, :-1], tokens[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
+        loss.backward()
+        ours.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), about["clip_norm"])
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+    weights = dict(state.model.named_parameters())
+
+    def own(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(logits, targets) / targets.numel()
+
+    same, losses = continued(folder, run, own)
+    assert losses == ours
+    assert all(torch.equal(same[name], weights[name]) for name in weights)
+    plain, losses = continued(folder, run, F.cross_entropy)
+    assert losses == pytest.approx(ours, abs=1e-6)
+    assert all((plain[name] - weights[name]).abs().max() < 1e-6 for name in weights)
+    # Without the optimizer's state it would be another training.
+    (folder / "optimizer.safetensors").rename(tmp_path / "taken.safetensors")
+    moments = load_file(tmp_path / "taken.safetensors")
+    assert {name.rpartition(".")[2] for name in moments} == {"step", "exp_avg", "exp_avg_sq"}
+    assert {name.rpartition(".")[0] for name in moments} == set(weights)
+    assert moments["lm_head.weight.step"] == 28
+
+
+def test_what_is_written_is_the_trunks(trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = exported([*trained, "what=trunk", "step=8"], tmp_path / "models", capsys)
+    assert folder.name.endswith("-trunk-8")
+    about = json.loads((folder / "trunk.json").read_text())
+    assert (about["step"], about["max_lr"], about["last_lr"]) == (8, 0.01, 0.01)
+    assert [group["weight_decay"] for group in about["groups"]] == [0.1, 0.0]
+    assert about["groups"][1]["params"] == [
+        "model.layers.0.input_layernorm.weight",
+        "model.layers.0.post_attention_layernorm.weight",
+        "model.norm.weight",
+    ]
+    assert "trunk at step 8" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["what=trunk", "step=9"], "stored are the steps 8, 28"),
+        (["what=trunk", "step=x"], "step=x is no step"),
+        (["what=trunk", "paradigm=ptfs"], "a paradigm that has a trunk"),
+        (["what=trunk", "dtype=bfloat16"], "keeps float32"),
+        (["what=trunk", "version=1"], "what=trunk takes step="),
+        (["step=8"], "add what=trunk"),
+        (["what=tree"], "what=tree is unknown"),
+        (["dtype=int8"], "dtype=int8 is unknown; float32 and bfloat16"),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    trained: list[str], words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [each for each in trained if not words[-1].startswith("paradigm") or not each.startswith("paradigm")]
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as refusal:
+        export.main([*given, *words])
+    assert refusal.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_rule_that_plain_pytorch_lacks_is_refused(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    given = smoke("paradigm=trunk", "stream.versions=1", "stream.steps_per_version=10", "optimizer=schedule_free")
+    train.main(given)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        export.main([*given, "what=trunk"])
+    assert "what=trunk writes AdamW's state" in capsys.readouterr().err
