@@ -129,8 +129,9 @@ def _versions(plan: Plan, output: Path, version: int | None, dtype: str) -> dict
     """
     exports: dict[Path, Export] = {}
     suffix = "" if dtype == "float32" else f"-{dtype}"
-    for run, ends in zip(plan.tree.runs, plan.tree.ends, strict=True):
+    for index, ends in enumerate(plan.tree.ends):
         for number, key in enumerate(ends, start=1):
+            run = plan.tree.run_at(index, key)
             if key in plan.stored and version in (None, number):
 
                 def write(folder: Path, store: Store, run: Run = run, key: Key = key) -> Any:
@@ -146,7 +147,7 @@ def _trunks(plan: Plan, output: Path, step: int | None) -> dict[Path, Export]:
     """Points of the trunk, by folder; raises as `trunk.choose` and `_add` do."""
     exports: dict[Path, Export] = {}
     for index, node in trunk.choose(plan, step):
-        run = plan.tree.runs[index]
+        run = plan.tree.run_at(index, node.key)
         trunk.check(run)
 
         def write(folder: Path, store: Store, run: Run = run, node: Any = node) -> Any:

@@ -1,13 +1,13 @@
 """A run: one paradigm, one schedule, one seed, over all versions. What one Hydra job asks for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import canonical
-from repro.config.settings import CorpusSettings, Settings, StreamSettings
+from repro.config.settings import CorpusSettings, ModelSettings, Settings, StreamSettings
 from repro.data.corpora.corpus import corpus as chosen
 from repro.data.opening import describe, is_prepared, open_stream
 from repro.data.stream import VersionStream
@@ -54,7 +54,17 @@ class Run:
     def releases(self) -> Releases:
         batch = self.settings.stream.global_batch_size
         steps = tuple(blocks // batch for blocks in self.stream.version_blocks)
-        return Releases(self.settings, steps, canonical(self.identity), canonical(self.numerics))
+        return Releases(
+            self.settings,
+            steps,
+            canonical(self.identity),
+            canonical(self.numerics),
+            lambda model: canonical(self.training(model).identity),
+        )
+
+    def training(self, model: ModelSettings) -> "Run":
+        """The same run as far as it trains another model."""
+        return self if model == self.settings.model else replace(self, settings=replace(self.settings, model=model))
 
     @property
     def versions(self) -> int:

@@ -140,6 +140,10 @@ class Tree:
         """The graph of one run alone, or of its first `versions` versions."""
         return {node.key: node for node in self.path(*self.ends[run][:versions])}
 
+    def run_at(self, run: int, key: Key) -> Run:
+        """A run, with the model that a node holds: the smaller one before a recipe grows it."""
+        return self.runs[run].training(self.nodes[key].run.settings.model)
+
     def run_steps(self, run: int, versions: int | None = None) -> int:
         """Steps of `own`."""
         return sum(node.steps for node in self.own(run, versions).values())
@@ -365,7 +369,9 @@ def _add(tree: Tree, point: _Point, at: _At, records: bytes, need: _Need, known:
         if step == end or step in kept or key in known.stored:
             parents = () if node is None else (node.key,)
             identity_key = identity_keys.key(records, step - origin)
-            node = Node(key, identity_key, step, parents, before, need.run, need.version, need.product)
+            model = need.product.model
+            run = need.run if model is None else need.run.training(model)
+            node = Node(key, identity_key, step, parents, before, run, need.version, need.product)
             before = step
             tree.nodes[key] = node
     return keys, identity_keys, node

@@ -5,7 +5,7 @@ leads to it from a random initialization; what versions share is found by the pl
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import accumulate
@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from repro.common.errors import UserError
 from repro.config.exact import fraction
-from repro.config.settings import ParadigmSettings, Settings
+from repro.config.settings import ModelSettings, ParadigmSettings, Settings
 from repro.recipes.orders import Arrival, Order, Replay
 from repro.recipes.schedules import Schedule, schedule
 from repro.recipes.trajectory import Derived, Phase, Product, Trajectory
@@ -35,6 +35,8 @@ class Releases:
     """See `Trajectory`."""
     numerics: str = ""
     """See `Trajectory`."""
+    identity_of: Callable[[ModelSettings], str] = lambda model: ""
+    """The identity of training another model under the same settings."""
 
     @property
     def schedule(self) -> Schedule:
@@ -50,17 +52,27 @@ class Releases:
         return order.until(version, seed=s.seed, batch_size=s.stream.global_batch_size)
 
     def trajectory(
-        self, phases: Sequence[Phase], order: Order | None = None, start: Derived | None = None
+        self,
+        phases: Sequence[Phase],
+        order: Order | None = None,
+        start: Derived | None = None,
+        model: ModelSettings | None = None,
     ) -> Trajectory:
         """Training under the run's settings.
 
         Args:
             order: of its data; None: in order of arrival.
             start: weights that it starts from; None: a random initialization.
+            model: what is trained; None: the run's own model.
         """
         order = order or self.order()
         return Trajectory(
-            identity=self.identity, numerics=self.numerics, order=order, phases=tuple(phases), start=start
+            identity=self.identity if model is None else self.identity_of(model),
+            numerics=self.numerics,
+            order=order,
+            phases=tuple(phases),
+            model=model,
+            start=start,
         )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.common.canonical import digest
+from repro.config.settings import ModelSettings
 from repro.recipes.operations import Operation
 from repro.recipes.orders import Blocks, Order
 from repro.recipes.schedules import Curve, rates
@@ -62,6 +63,8 @@ class Trajectory:
     """Canonical JSON of everything that may change bits."""
     order: Order
     phases: tuple[Phase, ...]
+    model: ModelSettings | None = None
+    """What is trained, where it is not the run's own model; `identity` says so too."""
     start: "Derived | None" = None
     """Weights that it starts from. The optimizer starts afresh, unless the operation gives its state (its `files`).
     None: a random initialization."""

@@ -138,7 +138,7 @@ class Worker:
             for run in lead(lambda: measures.missing(self._tree, key, self._store)):
                 at = self._tree.runs[run]
                 configure(at)
-                state = state or stored_state(at, self._store, key, self._processes)
+                state = state or stored_state(self._tree.run_at(run, key), self._store, key, self._processes)
                 perplexity.measure(at, key, state.model, self._store, self._stop, self._processes)
             self._stored[key] = node.step
             self._open.pop(key, None)

@@ -1,5 +1,6 @@
 """Every recipe there is: a version equals the same trained alone, and a run stopped again and again ends the same."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from repro.training.worker import Worker
 Overrides = Callable[..., list[str]]
 SHORT = ["stream.versions=2", "stream.steps_per_version=20", "schedule.warmup_steps=2", "schedule=linear"]
 MORE = {
+    "grow": ["size=w48_l2", "paradigm.grow_at=2"],
     "branch_average": ["paradigm.average_count=2", "paradigm.average_share=1/2"],
     "merge": ["paradigm.count=3"],
     "infinite": ["paradigm.cooldown_share=0.4"],
@@ -57,8 +59,15 @@ def test_versions_equal_those_trained_alone_and_in_pieces(trained: tuple[Tree, S
     for number, key in enumerate(trainings):
         alone = Store(tmp_path / f"alone-{number}")
         single = merge([tree.runs[0]])
+        # In one edge, from the initialization or, where its training starts from derived weights, from those.
+        start = [node for node in tree.path(key) if node.derived]
+        for node in start:
+            place = alone.checkpoint_folder(node.key, node.step)
+            shutil.copytree(store.checkpoint_folder(node.key, node.step), place)
+        parents, step = (start[-1].key,) if start else (), start[-1].step if start else 0
         single.ends = [[key]]
-        single.nodes = {key: replace(single.nodes[key], parents=(), parent_step=0)}
+        single.nodes = {node.key: node for node in start}
+        single.nodes[key] = replace(tree.nodes[key], parents=parents, parent_step=step)
         work(single, alone)
         assert_same(store, alone, key)
     disturbed = Store(tmp_path / "disturbed")
