@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.disk import clear_errors
-from repro.common.errors import UserError, refusals
+from repro.common.errors import UserError, printable, refusals
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = planner.make(line.settings(), data_optional=True)
         planner.check_models(plan)
         for note in planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words()):
-            print(f"note: {note}", file=sys.stderr)
+            print(printable(f"note: {note}"), file=sys.stderr)
         if figure:
             from repro.planning import drawing
 

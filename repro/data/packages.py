@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from pathlib import Path
 from repro.common import locks
 from repro.common.disk import clear_errors, sha256
 from repro.common.errors import UserError
+
+STALE_SECONDS = 24 * 3600.0
+"""After which nobody is still unpacking."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +73,10 @@ def fetch(package: Package, cache: Path) -> Path:
 @contextlib.contextmanager
 def unpacked(deb: Path) -> Iterator[Path]:
     """A folder with a Debian package's files, for as long as the context lasts. Nothing is installed."""
+    for left in deb.parent.glob(".unpacked-*"):  # by one that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     with contextlib.ExitStack() as stack:
         with clear_errors(deb.parent, setting="data.path"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".unpacked-", dir=deb.parent))

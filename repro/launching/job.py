@@ -10,7 +10,7 @@ from typing import TypeVar
 from omegaconf import DictConfig
 
 from repro.common import output
-from repro.common.errors import Preempted, UserError
+from repro.common.errors import Preempted, UserError, printable
 from repro.config.resolve import from_config
 from repro.config.settings import Settings
 from repro.data.corpora.corpus import corpus as chosen
@@ -64,7 +64,7 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T
             preempted = True
         except UserError as error:
             # The sweep's other jobs go on; the command line reports what is left.
-            print(f"error: {error}", file=sys.stderr)
+            print(printable(f"error: {error}"), file=sys.stderr)
             if parallel.join().size > 1:
                 raise SystemExit(1) from None  # the others may be waiting for this process
     if preempted:

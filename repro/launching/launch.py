@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from repro.common import output
-from repro.common.errors import UserError, refusals
+from repro.common.errors import UserError, printable, refusals
 from repro.launching import console
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
@@ -80,7 +80,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                         numerics.check_here(run.settings.numerics.device)
                 store.tidy()
                 for line in planner.foreign(plan, store, arguments):
-                    print(f"note: {line}", file=sys.stderr)
+                    print(printable(f"note: {line}"), file=sys.stderr)
                 trackers.check(settings)
                 ledger.check(plan)
                 command.check(machines.nearest(plan, command.left, store), store)

@@ -1,5 +1,9 @@
 """The ledger's files and their columns: the one definition, for those who write and those who read."""
 
+import re
+
+from repro.config.settings import StreamSettings
+
 TEXT = {
     "studies": ("study", "run"),
     "runs": (
@@ -35,8 +39,19 @@ COLUMNS = {
 }
 """Each file's columns, as written."""
 
+COUNTS = ("version", "versions", "slice")
+"""Columns that count versions."""
+MOST_VERSIONS = int(StreamSettings.__dataclass_fields__["versions"].metadata["high"])
+
 OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
+
+
+def is_absurd(column: str, cell: str) -> bool:
+    """Whether a count is none that a run can have: whoever counted or drew up to it might never end."""
+    return (
+        column in COUNTS and cell != "" and not (re.fullmatch("[0-9]{1,9}", cell) and 1 <= int(cell) <= MOST_VERSIONS)
+    )
 
 
 def settings_text(own: dict[str, str]) -> str:

@@ -34,7 +34,7 @@ from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Key
 from repro.results import growth, measures
-from repro.results.columns import COLUMNS, OWN, settings_of_old, settings_text
+from repro.results.columns import COLUMNS, OWN, is_absurd, settings_of_old, settings_text
 from repro.store import tables
 from repro.store.layout import Damaged
 from repro.store.store import Store
@@ -314,14 +314,20 @@ def read(path: Path, table: str) -> list[list[str]]:
     """Rows of one of the ledger's files; none where there is no such file.
 
     Raises:
-        UserError: it has other columns.
+        UserError: it has other columns, or rows that no run leads to.
     """
     if not path.exists():
         return []
     try:
         header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
     except (UnicodeDecodeError, csv.Error, Flaw):
-        header = []
+        header, rows = [], []
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header) or any(map(is_absurd, header, row)):
+            raise UserError(
+                f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
+                "a new one."
+            )
     if table == "runs" and header == COLUMNS[table][:-1]:
         return [[*row, settings_of_old(dict(zip(header, row, strict=True)))] for row in rows]
     if header != COLUMNS[table]:

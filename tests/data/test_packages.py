@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import shutil
 import subprocess
 import zipfile
@@ -146,3 +147,14 @@ def build_deb(folder: Path, files: dict[str, bytes]) -> Path:
     (tree / "DEBIAN" / "control").write_text(control)
     subprocess.run(["dpkg-deb", "--build", str(tree), str(folder / "tiny.deb")], check=True, capture_output=True)
     return folder / "tiny.deb"
+
+
+@needs_debian
+def test_what_a_killed_process_unpacked_goes_once_it_is_stale(tmp_path: Path) -> None:
+    old, new = tmp_path / ".unpacked-old", tmp_path / ".unpacked-new"
+    for folder in (old, new):
+        (folder / "usr").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    with pytest.raises(UserError, match="cannot be unpacked"), packages.unpacked(tmp_path / "none.deb"):
+        pass
+    assert (old.exists(), new.exists()) == (False, True)

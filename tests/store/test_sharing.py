@@ -373,6 +373,22 @@ def test_somebody_elses_checksums_are_refused_before_anything_is_trained(
     assert not Store(tmp_path / "store").steps()
 
 
+@pytest.mark.parametrize("cell", ["1000000", "0", "-1", "1e3", "x", "9" * 5000])
+def test_a_count_that_no_run_has_is_refused(smoke: Overrides, tmp_path: Path, cell: str) -> None:
+    given = smoke(*SMALL)
+    folder = tmp_path / "ledger"
+    plan = planner.make(sweeps.compose(given))
+    folder.mkdir()
+    columns = ledger.COLUMNS["versions"]
+    row = ["a", cell, "b", "1", "1", "1"]
+    (folder / "versions.csv").write_text(f"{','.join(columns)}\n{','.join(row)}\n")
+    with pytest.raises(UserError, match=r"line 2.*move the file away"):
+        ledger.check(plan)
+    (folder / "versions.csv").write_text(f"{','.join(columns)}\n{','.join(row[:3])}\n")
+    with pytest.raises(UserError, match=r"line 2.*move the file away"):
+        ledger.check(plan)
+
+
 def test_a_ledger_without_rows_is_sound(smoke: Overrides, tmp_path: Path) -> None:
     """As it is left by a sweep that was asked to stop before any version was finished."""
     plan = planner.make(sweeps.compose(smoke(*SMALL)))
