@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.formats import ENDLESS
 from repro.common.errors import UserError
 from repro.config.exact import fraction
-from repro.results.columns import COLUMNS, OWN, TEXT, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, OWN, TEXT, is_absurd, settings_of_old
 from repro.store import tables
 
 NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
@@ -66,6 +66,10 @@ def _table(path: Path, name: str) -> pd.DataFrame:
     missing = [c for c in COLUMNS[name] if c not in frame]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}.")
+    if set(COUNTS) & set(frame):
+        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(c, cell)]
+        if odd:
+            raise UserError(f"{path}, column {odd[0][0]}: no run has {odd[0][1]!r}; the table is none of this suite's.")
     if name == "runs":
         frame["steps_per_version"] = frame["steps_per_version"].map(mean_steps)
     for column in NUMBERS[name]:

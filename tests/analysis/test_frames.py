@@ -150,6 +150,7 @@ def test_a_scale_is_no_path(tmp_path, scale):
         ("perplexity", lambda text: text.replace("nll", "loss"), r"perplexity\.csv lacks the column nll"),
         ("runs", lambda text: text.replace(",128,", ",,"), r"runs\.csv, column tokens_per_step: an entry is empty"),
         ("versions", lambda text: text.replace(",100,", ",many,"), r"versions\.csv, column .*many"),
+        ("versions", lambda text: text.replace(",1,", ",1000000,"), r"column version: no run has '1000000'"),
         ("runs", lambda text: text.splitlines()[0] + "\n", r"holds no run"),
         ("runs", lambda text: "", r"runs\.csv is no CSV table"),
         (

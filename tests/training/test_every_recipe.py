@@ -66,7 +66,7 @@ def test_versions_equal_those_trained_alone_and_in_pieces(trained: tuple[Tree, S
             shutil.copytree(store.checkpoint_folder(node.key, node.step), place)
         parents, step = (start[-1].key,) if start else (), start[-1].step if start else 0
         single.ends = [[key]]
-        single.nodes = {node.key: node for node in start}
+        single.nodes = {node.key: replace(node, parents=()) for node in start}
         single.nodes[key] = replace(tree.nodes[key], parents=parents, parent_step=step)
         work(single, alone)
         assert_same(store, alone, key)
