@@ -1,4 +1,4 @@
-"""lm-eval over a model in memory: one row a task, with what is needed to read its score.
+"""lm-eval over a model in memory: one row per task, with what is needed to read its score.
 
 A thin layer over lm-eval's Python interface. It pins what changes scores (batch size, seeds, no few-shot examples
 unless the task file asks for them), and adds what lm-eval does not report: the chance level, and the bits per byte of

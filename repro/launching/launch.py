@@ -102,7 +102,7 @@ def launch(command: Command, arguments: Sequence[str]) -> None:
                 with nullcontext() if processes.rank else bar:
                     _run(command, [*handed, f"frozen_plan={plan_id}"], stop)
         if processes.rank:
-            return  # the leader reports
+            return  # rank 0 reports
         with refusals(status=1, answers=False):
             seen = machines.nearest(plan, command.left, store)
             ledger.write(seen, store)

@@ -1,6 +1,6 @@
 """What a version is: learning rate and batch by step, or an operation on such weights. Pure, without torch.
 
-One file a recipe; importing the package fills the registries. Tables and figures follow the order of the registry.
+One file per recipe; importing the package fills the registries. Tables and figures follow the order of the registry.
 """
 
 from repro.config.registries import RECIPES

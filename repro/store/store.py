@@ -136,7 +136,7 @@ class Store:
         return self._load(self.root / "partial" / key / str(step), key, names)
 
     def verified(self, key: str, partial: int | None = None) -> tuple[Path, dict[str, Any]]:
-        """A checkpoint's folder, or that of an partial one, and its manifest: for several processes to read from.
+        """A checkpoint's folder, or that of a partial one, and its manifest: for several processes to read from.
 
         Raises:
             Damaged: as `load`; every file was looked at.

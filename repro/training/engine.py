@@ -42,7 +42,7 @@ def train_edge(
 ) -> State:
     """Train the edge that ends in node `key` and keep its end in the store.
 
-    The caller (of several processes: the leader) holds the lease on `key`, and the node's parent is in the store.
+    The caller (of several processes: rank 0) holds the lease on `key`, and the node's parent is in the store.
 
     Raises:
         Damaged: the parent's checkpoint turned out damaged; it has been quarantined and must be trained again.

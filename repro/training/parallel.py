@@ -2,8 +2,8 @@
 
 Each computes its equal share of every batch and normalises loss and gradients by its own tokens; the mean over the
 processes is then what one process would compute from the whole batch, up to roundings. `ddp` keeps a whole model in
-each process, `fsdp` shards weights, gradients and moments. One process, the leader (rank 0), looks at the store and
-decides; `Processes.lead` tells the others what came out of it, errors included, so that all of them do the same.
+each process, `fsdp` shards weights, gradients and moments. Rank 0 polls the store and decides;
+`Processes.on_rank_zero` tells the other ranks what came out of it, errors included, so that all of them do the same.
 
 Who belongs together is what torchrun says in the environment: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=365)
-"""How long the others wait for the leader, which may itself wait for what other workers train."""
+"""How long the other ranks wait for rank 0, which may itself wait for what other workers train."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Processes:
     """For what they agree on: over gloo, on the CPU. None where there is one process."""
 
     def on_rank_zero(self, act: Callable[[], T]) -> T:
-        """What `act` returns or raises in the leader, in every process; the others do not call it."""
+        """What `act` returns or raises on rank 0, in every process; the other ranks do not call it."""
         if self.group is None:
             return act()
         import torch.distributed as dist
@@ -213,7 +213,7 @@ def accumulating(forward: Callable[..., Any], last: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def written(contents: dict[str, Tensors], store: Store, processes: Processes) -> Iterator[dict[str, Contents]]:
-    """A checkpoint's contents as the leader can hand them to the store: what is sharded is in files already.
+    """A checkpoint's contents as rank 0 can hand them to the store: what is sharded is in files already.
 
     Raises:
         UserError: in all processes, when one of them could not write.

@@ -1,9 +1,9 @@
 """One worker: takes whatever node of the graph can be made, until its own run is done and nothing is left to take.
 
 Any number of workers, in any launcher, share a graph through the store alone. The node with the longest way still to
-go behind it comes first, so that the last one to finish starts early. How things stand is looked up in the store now
-and then, for a bounded share of the time however large the tree is; what a look no longer gets right (another worker
-was faster, a checkpoint is gone) is noticed under the lease, where it counts.
+go behind it comes first, so that the last one to finish starts early. A worker polls the
+store now and then, for a bounded share of its time however large the tree is. What has changed since a poll (another
+worker was faster, a checkpoint is gone) is noticed under the lease, where it counts.
 """
 
 import threading
@@ -26,9 +26,9 @@ from repro.training.parallel import ALONE, Processes
 from repro.training.state import stored_state
 
 WAIT_SECONDS = 0.2
-"""Between two looks at what others have finished, at least."""
+"""Between two polls of what others have finished, at least."""
 POLL_SHARE = 0.05
-"""Of a worker's time, at most, that looking takes."""
+"""Of a worker's time, at most, that polling takes."""
 
 
 @dataclass
@@ -54,12 +54,12 @@ class Worker:
         Args:
             own: the run, by its place in the tree, that has to be finished before the worker is.
             stop: when set, the step under way is finished and kept, and `Preempted` raised.
-            processes: those that are this worker together; their leader takes the leases.
+            processes: those that are this worker together; rank 0 takes the leases.
         """
         self._tree, self._store, self._stop, self._own = tree, store, stop, own
         self._processes = processes
         self._leases = ExitStack()
-        """The leader's lease on what is being done, if it is."""
+        """The lease on what is being done, if something is; only rank 0 holds one."""
         self._lease: Lease | None = None
         self._memory = _memory(tree, store)
         self._stored: dict[Key, int] = {}

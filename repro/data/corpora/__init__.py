@@ -1,4 +1,4 @@
-"""Where documents come from: one file a corpus. Importing the package fills the registry."""
+"""Where documents come from: one file per corpus. Importing the package fills the registry."""
 
 from repro.data.corpora import botocore, hf, local, mixed, releases, rfc, sotu
 

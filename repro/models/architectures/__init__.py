@@ -1,4 +1,4 @@
-"""Causal language models: one file an architecture. Importing the package fills the registry."""
+"""Causal language models: one file per architecture. Importing the package fills the registry."""
 
 from repro.models.architectures import hf_config, llama, qwen2
 
