@@ -14,7 +14,11 @@ from repro.planning import sweeps
 
 SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "study")
-NEEDS = {"local": ["corpus.path=texts"], "hf": ["corpus.dataset=some/dataset"]}
+NEEDS = {
+    "local": ["corpus.path=texts"],
+    "hf": ["corpus.dataset=some/dataset"],
+    "hf_config": ["model.config=some/config.json"],
+}
 
 
 @pytest.mark.parametrize("scale", SCALES)
