@@ -62,6 +62,16 @@ def test_two_workers_train_it_and_the_ledger_says_what_it_is(smoke: Overrides, t
 
 
 @pytest.mark.usefixtures("extension")
+def test_two_processes_of_torchrun_train_it_together(smoke: Overrides) -> None:
+    short = ["paradigm=my_update", "schedule=one_minus_sqrt", "stream.versions=1", "stream.steps_per_version=10"]
+    given = smoke(*OURS, *short, "schedule.warmup_steps=2", "numerics.parallel=ddp", "numerics.world_size=2")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*torchrun, "-m", "repro.train", *given], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not make(compose(given)).missing
+
+
+@pytest.mark.usefixtures("extension")
 def test_its_curve_decays_to_zero_and_it_branches_where_it_says(smoke: Overrides) -> None:
     run = make(compose(smoke(*OURS, "paradigm=my_update", "schedule=one_minus_sqrt"))).tree.runs[0]
     rates = run.trajectories[3].learning_rates
