@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from repro.common.errors import UserError
 from repro.config import checks
@@ -48,7 +49,9 @@ def counted(settings: Settings) -> Settings:
 
 def answers(planned: Settings, asked: Settings) -> bool:
     """Whether a planned run is what a job was asked for, whose lengths may not be resolved."""
-    unresolved = {name: AUTO for name in ("versions", "steps_per_version") if getattr(asked.stream, name) == AUTO}
+    unresolved: dict[str, Any] = {
+        name: AUTO for name in ("versions", "steps_per_version") if getattr(asked.stream, name) == AUTO
+    }
     return replace(planned, stream=replace(planned.stream, **unresolved)) == asked
 
 

@@ -50,8 +50,17 @@ def loss(slices: Collection[Mapping[str, Any]], version: int) -> float:
 
 def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
     """Of a version: over all tokens of slices 1 to `version`; infinite where it is larger than any number."""
+    return _exp(loss(slices, version))
+
+
+def by_slice(slices: Collection[Mapping[str, Any]]) -> dict[int, float]:
+    """Of each slice alone."""
+    return {row["slice"]: _exp(row["nll"] / row["tokens"]) for row in slices}
+
+
+def _exp(nats: float) -> float:
     try:
-        return math.exp(loss(slices, version))
+        return math.exp(nats)
     except OverflowError:
         return math.inf
 
