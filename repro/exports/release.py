@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import __version__
-from repro.common.disk import clear_errors
+from repro.common.disk import clear_errors, renamed, sync
 from repro.common.errors import UserError
 from repro.config.settings import GROWING
 from repro.data.corpora.corpus import corpus
@@ -207,7 +207,10 @@ def write(release: Release, before: Sequence[Release], store: Store, words: Sequ
         (scratch / "README.md").write_text(_card(release, about), encoding="utf-8")
         (scratch / FILE).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         folders.follow_umask(scratch)
-        scratch.rename(release.folder)
+        for path in (*scratch.iterdir(), scratch):
+            sync(path)
+        if not renamed(scratch, release.folder):  # someone else was first, with the same
+            shutil.rmtree(scratch)
 
 
 def _about(

@@ -64,15 +64,19 @@ def _gains(every: Sequence[Release], store: Store) -> "Table":
     for release in shown:
         table.add_column(release.name, justify="right", overflow="fold")
     table.add_column("change", justify="right", no_wrap=True)
-    found = [measures.find(release.run, release.node.key, store) for release in shown]
-    rows = [(each.name, [None if f is None else measures.by_slice(f)[each.version] for f in found]) for each in every]
+    known = [measures.known(release.run, release.node.key, store) for release in shown]
+    slices = [measures.by_slice(rows) for rows in known]
+    for each in every:
+        _row(table, each.name, [found.get(each.version) for found in slices])
+    table.add_section()
     last = every[-1].version
-    rows.append(("all of these", [None if f is None else measures.perplexity(f, last) for f in found]))
-    for name, values in rows:
-        if name == "all of these":
-            table.add_section()
-        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
+    whole = [measures.perplexity(rows, last) if len(rows) == last else None for rows in known]
+    _row(table, "all of these", whole)
     return table
+
+
+def _row(table: "Table", name: str, values: Sequence[float | None]) -> None:
+    table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
 
 
 def _change(values: Sequence[float | None]) -> str:
@@ -84,7 +88,8 @@ def _change(values: Sequence[float | None]) -> str:
 def _costs(
     plan: Plan, every: Sequence[Release], new: Collection[str], trained: int, dry: bool
 ) -> Iterator[tuple[str, str]]:
-    yield "releases", ", ".join(f"{each.name} ({'new' if each.name in new else 'there'})" for each in every[-12:])
+    made = [each for each in every if each.name in new]
+    yield "new", _names(made) if made else "no release"
     yield "folder", str(every[-1].folder)
     if dry:
         ahead = (
@@ -95,7 +100,7 @@ def _costs(
         yield "to train", ahead
     else:
         yield "trained now", f"{trained:,} steps" if trained else "nothing: all of it was in the store"
-    for each in [each for each in every if each.name in new] or every[-1:]:
+    for each in made[-SHOWN:] or every[-1:]:
         share = f"{each.cost:,} steps, {each.share:.0%} of training it from scratch"
         yield f"cost of {each.name}", share
 
@@ -128,11 +133,18 @@ def _keep(plan: Plan, every: Sequence[Release], store: Store) -> Iterator[tuple[
     if not needed:
         yield "keep, to go on", "nothing: the next release begins anew"
     keys = {node.key for node in needed}
-    others = [each.node for each in every if each.node.key not in keys]
-    size = sum(_bytes(node, store) for node in others)
-    yield "keep, to compare", f"{len(others):,} checkpoints of releases, {size / 1e6:,.1f} MB"
+    others = [each for each in every if each.node.key not in keys]
+    size = sum(_bytes(each.node, store) for each in others)
+    if others:
+        yield "keep, to compare", f"those of {_names(others)}: {size / 1e6:,.1f} MB"
     gone = sum(entry.bytes for entry in upkeep.collect(store, delete=False))
     yield "may go", f"{gone / 1e6:,.1f} MB (python -m repro.store gc store.path={store.root} delete=true)"
+
+
+def _names(every: Sequence[Release]) -> str:
+    """The last ones' names, and how many there are before them."""
+    more = f"{len(every) - SHOWN:,} more and " if len(every) > SHOWN else ""
+    return more + ", ".join(each.name for each in every[-SHOWN:])
 
 
 def _checkpoint(node: Node, store: Store) -> str:

@@ -31,14 +31,19 @@ def result_keys(run: Run, key: Key) -> dict[str, list[int]]:
 
 
 def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
-    """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
+    """The losses, if all are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
+    found = known(run, key, store)
+    return found if len(found) == run.stream.versions else None
+
+
+def known(run: Run, key: Key, store: Store) -> list[dict[str, Any]]:
+    """As `find`, for the slices whose losses are known."""
     found = []
     for name, slices in result_keys(run, key).items():
         result = store.get_result(KIND, name)
-        if result is None:
-            return None
         # Another stream may hold the same slice under another number.
-        found += [row | {"slice": number} for row, number in zip(result["slices"], slices, strict=True)]
+        rows = [] if result is None else result["slices"]
+        found += [row | {"slice": number} for row, number in zip(rows, slices, strict=bool(rows))]
     return found
 
 
