@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from repro import sizes
+from repro.launching import updating
 from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,8 @@ def test_a_command_in_the_documents_composes(document: str, command: str) -> Non
     overrides = [word for word in words[words.index("-m") + 2 :] if not word.startswith(OWN_OPTIONS)]
     if module in ("repro.plan", "repro.train", "repro.finetune", "repro.evaluate", "repro.export", "repro.update"):
         overrides = [word.replace("study=all", "study=main") for word in overrides]
+        if module == "repro.update":
+            overrides = updating.completed(overrides)
         assert sweeps.compose([word for word in overrides if not word.startswith("hydra")])
 
 

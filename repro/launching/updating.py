@@ -19,6 +19,12 @@ DEFAULTS = {"corpus": "releases", "stream": "releases"}
 """Groups that are chosen where the command line does not."""
 
 
+def completed(given: Sequence[str]) -> list[str]:
+    """A command line with the groups that it leaves to the default."""
+    chosen = {each.partition("=")[0] for each in given}
+    return [*(f"{group}={name}" for group, name in DEFAULTS.items() if group not in chosen), *given]
+
+
 def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
     """Make every release of the stream that is not made yet.
 
@@ -29,8 +35,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
     Raises:
         SystemExit: with the statuses of repro.launching.launch.
     """
-    chosen = {each.partition("=")[0] for each in given}
-    words = [*(f"{group}={name}" for group, name in DEFAULTS.items() if group not in chosen), *given]
+    words = completed(given)
     with refusals():
         plan, store = _seen(words)
         every = releases.of(plan, output)
