@@ -13,7 +13,6 @@ folder unless `what` is given. A run's name does not tell all of its settings: w
 overwritten.
 """
 
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
 from repro.exports import card, rates, trunk
 from repro.exports import folder as folders
-from repro.exports.folder import DTYPES
+from repro.exports.folder import DTYPES, folder_name
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -49,14 +48,6 @@ class Export:
     version: int | None
     write: Callable[[Path, Store], Any]
     """Writes all but the card; returns the model."""
-
-
-def folder_name(name: str) -> str:
-    """A run's name as that of a folder: what could lead elsewhere, or nowhere, is replaced, and its hash added."""
-    plain = "".join(each if each.isalnum() or each in "._-" else "_" for each in name).lstrip(".")
-    if plain == name and len(name.encode()) <= 200:
-        return name
-    return f"{plain.encode()[:180].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -193,7 +184,7 @@ def _describe(folder: Path, export: Export, model: Any, store: Store, dtype: str
         step=export.step,
         perplexity=measures.perplexity(slices, export.version) if slices and export.version else None,
         dtype=dtype,
-        command=typed,
+        commands=card.exported_by(typed),
     )
     with clear_errors(folder, setting="output"):
         (folder / "README.md").write_text(text, encoding="utf-8")

@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from repro import sizes
+from repro.launching import updating
 from repro.planning import sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-OWN_OPTIONS = ("output=", "figure=", "version=", "what=", "step=", "dtype=", "rates=", "root=", "data.path=", "-")
+OWN_OPTIONS = (
+    *("output=", "figure=", "version=", "what=", "step=", "dtype=", "rates=", "dry_run=", "root=", "data.path="),
+    "-",
+)
 
 
 def commands(document: Path) -> list[str]:
@@ -39,8 +43,10 @@ def test_a_command_in_the_documents_composes(document: str, command: str) -> Non
     if "-m" not in words or not (module := words[words.index("-m") + 1]).startswith("repro."):
         return
     overrides = [word for word in words[words.index("-m") + 2 :] if not word.startswith(OWN_OPTIONS)]
-    if module in ("repro.plan", "repro.train", "repro.finetune", "repro.evaluate", "repro.export"):
+    if module in ("repro.plan", "repro.train", "repro.finetune", "repro.evaluate", "repro.export", "repro.update"):
         overrides = [word.replace("study=all", "study=main") for word in overrides]
+        if module == "repro.update":
+            overrides = updating.completed(overrides)
         assert sweeps.compose([word for word in overrides if not word.startswith("hydra")])
 
 

@@ -109,6 +109,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def renamed(source: Path, target: Path) -> bool:
+    """Move a folder into place, where there is none."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
+
+
 def move(path: Path, target: Path) -> None:
     """Rename a file or folder, or copy and remove it where the file system cannot (a lower layer of an overlay).
 

@@ -15,13 +15,15 @@ from repro.common.registry import suggestion
 from repro.config.exact import fraction
 
 
-def within(low: float, high: float, default: Any = MISSING, *, word: str = "") -> Any:
+def within(low: float, high: float, default: Any = MISSING, *, word: str = "", several: bool = False) -> Any:
     """A number from `low` to `high`, both included.
 
     Args:
-        word: something else that may stand in place of whole numbers, of which there may then be several.
+        word: something else that may stand in place of a whole number.
+        several: whether there may be several whole numbers.
     """
-    return field(default=default, metadata={"low": low, "high": high, **({"word": word} if word else {})})
+    words = {"word": word, "several": several} if word else {}
+    return field(default=default, metadata={"low": low, "high": high, **words})
 
 
 def positive(default: Any = MISSING) -> Any:
@@ -91,7 +93,8 @@ def _fields(group: Any, prefix: str) -> Iterator[str]:
         value, label = getattr(group, one.name), f"{prefix}{one.name}"
         if is_dataclass(value):
             yield from _fields(value, f"{label}.")
-        for each in value if isinstance(value, list | tuple) else [value]:
+        several = isinstance(value, list | tuple) and one.metadata.get("several", True)
+        for each in value if several else [value]:
             if one.metadata and each is not None:
                 yield from _complaint(label, each, one.metadata)
 
@@ -99,7 +102,8 @@ def _fields(group: Any, prefix: str) -> Iterator[str]:
 def _complaint(label: str, value: Any, rule: Any) -> Iterator[str]:
     if "low" in rule and "word" in rule and (isinstance(value, bool) or not isinstance(value, int)):
         if value != rule["word"]:
-            yield f"{label}={value!r} must be a whole number, several of them ([20,40,10]), or {rule['word']}."
+            several = ", several of them ([20,40,10])," if rule["several"] else ""
+            yield f"{label}={value!r} must be a whole number{several} or {rule['word']}."
     elif "low" in rule and not rule["low"] <= value <= rule["high"]:
         yield f"{label}={value} must lie between {rule['low']} and {rule['high']}."
     elif "positive" in rule and not 0 < value < math.inf:

@@ -17,7 +17,7 @@ from omegaconf import MISSING
 from repro.config.checks import choice, divisors, name, path, positive, share, within
 
 AUTO = "auto"
-"""Of `stream.steps_per_version`: each version's data once."""
+"""Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases."""
 
 GROWING = ("releases", "dated", "dealt")
 """Values of `stream.order` under which versions are units of their own, and appending one changes none before."""
@@ -55,9 +55,9 @@ class StreamSettings:
     """How text is cut into versions. At once: `shuffled` (every version alike), `chronological` (a real shift between
     versions). Version after version, so that others can be appended: `releases` (of the corpus), `dealt` (alike, block
     by block), `dated` (stretches of time)."""
-    versions: int = within(1, 1000, 4)
-    """N."""
-    steps_per_version: Any = within(1, 10**7, word=AUTO)  # noqa: RUF009
+    versions: Any = within(1, 1000, 4, word=AUTO)  # noqa: RUF009
+    """N; or `auto`, with order=releases: as many as the corpus has releases. A plan resolves that."""
+    steps_per_version: Any = within(1, 10**7, word=AUTO, several=True)  # noqa: RUF009
     """T: optimizer steps that consume one version's new data once. One number, a number for each version, or `auto`:
     as many as each version's data give, rounded down to what makes every share of T whole. A plan resolves that."""
     global_batch_size: int = within(1, 10**6)
@@ -97,7 +97,12 @@ class StreamSettings:
     def complaints(self, settings: "Settings") -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
         each = self.steps_per_version
-        if isinstance(each, tuple) and len(each) != self.versions:
+        if self.versions == AUTO:
+            if self.order != "releases":
+                yield f"stream.versions={AUTO} counts releases, and stream.order={self.order} has none; a number works."
+            if isinstance(each, tuple):
+                yield f"stream.steps_per_version has {len(each)} numbers; stream.versions={len(each)} says how many."
+        elif isinstance(each, tuple) and len(each) != self.versions:
             yield (
                 f"stream.steps_per_version has {len(each)} numbers, and stream.versions={self.versions}; one for each "
                 "version works, or one number for all."
@@ -127,11 +132,12 @@ class ScheduleSettings:
                 f"schedule.min_lr={self.floor_lr:g} is above schedule.max_lr={self.max_lr:g}; "
                 "lower it, or leave it out for a tenth of the maximum."
             )
-        stream = settings.stream
-        if stream.steps_per_version != AUTO and self.warmup_steps > stream.steps[0]:
+        each = settings.stream.steps_per_version
+        first = each[0] if isinstance(each, tuple) else each
+        if first != AUTO and self.warmup_steps > first:
             yield (
                 f"schedule.warmup_steps={self.warmup_steps} is longer than version 1, which has "
-                f"stream.steps_per_version={stream.steps[0]} steps."
+                f"stream.steps_per_version={first} steps."
             )
 
 
@@ -239,7 +245,7 @@ class FinetuneSettings:
     def complaints(self, settings: "Settings") -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
         for version in self.versions or []:
-            if not 1 <= version <= settings.stream.versions:
+            if settings.stream.versions != AUTO and not 1 <= version <= settings.stream.versions:
                 yield f"finetune.versions={version} must lie between 1 and {settings.stream.versions}."
 
 

@@ -32,10 +32,11 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     source = chosen(corpus)
     if settings.order in GROWING:
         units, everything = _chain(source, settings, data_path)
-        if isinstance(everything, list) and len(everything) > settings.versions and units.missing():
+        used = units.settings.versions
+        if isinstance(everything, list) and len(everything) > used and units.missing():
             print(
                 f"note: {source.place or source.kind} has {len(everything)} releases, of which the first "
-                f"stream.versions={settings.versions} are used.",
+                f"stream.versions={used} are used.",
                 file=sys.stderr,
             )
         stream = versions.open_chain(units)

@@ -65,6 +65,10 @@ class VersionStream:
         so that its own fingerprint says it."""
         return None
 
+    def version_fingerprint(self, version: int) -> str:
+        """Hex SHA-256 of a version's own data; of a stream that does not grow, of all."""
+        return self.fingerprint
+
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
     ) -> npt.NDArray[np.void]:
@@ -136,6 +140,9 @@ class Stream(VersionStream):
         heldout = self._versions[version - 1].heldout
         return hashlib.sha256(heldout.digests[: self._heldout_blocks].tobytes()).hexdigest() if self.grows else None
 
+    def version_fingerprint(self, version: int) -> str:
+        return self._versions[version - 1].fingerprint
+
     @cached_property
     def block_digests(self) -> Digests:
         """(blocks, 16): of the training blocks that are used, through all versions."""
@@ -145,9 +152,7 @@ class Stream(VersionStream):
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
     ) -> npt.NDArray[np.void]:
-        blocks, places = self.block_digests, ids(0, steps)
-        digests = [hashlib.blake2b(blocks[row].tobytes(), digest_size=16).digest() for row in places]
-        return np.frombuffer(bytearray(b"".join(digests)), dtype="V16")
+        return _batch_digests(self.block_digests, ids(0, steps))
 
     def blocks(self, ids: npt.NDArray[np.int64]) -> Tokens:
         assert ids.ndim == 1
@@ -179,6 +184,9 @@ class VirtualStream(VersionStream):
     a plan made with it counts the same steps, but its keys are none that training would use.
     """
 
+    _block_digests: Digests | None = None
+    """Of a stand-in for a stream that is here: its own digests, and stand-ins for those of the versions after them."""
+
     def __init__(self, corpus: CorpusSettings, settings: StreamSettings) -> None:
         if settings.steps_per_version == AUTO:
             raise UserError(
@@ -192,17 +200,25 @@ class VirtualStream(VersionStream):
 
     @classmethod
     def like(cls, stream: VersionStream, *more: int) -> "VirtualStream":
-        """A stand-in for a stream with more versions, of so many blocks, after its own."""
+        """A stand-in for a stream with more versions, of so many blocks, after its own.
+
+        Where the stream is here, what reads its own versions alone has the keys that it has.
+        """
         longer = cls.__new__(cls)
         longer.version_blocks = (*stream.version_blocks, *more)
         longer.versions = len(longer.version_blocks)
         longer.fingerprint, longer.vocab_size = stream.fingerprint, stream.vocab_size
         longer.sequence_length = stream.sequence_length
+        if isinstance(stream, Stream):
+            new = np.random.PCG64(int(stream.fingerprint, 16)).random_raw(2 * sum(more))
+            longer._block_digests = np.concatenate([stream.block_digests, new.view(np.uint8).reshape(-1, 16)])
         return longer
 
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
     ) -> npt.NDArray[np.void]:
+        if self._block_digests is not None:
+            return _batch_digests(self._block_digests, ids(0, steps))
         # The shuffle is one of T B blocks: with another T or B, no batch would be the same.
         start = hashlib.blake2b(f"{self.fingerprint} {self.version_blocks} {name}".encode(), digest_size=16)
         digests = []
@@ -211,6 +227,11 @@ class VirtualStream(VersionStream):
             digest.update(place.to_bytes(8, "little"))
             digests.append(digest.digest())
         return np.frombuffer(bytearray(b"".join(digests)), dtype="V16")
+
+
+def _batch_digests(blocks: Digests, places: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    digests = [hashlib.blake2b(blocks[row].tobytes(), digest_size=16).digest() for row in places]
+    return np.frombuffer(bytearray(b"".join(digests)), dtype="V16")
 
 
 def tokens_key(settings: StreamSettings) -> dict[str, object]:

@@ -12,7 +12,7 @@ but not how many come after. So appending one changes no byte, no key and no bat
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,8 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
             f"stream.order={s.order} makes each release of a corpus a version, and corpus.kind={corpus.kind} has none; "
             "stream=dealt (versions alike) or stream=dated (stretches of time) cuts a pile of text."
         )
+    if s.versions == AUTO:
+        s = replace(s, versions=len(identities))
     if len(identities) < s.versions:
         raise UserError(
             f"stream.versions={s.versions}, but {corpus.place or corpus.kind} has {len(identities)} releases, and each "

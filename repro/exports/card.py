@@ -2,7 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -20,8 +22,37 @@ PLACES = ("store.", "data.", "ledger.", "tracker.", "hydra", "output=", "rates="
 """Beginnings of words of a command line that say where, not what: a card is read elsewhere."""
 
 
+TEXT = "corpus.path="
+
+
+def exported_by(words: Sequence[str]) -> list[str]:
+    """The commands that make an export.
+
+    Args:
+        words: those that repro.export was given.
+    """
+    told = shared(words)
+    trained = [word for word in told if word.partition("=")[0] not in ("version", "what", "step", "dtype")]
+    return [f"python -m repro.train {shlex.join(trained)}", f"python -m repro.export {shlex.join(told)}"]
+
+
+def shared(words: Sequence[str]) -> list[str]:
+    """The words of a command line that others can use: of where the text lies, its last folder alone."""
+    told = (word for word in words if not word.startswith(PLACES))
+    return [f"{TEXT}{Path(word.removeprefix(TEXT)).name}" if word.startswith(TEXT) else word for word in told]
+
+
 def text(
-    run: Run, parameters: int, *, what: str, step: int, perplexity: float | None, dtype: str, command: Sequence[str]
+    run: Run,
+    parameters: int,
+    *,
+    what: str,
+    step: int,
+    perplexity: float | None,
+    dtype: str,
+    commands: Sequence[str],
+    more: Mapping[str, str] = MappingProxyType({}),
+    after: str = "",
 ) -> str:
     """The card.
 
@@ -30,13 +61,15 @@ def text(
         what: `version 4`, or `trunk`.
         step: steps from the initialization.
         perplexity: on the held-out text of the version and those before; None: not measured.
-        command: the words that repro.export was given.
+        commands: that made it.
+        more: facts to add to the table, or in place of its own.
+        after: what follows the table.
     """
     chosen = corpus(run.settings.corpus)
     header = yaml.safe_dump(_header(chosen, run), sort_keys=False, allow_unicode=True)
-    rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(run, parameters, what, step, perplexity, dtype))
-    words = [word for word in command if not word.startswith(PLACES)]
-    trained = [word for word in words if word.partition("=")[0] not in ("version", "what", "step", "dtype")]
+    facts = dict(_facts(run, parameters, what, step, perplexity, dtype)) | dict(more)
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    lines = "\n".join(commands)
     made_by = recipe(run.settings)
     return f"""---
 {header}---
@@ -47,12 +80,11 @@ A language model from a study of learning-rate paradigms for version updates. {m
 | | |
 |---|---|
 {rows}
-
+{after}
 Made by
 
 ```bash
-python -m repro.train {shlex.join(trained)}
-python -m repro.export {shlex.join(words)}
+{lines}
 ```
 
 ## Use

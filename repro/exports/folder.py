@@ -1,5 +1,6 @@
 """A version as a folder that transformers 4.57 and 5.x, and the `lm_eval` command, load as the same model."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,14 @@ ORIGIN = "checkpoint.json"
 
 DTYPES = ("float32", "bfloat16", "float16")
 """Of exported weights."""
+
+
+def folder_name(name: str) -> str:
+    """A run's name as that of a folder: what could lead elsewhere, or nowhere, is replaced, and its hash added."""
+    plain = "".join(each if each.isalnum() or each in "._-" else "_" for each in name).lstrip(".")
+    if plain == name and len(name.encode()) <= 200:
+        return name
+    return f"{plain.encode()[:180].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def origin(folder: Path) -> str | None:

@@ -1,9 +1,11 @@
-"""How long versions are: `stream.steps_per_version=auto` resolved to whole numbers before anything is planned."""
+"""How many versions there are and how long they are: what is `auto` of a stream, resolved to whole numbers before
+anything is planned."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from repro.common.errors import UserError
 from repro.config import checks
@@ -13,13 +15,14 @@ from repro.recipes.recipe import recipe
 
 
 def resolved(sweep: Sequence[Settings]) -> list[Settings]:
-    """The settings with numbers of steps. Runs that share their text share them: each version's data once, rounded
-    down to a multiple that every recipe of the sweep finds whole.
+    """The settings with numbers of versions and of steps. Runs that share their text share them: each version's data
+    once, rounded down to a multiple that every recipe of the sweep finds whole.
 
     Raises:
         UserError: a version has less than that; or as `repro.data.opening.open_stream`.
     """
     groups: dict[object, list[Settings]] = {}
+    sweep = [counted(settings) for settings in sweep]
     for settings in sweep:
         if settings.stream.steps_per_version == AUTO:
             groups.setdefault(_text(settings), []).append(settings)
@@ -34,11 +37,22 @@ def resolved(sweep: Sequence[Settings]) -> list[Settings]:
     return result
 
 
+def counted(settings: Settings) -> Settings:
+    """The settings with a number of versions; raises as `resolved` does."""
+    if settings.stream.versions != AUTO:
+        return settings
+    stream = open_stream(settings.corpus, settings.stream, Path(settings.data.path))
+    settings = replace(settings, stream=replace(settings.stream, versions=stream.versions))
+    checks.check(settings)
+    return settings
+
+
 def answers(planned: Settings, asked: Settings) -> bool:
     """Whether a planned run is what a job was asked for, whose lengths may not be resolved."""
-    if asked.stream.steps_per_version == AUTO:
-        planned = replace(planned, stream=replace(planned.stream, steps_per_version=AUTO))
-    return planned == asked
+    unresolved: dict[str, Any] = {
+        name: AUTO for name in ("versions", "steps_per_version") if getattr(asked.stream, name) == AUTO
+    }
+    return replace(planned, stream=replace(planned.stream, **unresolved)) == asked
 
 
 def _text(settings: Settings) -> object:

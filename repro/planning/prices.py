@@ -5,20 +5,23 @@ next version adds to what the versions before it have left in the store, over th
 is what is left to train, one step after another, once the new data are there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from repro.data.stream import VirtualStream
 from repro.planning.runs import Run
-from repro.planning.tree import merge
-from repro.recipes.trajectory import Derived, Product
+from repro.planning.tree import Node, merge
+from repro.recipes.trajectory import Derived, Key, Product
 
 
 @dataclass(frozen=True)
 class Price:
     """Of a run's next release."""
 
+    steps: int
+    """To train for it, beyond what the versions before it have left in the store."""
     cost: float
     """Steps, over those of pre-training that version from scratch."""
     delay: int
@@ -31,13 +34,37 @@ def next_release(run: Run) -> Price | None:
     Raises:
         UserError: as planning does, where one more version would not fit the settings.
     """
-    now = run.versions
-    longer = replace(run, stream=VirtualStream.like(run.stream, run.stream.version_blocks[-1]))
-    if longer.versions == now:
+    longer = _longer(run)
+    if longer is None:
         return None
     tree = merge([longer])
-    steps = tree.run_steps(0) - tree.run_steps(0, now)
-    return Price(steps / longer.scratch_steps[-1], _delay(longer, longer.products[-1], {}))
+    steps = tree.run_steps(0) - tree.run_steps(0, run.versions)
+    return Price(steps, steps / longer.scratch_steps[-1], _delay(longer, longer.products[-1], {}))
+
+
+def needed_next(run: Run, stored: Mapping[Key, int]) -> list[Node]:
+    """What the next release is made from of what a run has now: where its training begins, or parents it is derived
+    from. Empty for a recipe that begins anew, or releases no more versions.
+
+    Args:
+        stored: keys and steps of the checkpoints there are.
+
+    Raises:
+        UserError: as `next_release`.
+    """
+    longer = _longer(run)
+    if longer is None:
+        return []
+    tree = merge([run, longer], stored)
+    now = tree.own(0)
+    new = [node for node in tree.path(tree.ends[1][-1]) if node.key not in now]
+    return list({parent: now[parent] for node in new for parent in node.parents if parent in now}.values())
+
+
+def _longer(run: Run) -> Run | None:
+    """The run with one more version, as long as its last; None where the recipe releases no more."""
+    longer = replace(run, stream=VirtualStream.like(run.stream, run.stream.version_blocks[-1]))
+    return None if longer.versions == run.versions else longer
 
 
 def _delay(run: Run, product: Product, known: dict[int, int]) -> int:

@@ -1,12 +1,14 @@
 """Averages inside a branch: path switching whose versions are means of their branch's last checkpoints."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from repro.common.errors import UserError
 from repro.config.checks import share, within
-from repro.config.exact import whole
+from repro.config.exact import fraction, whole
 from repro.config.registries import RECIPES
+from repro.config.settings import Settings
 from repro.recipes.operations import mean
 from repro.recipes.path_switching import PathSwitching
 from repro.recipes.recipe import Releases
@@ -42,6 +44,12 @@ class BranchAverage(PathSwitching):
             )
         steps = range(trajectory.end - window, trajectory.end + 1, window // intervals)
         return Derived(mean([1 / self.average_count] * self.average_count), tuple(map(trajectory.until, steps)))
+
+    def step_multiple(self, settings: Settings) -> int:
+        """T of which the intervals between checkpoints are whole, too."""
+        branch = self.alpha if self.branch_share is None else self.branch_share
+        window = fraction("paradigm.alpha", branch) * fraction("paradigm.average_share", self.average_share)
+        return math.lcm(super().step_multiple(settings), (window / (self.average_count - 1)).denominator)
 
     def name_parts(self) -> list[str]:
         return [*super().name_parts(), f"m{self.average_share}", f"n{self.average_count}"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from repro.config.checks import share
 from repro.config.exact import whole
 from repro.config.registries import RECIPES
-from repro.config.settings import Settings
+from repro.config.settings import AUTO, Settings
 from repro.recipes.recipe import Recipe, Releases
 from repro.recipes.schedules import Curve
 from repro.recipes.trajectory import Phase
@@ -33,7 +33,7 @@ class TwoStage(Recipe):
 
     def complaints(self, settings: Settings) -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
-        if settings.stream.versions < 2:
+        if settings.stream.versions != AUTO and settings.stream.versions < 2:
             yield f"paradigm.kind=two_stage needs stream.versions of at least 2, not {settings.stream.versions}."
 
     def versions(self, releases: Releases) -> int:

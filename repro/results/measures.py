@@ -31,14 +31,19 @@ def result_keys(run: Run, key: Key) -> dict[str, list[int]]:
 
 
 def find(run: Run, key: Key, store: Store) -> list[dict[str, Any]] | None:
-    """The losses, if they are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
+    """The losses, if all are known: for each slice its `slice`, `nll` (nats), `tokens` and `bytes`."""
+    found = known(run, key, store)
+    return found if len(found) == run.stream.versions else None
+
+
+def known(run: Run, key: Key, store: Store) -> list[dict[str, Any]]:
+    """As `find`, for the slices whose losses are known."""
     found = []
     for name, slices in result_keys(run, key).items():
         result = store.get_result(KIND, name)
-        if result is None:
-            return None
         # Another stream may hold the same slice under another number.
-        found += [row | {"slice": number} for row, number in zip(result["slices"], slices, strict=True)]
+        rows = [] if result is None else result["slices"]
+        found += [row | {"slice": number} for row, number in zip(rows, slices, strict=bool(rows))]
     return found
 
 
@@ -50,8 +55,17 @@ def loss(slices: Collection[Mapping[str, Any]], version: int) -> float:
 
 def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
     """Of a version: over all tokens of slices 1 to `version`; infinite where it is larger than any number."""
+    return _exp(loss(slices, version))
+
+
+def by_slice(slices: Collection[Mapping[str, Any]]) -> dict[int, float]:
+    """Of each slice alone."""
+    return {row["slice"]: _exp(row["nll"] / row["tokens"]) for row in slices}
+
+
+def _exp(nats: float) -> float:
     try:
-        return math.exp(loss(slices, version))
+        return math.exp(nats)
     except OverflowError:
         return math.inf
 

@@ -8,7 +8,6 @@ What lies where, and whose it is: `repro.store.layout`; who may write: `repro.st
 """
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -19,7 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from repro.common import locks
-from repro.common.disk import Flaw, clear_errors, move, open_as, read_document, sha256, sync, unreadable, write_document
+from repro.common.disk import (
+    Flaw,
+    clear_errors,
+    move,
+    open_as,
+    read_document,
+    renamed,
+    sha256,
+    sync,
+    unreadable,
+    write_document,
+)
 from repro.common.errors import UserError, printable
 from repro.store import leftovers
 from repro.store.layout import (
@@ -324,7 +334,7 @@ class Store:
             sync(scratch / MANIFEST)
             sync(scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
-            while not _renamed(scratch, target):
+            while not renamed(scratch, target):
                 if self._same(target, key, files):
                     break
             sync(target.parent)
@@ -385,14 +395,3 @@ class Store:
         except Flaw as flaw:
             self.quarantine(path, str(flaw))
             return None
-
-
-def _renamed(source: Path, target: Path) -> bool:
-    """Move a folder into place, where there is none."""
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        return False
-    return True

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from repro import plan, train
 from repro.config.places import CONF
+from repro.launching import training
 from repro.planning import planner, sweeps
 from repro.results import measures
 from repro.store.store import Store
@@ -115,7 +116,7 @@ def test_a_composed_configuration_is_shown_for_a_sweep_and_elsewhere_its_command
 def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) -> None:
     given = smoke("paradigm=cpt", "stream.versions=2", "stream.steps_per_version=4", "schedule.warmup_steps=1")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        loss = train.job.__wrapped__(compose("config", overrides=given))
+        loss = training.job.__wrapped__(compose("config", overrides=given))
     tree = planner.make(sweeps.compose(given)).tree
     slices = measures.find(tree.runs[0], tree.ends[0][1], Store(tmp_path / "store"))
     assert slices is not None

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro import plan as plan_command
 from repro import train
+from repro.launching import training
 from repro.planning import frozen, planner, sweeps
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -81,7 +82,7 @@ def test_a_worker_that_says_it_is_at_the_last_step_has_not_finished_it(
     # Only the progress bar takes its word.
     made = planner.make(sweeps.compose(given))
     store = Store(Path(made.tree.runs[0].settings.store.path))
-    assert train.begun(made, store) == tree.unique_steps
+    assert training.begun(made, store) == tree.unique_steps
 
 
 def test_a_frozen_sweeps_id_is_no_number_to_hydra(

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from stops import StopAfter
 from transformers import AutoModelForCausalLM
 
-from repro import adopt, export, train
+from repro import adopt, export
 from repro.common.errors import Preempted
 from repro.config.registries import RECIPES
+from repro.launching import training
 from repro.planning import frozen
 from repro.planning.planner import Plan, make
 from repro.planning.sweeps import compose
@@ -158,7 +159,7 @@ def test_merging_leaves_the_trunk_as_it_is(
 
 def test_progress_counts_an_operation_and_a_measurement_as_a_step_each(smoke: Overrides) -> None:
     plan = planned(smoke(*MERGE))
-    assert train.left(plan, Store(Path(plan.tree.runs[0].settings.store.path))) == 2 * T + 2 + 2
+    assert training.left(plan, Store(Path(plan.tree.runs[0].settings.store.path))) == 2 * T + 2 + 2
 
 
 @pytest.mark.parametrize("given", [MERGE, CHAIN], ids=["merge", "chain"])

@@ -75,6 +75,14 @@ class Corpus(CorpusSettings):
         """
         return None
 
+    def release_names(self) -> Sequence[str] | None:
+        """What people call each release; None: they have no names.
+
+        Raises:
+            UserError: as `identity`.
+        """
+        return None
+
     def of_releases(self, wanted: Mapping[int, Mapping[str, object]], cache: Path) -> Iterator[Document]:
         """The documents of some releases, each with its `part`.
 

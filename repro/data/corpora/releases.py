@@ -52,6 +52,9 @@ class Releases(Files):
             for each in self.listed()
         ]
 
+    def release_names(self) -> Sequence[str]:
+        return [each.name for each in self.listed()]
+
     def of_releases(self, wanted: Mapping[int, Mapping[str, object]], cache: Path) -> Iterator[Document]:
         for part, release in enumerate(self.listed(), start=1):
             if part in wanted:

@@ -1,0 +1,71 @@
+"""The next release of a stream that grows: checked, trained, measured, written and summed up."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro.common import output as streams
+from repro.common.errors import UserError, refusals
+from repro.exports import release as releases
+from repro.launching import outlook
+from repro.launching.launch import launch
+from repro.launching.training import TRAINING
+from repro.planning import machines, planner
+from repro.planning.arguments import CommandLine
+from repro.planning.planner import Plan
+from repro.store.store import Store
+from repro.training import parallel
+
+DEFAULTS = {"corpus": "releases", "stream": "releases"}
+"""Groups that are chosen where the command line does not."""
+
+
+def completed(given: Sequence[str]) -> list[str]:
+    """A command line with the groups that it leaves to the default."""
+    chosen = {each.partition("=")[0] for each in given}
+    return [*(f"{group}={name}" for group, name in DEFAULTS.items() if group not in chosen), *given]
+
+
+def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
+    """Make every release of the stream that is not made yet.
+
+    Args:
+        given: overrides, as repro.train takes them.
+        dry: only say what would be done.
+
+    Raises:
+        SystemExit: with the statuses of repro.launching.launch.
+    """
+    words = completed(given)
+    with refusals():
+        plan, store = _seen(words)
+        every = releases.of(plan, output)
+        new = {each.name for each in releases.check(every, plan.stored)}
+        if dry:
+            outlook.show(plan, every, new, store, dry=True)
+            streams.deliver()
+            return
+    steps = plan.missing_steps
+    launch(TRAINING, words)
+    if parallel.join().rank:
+        return  # the leader writes
+    with refusals(status=1, answers=False):
+        plan, store = _seen(words)
+        every = releases.of(plan, output)
+        for release in releases.check(every, plan.stored):
+            releases.write(release, every[: release.version - 1], store, given)
+        outlook.show(plan, every, new, store, trained=steps)
+
+
+def _seen(words: Sequence[str]) -> tuple[Plan, Store]:
+    """The plan, as that machine sees it which has done most of it, and its store.
+
+    Raises:
+        UserError: there is more than one run.
+    """
+    plan = planner.make(CommandLine(None, words).settings())
+    if len(plan.tree.runs) > 1:
+        raise UserError(
+            f"{' '.join(words)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."
+        )
+    store = Store(Path(plan.tree.runs[0].settings.store.path))
+    return machines.nearest(plan, TRAINING.left, store), store
