@@ -157,6 +157,10 @@ class ParadigmSettings:
         """The settings of a run under this recipe, where it brings some of its own: an optimizer, say."""
         return settings
 
+    def shared(self, settings: "Settings") -> "Settings":
+        """The settings that runs under other recipes have beside this one's: `adapted`, taken back."""
+        return settings
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:

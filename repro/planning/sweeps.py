@@ -36,7 +36,7 @@ MOST_JOBS = 20_000
 
 
 def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
-    """The settings of every job of a sweep, in Hydra's order; `study=all` stands for every study, one after another.
+    """The settings of every run of a sweep, in Hydra's order; `study=all` stands for every study, one after another.
 
     Args:
         overrides: as given on the command line: `study=alpha`, `seed=0,1`, ...
@@ -132,7 +132,7 @@ def _listed(setting: str, overrides: Sequence[str]) -> list[str]:
 
 
 def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
-    """The settings of each job.
+    """The settings of each job, the same ones once: a sweep over a setting that a choice lacks asks for it repeatedly.
 
     Raises:
         UserError: a setting was given that belongs to what none of them chose.
@@ -151,7 +151,7 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
             )
     if len(places := {each.store.path for each in sweep}) > 1:
         raise UserError(f"store.path must be one for a whole sweep, and here it is {', '.join(sorted(places)[:3])}.")
-    return sweep
+    return [one for place, one in enumerate(sweep) if one not in sweep[:place]]
 
 
 def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settings:

@@ -21,6 +21,7 @@ from repro.recipes import (
     soup,
     trunk,
     two_stage,
+    updated,
     wsd,
     wsd_s,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "soup",
     "trunk",
     "two_stage",
+    "updated",
     "wsd",
     "wsd_s",
 ]

@@ -1,12 +1,13 @@
 """Pre-training from scratch: every version from a random initialization, on old and new data together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share
 from repro.config.exact import fraction
 from repro.config.registries import RECIPES
+from repro.config.settings import Settings
 from repro.recipes.orders import ORDERS, Order
 from repro.recipes.path_switching import PathSwitching
 from repro.recipes.recipe import Recipe, Releases, Segment
@@ -31,8 +32,18 @@ class Ptfs(Recipe):
     """`cycle`: one full cycle. `path_switching`: the maximum, and path switching's own branch at the end, with its
     settings alpha, branch and branch_share. It tells the order of the data from the shape of the schedule."""
     alpha: str = share(0, 1, "0.6", open_low=True)
+    """As of path switching, for its curve."""
     branch: str = choice(("decay", "cycle"), "decay")
+    """The same."""
     branch_share: str | None = share(0, 1, None, open_low=True)
+    """The same."""
+
+    def adapted(self, settings: Settings) -> Settings:
+        """Without what its curve does not ask for, so that a sweep over it has one such run."""
+        if self.curve == "path_switching":
+            return settings
+        plain = Ptfs(kind=self.kind, carry_optimizer=self.carry_optimizer, replay=self.replay, order=self.order)
+        return replace(settings, paradigm=plain)
 
     def data_order(self, releases: Releases, version: int) -> Order:
         if fraction("paradigm.replay", self.replay):

@@ -34,3 +34,17 @@ class ScheduleFree(Trunk):
             weight_decay=given.weight_decay,
         )
         return replace(settings, optimizer=own)
+
+    def shared(self, settings: Settings) -> Settings:
+        given = settings.optimizer
+        if not isinstance(given, ScheduleFreeAdamW):
+            return settings
+        others = AdamW(
+            kind="adamw",
+            clip_norm=given.clip_norm,
+            beta1=given.beta1,
+            beta2=given.beta2,
+            eps=given.eps,
+            weight_decay=given.weight_decay,
+        )
+        return replace(settings, optimizer=others)

@@ -24,6 +24,7 @@ class Soup(PathSwitching):
     told_apart_by: ClassVar[tuple[str, ...]] = ("alpha", "branch", "branch_share", "branches")
 
     branches: int = within(2, 32, 3)
+    """How many."""
 
     def product(self, releases: Releases, version: int) -> Derived:
         first = super().product(releases, version).training

@@ -60,5 +60,6 @@ def settings_text(own: dict[str, str]) -> str:
 
 
 def settings_of_old(row: dict[str, str]) -> str:
-    """The same for a run that was written before there was such a column."""
-    return settings_text({name: row[name] for name in OWN})
+    """The same for a run that was written before there was such a column: a branch was a whole cycle then."""
+    cycle = {"branch": "cycle"} if row["paradigm"] == "path_switching" else {}
+    return settings_text({name: row[name] for name in OWN} | cycle)

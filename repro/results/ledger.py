@@ -152,15 +152,15 @@ def run_id(tree: Tree, run: int) -> str:
     Two paradigms can lead to the same versions, and the same versions can be measured in two ways.
     """
     r = tree.runs[run]
-    return digest([tree.ends[run], r.name, conditions(r)])[:12]
+    update = r.settings.finetune.update
+    return digest([tree.ends[run], r.name, conditions(r), *([] if update == "anew" else [update])])[:12]
 
 
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
     s = r.settings
-    content = [optimizer(s).identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
-    if s.finetune.update != "anew":
-        content.append(s.finetune.update)
+    beside = optimizer(recipe(s).shared(s))  # one that a recipe brings belongs to the recipe
+    content = [beside.identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
     if " " in s.stream.steps_label:  # else a column says it whole
         content.append(s.stream.steps_label)
     return digest(content)[:8]
@@ -174,11 +174,12 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
     if not finished + diverged:
         return {}
     run = run_id(tree, index)
-    numerics = digest(r.numerics)[:8]
+    shared = _numerics(r)
+    numerics = digest(shared)[:8]
     tables: dict[str, list[Row]] = {
         "studies": [{"study": r.settings.study or "none", "run": run}],
         "runs": [{"run": run, "numerics": numerics} | _run_row(tree, index)],
-        "numerics": [{"numerics": numerics, "setting": name, "value": value} for name, value in r.numerics.items()],
+        "numerics": [{"numerics": numerics, "setting": name, "value": value} for name, value in shared.items()],
         "versions": [],
         "perplexity": [],
         "curves": [],
@@ -210,6 +211,12 @@ def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> di
     return tables
 
 
+def _numerics(r: Run) -> dict[str, Any]:
+    """What runs have to share to be paired. The package of a recipe's own optimizer is the recipe's, as its rule is."""
+    own = set(optimizer(r.settings).packages) - set(optimizer(recipe(r.settings).shared(r.settings)).packages)
+    return {name: value for name, value in r.numerics.items() if name not in own}
+
+
 def _no_numbers(r: Run) -> Iterator[Row]:
     """The losses of a version that diverged."""
     for part in range(1, r.stream.versions + 1):
@@ -222,6 +229,8 @@ def _run_row(tree: Tree, index: int) -> Row:
     s = r.settings
     chosen = recipe(s)
     own = chosen.own_settings
+    if s.finetune.update != "anew":
+        own |= {"update": s.finetune.update}
     steps = tree.run_steps(index)
     return {
         "name": r.name,

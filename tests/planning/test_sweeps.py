@@ -9,6 +9,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from repro.config.places import CONF
+from repro.config.registries import RECIPES
 from repro.config.resolve import from_config
 from repro.planning import sweeps
 
@@ -60,3 +61,23 @@ def test_composing_a_sweep_at_once_gives_what_hydra_gives_job_by_job(study: str)
 def test_an_override_on_top_replaces_what_a_study_sweeps() -> None:
     settings = sweeps.compose(["study=alpha", "scale=quick", "paradigm.alpha=0.3,0.5", "seed=0,1,2"])
     assert [(s.paradigm.alpha, s.seed) for s in settings] == [(a, s) for a in ("0.3", "0.5") for s in (0, 1, 2)]
+
+
+def test_a_setting_that_changes_nothing_of_a_run_does_not_repeat_it() -> None:
+    """CPT has no branch, and PTFS has one for a curve of its own alone."""
+    settings = sweeps.compose(["study=main", "scale=smoke"])
+    runs = [(s.schedule.kind, s.paradigm.kind, getattr(s.paradigm, "branch", "")) for s in settings]
+    each = [("ptfs", "decay"), ("cpt", ""), ("path_switching", "decay"), ("path_switching", "cycle")]
+    assert runs == [(schedule, *one) for schedule in ("cosine", "knee", "multi_step") for one in each]
+    switched = sweeps.compose(
+        ["paradigm=ptfs", "paradigm.curve=path_switching", "paradigm.branch=decay,cycle"], multirun=True
+    )
+    assert len(switched) == 2
+
+
+def test_a_study_of_every_recipe_has_every_recipe() -> None:
+    recipes = {s.paradigm.kind for s in sweeps.compose(["study=frontier", "scale=smoke"])}
+    ours = {name for name, recipe in RECIPES.items() if recipe.__module__.startswith("repro.")}
+    assert recipes == ours - {"two_stage", "updated", "grow"}
+    updated = {s.paradigm.of for s in sweeps.compose(["study=plasticity", "scale=smoke"])}
+    assert updated == recipes
