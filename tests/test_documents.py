@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from repro import sizes
+from repro import pages, sizes
 from repro.launching import updating
-from repro.planning import sweeps
+from repro.planning import recipe_page, sweeps
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,6 +59,23 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_table_of_sizes_is_the_codes() -> None:
     assert sizes.table() in (ROOT / "docs" / "models.md").read_text()
+
+
+def test_the_page_of_recipes_is_the_registrys() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    assert page == recipe_page.page()
+    assert {path.stem for path in (ROOT / "docs/figures/recipes").iterdir()} == set(recipe_page.runs())
+    costs = dict(re.findall(r"^\| \[(\w+)\]\S+ \|[^|]+\| ([\d.]+) % ", page, flags=re.MULTILINE))
+    assert (costs["ptfs"], costs["cpt"], costs["path_switching"], costs["wsd"]) == ("100", "40", "58", "46")
+
+
+def test_the_page_of_recipes_is_written_with_its_figures(tmp_path: Path) -> None:
+    pages.main([f"output={tmp_path / 'recipes.md'}"])
+    assert (tmp_path / "recipes.md").read_text() == (ROOT / "docs" / "recipes.md").read_text()
+    for target in re.findall(r"\]\((figures/[^)]+)", (tmp_path / "recipes.md").read_text()):
+        assert (tmp_path / target).stat().st_size > 1000
+    with pytest.raises(SystemExit):
+        pages.main(["nonsense"])
 
 
 def test_the_site_builds_and_shows_every_room(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The learning-rate curves of a plan, before anything is trained: python -m repro.plan study=alpha figure=plan.png"""
+"""Learning-rate curves, before anything is trained: of a plan (repro.plan figure=plan.png), and of a recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from repro.common import style
 from repro.planning.runs import Run
 from repro.recipes.recipe import recipe
+from repro.recipes.trajectory import Derived, Trajectory
 
 MOST_PANELS = 24
 """Runs of the lowest seed, at most."""
@@ -36,3 +37,32 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         for row in range(rows):
             panels[row * columns].set_ylabel("learning rate")
         figure.savefig(path, metadata={})
+
+
+def draw_recipe(run: Run, unit: int, path: Path) -> None:
+    """What each version adds to a run's path, relative to the maximum rate.
+
+    Args:
+        unit: steps of T, in which steps are counted.
+    """
+    chosen, high = recipe(run.settings), run.settings.schedule.max_lr
+    phases = [trajectory.phases for trajectory in run.trajectories]
+    with style.context():
+        figure = style.new(5.6, 1.9)
+        axes = figure.subplots()
+        for version, product in enumerate(run.products, start=1):
+            trajectory = product.training
+            rates, origin = trajectory.learning_rates / high, trajectory.origin
+            colour = style.tint(chosen.colour, 0.35 + 0.65 * version / run.versions)
+            for kind, start, stop in chosen.segments(phases[:version], version):
+                before = max(start - 1, 0)
+                steps = (origin + 1 + np.arange(before, stop)) / unit
+                axes.plot(steps, rates[before:stop], color=colour, linestyle="--" if kind == "branch" else "-")
+            parents = product.parents if isinstance(product, Derived) else ()
+            for parent in (parent for parent in parents if isinstance(parent, Trajectory)):
+                axes.plot(parent.end / unit, parent.learning_rates[-1] / high, "o", color=colour, markersize=3.5)
+        axes.set_ylim(0, 1.08)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("training step (T)")
+        axes.set_ylabel("rate / maximum")
+        figure.savefig(path, dpi=110, metadata={"Software": None})
