@@ -14,10 +14,13 @@ from analysis import names, stats
 from analysis.formats import text
 from analysis.frames import CELL, View
 from analysis.registries import STUDIES, Factor, pooled
+from repro.common.errors import UserError
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 """The recipes that the paper's claims name."""
 TWO_STAGE = "two_stage"
+DATA = ("corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
+"""Columns of runs.csv that say which data a run saw, and how much of them."""
 
 
 def versions_after_first(view: View) -> list[int]:
@@ -30,13 +33,38 @@ def losses(scores: pd.DataFrame, paradigms: Sequence[str], versions: Sequence[in
 
     Args:
         scores: rows of `View.scores` of one schedule, alpha and setting.
+
+    Raises:
+        UserError: of unequal data.
     """
+    scores = scores[scores["paradigm"].isin(paradigms)]
+    _check_data(scores)
     wanted = pd.MultiIndex.from_product([paradigms, versions], names=["paradigm", "version"])
-    wide = _wide(scores[scores["paradigm"].isin(paradigms)], ["paradigm", "version"])
+    wide = _wide(scores, ["paradigm", "version"])
     wide = wide.reindex(columns=wanted).dropna()
     if wide.empty:
         return {}
     return {paradigm: pd.DataFrame(wide.xs(paradigm, axis=1, level="paradigm")) for paradigm in paradigms}
+
+
+def decayed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the versions of recipes that never decay: beside decayed ones their PPL would mislead."""
+    return rows[rows["paradigm"].map(names.decays).astype(bool)]
+
+
+def _check_data(rows: pd.DataFrame) -> None:
+    """Refuse to compare runs that saw other data.
+
+    Raises:
+        UserError: which column of runs.csv says so, and what its values are.
+    """
+    for column in (column for column in DATA if column in rows):
+        values = sorted({text(value) for value in rows[column]} - {""})
+        if len(values) > 1:
+            raise UserError(
+                f"runs.csv, column {column}: {', '.join(values)} are unequal data, and runs over them are not "
+                "compared; compare within one of them."
+            )
 
 
 def two_stage(view: View, study: str, version: int) -> pd.DataFrame:

@@ -9,14 +9,14 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis import names, reading
+from analysis import names, reading, readings
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -143,6 +143,8 @@ class View:
     setting: dict[str, object]
     differs: dict[str, object]
     """Where the setting departs from the primary one; empty for the primary one."""
+    reading: str = ""
+    """Of the branch: runs of it are the plain ones then. Empty: whichever most runs share."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
 
     @property
@@ -176,9 +178,13 @@ class View:
         """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
         return self._split(*studies)[1]
 
+    def under(self, read: str) -> "View":
+        """The same runs, those of a reading of the branch as the plain ones."""
+        return replace(self, reading=read, _splits={})
+
     @cached_property
     def usual(self) -> Usual:
-        return Usual(self._fitting(list(STUDIES)))
+        return Usual(self._fitting(list(STUDIES)), self.reading)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if studies not in self._splits:
@@ -225,7 +231,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
     if scale not in known:
         raise UserError(f"scale={scale!r} has no results under root={root}. {_advice(root, scale, known)}")
     folder = root / scale / "data"
-    frames = reading.read(folder, unchecked=unchecked)
+    frames = readings.joined(reading.read(folder, unchecked=unchecked))
     runs = frames["runs"]
     if runs.empty or frames["studies"].empty:
         raise UserError(f"{folder / 'runs.csv'} holds no run. To make some: {_train(root, scale)}")

@@ -33,6 +33,17 @@ def recipe_name(recipe: str) -> str:
     return _called(recipe, {name: getattr(each, "label", name) for name, each in RECIPES.items()})
 
 
+def decays(recipe: str) -> bool:
+    """Whether a recipe's versions end at the minimum, or stand for ones that do."""
+    return bool(getattr(RECIPES.get(recipe.split(VARIANT)[0]), "decays", True))
+
+
+def schedule_decays(schedule: str) -> bool:
+    """Whether a schedule ever leaves the maximum."""
+    registered = SCHEDULES.get(schedule.split(VARIANT)[0])
+    return registered is None or getattr(registered, "falling", None) is not Schedule.falling
+
+
 def schedule_name(schedule: str) -> str:
     """What readers call a schedule."""
     return _called(schedule, {name: getattr(each, "label", name) for name, each in SCHEDULES.items()})
@@ -57,6 +68,13 @@ def line(schedule: str) -> Any:
 def edge(schedule: str, colour: str) -> str:
     """The edge of a schedule's points: white around what has a face, else the colour itself (a cross is all edge)."""
     return "white" if marker(schedule) in Line2D.filled_markers else colour
+
+
+def handle(schedule: str, colour: str, label: str = "") -> Line2D:
+    """A legend's entry for a schedule's curves, in a colour that means something else than a recipe."""
+    one = Line2D([], [], color=colour, marker=marker(schedule), label=label or schedule_name(schedule))
+    one.set(linestyle=line(schedule))
+    return one
 
 
 def recipes(names: Iterable[str]) -> list[str]:

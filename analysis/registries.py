@@ -99,6 +99,8 @@ class Claim:
     """Its `analysis.verdicts.Evidence` in a view."""
     note: str = ""
     """What the verdict rests on besides the runs; shown with it."""
+    readings: bool = False
+    """Whether it is judged under each reading of the branch, where those rest on other runs."""
 
 
 STUDIES: Registry[Study] = Registry("study")

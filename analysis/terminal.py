@@ -31,7 +31,7 @@ def summary(view: View, judged: list[Judged], report: Path) -> RenderableType:
         part = one.weakest
         evidence = f"{part.what}: {quantity(part)}" if part else ""
         verdict = Text(one.verdict, style=STYLES.get(one.verdict, "dim"))
-        grid.add_row(one.claim.id, one.claim.statement, Text(evidence), verdict)
+        grid.add_row(one.claim.id, one.statement, Text(evidence), verdict)
     idle = ", ".join(one.claim.id for one in judged if one.verdict == "not run")
     counts = counted(judged).replace("not run.", f"not run ({idle})." if idle else "not run.")
     left_out = [Text(note) for note in findings.missing(view) if note.startswith("Left out")]

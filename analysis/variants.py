@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import names, reading
+from analysis import names, reading, readings
 from analysis.formats import text
 from analysis.registries import STUDIES
+from repro.config.registries import RECIPES
 
 SCHEDULE = ("max_lr", "min_lr", "warmup_steps")
 """What belongs to a schedule."""
@@ -23,11 +24,13 @@ RECIPE = ("carry_optimizer", "settings")
 class Usual:
     """What most runs of a setting share of a schedule's and a recipe's settings; those with others are variants."""
 
-    def __init__(self, rows: pd.DataFrame) -> None:
+    def __init__(self, rows: pd.DataFrame, reading: str = "") -> None:
         """
         Args:
             rows: runs of one setting, by study.
+            reading: of the branch, which is the usual one then.
         """
+        self._reading = reading
         plain = rows[~rows["study"].isin(sweepers(SCHEDULE))]
         self.rates = _most_common(plain, SCHEDULE) or _most_common(rows, SCHEDULE) or dict.fromkeys(SCHEDULE, "")
         groups = [*rows.groupby("schedule"), *plain.groupby("schedule")]
@@ -40,9 +43,12 @@ class Usual:
                     self._recipes.setdefault((str(row["paradigm"]), name), Counter())[value] += 1
 
     def own(self, recipe: str, name: str) -> object:
-        """A recipe's usual setting; None where it has none, or only studies that vary it."""
+        """A recipe's usual setting, its default among equals; None where it has none, or only studies that vary it."""
         counts = self._recipes.get((recipe, name))
-        return min(counts, key=lambda value: (-counts[value], str(value))) if counts else None
+        if counts and self._reading and (recipe, name) == (readings.RECIPE, readings.SETTING):
+            return self._reading
+        default = str(getattr(RECIPES.get(recipe), name, ""))
+        return min(counts, key=lambda value: (-counts[value], value != default, str(value))) if counts else None
 
     def name_variants(self, rows: pd.DataFrame) -> pd.DataFrame:
         """`rows` with the name of each recipe and schedule whose settings are not the usual ones."""

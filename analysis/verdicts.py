@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import yaml
 
-from analysis import stats
+from analysis import readings, stats
 from analysis.frames import View
 from analysis.registries import CLAIMS, STUDIES, Claim, Role
 from repro.config.places import CONF
@@ -85,6 +85,12 @@ class Judged:
     """Two-sided, of the weakest part; contradicted: of the part that speaks most against it, by Holm over its parts."""
     p_holm: float
     """Holm's correction over all claims of this setting that have a p."""
+    reading: str = ""
+    """Of the branch, where the verdicts of its readings rest on other runs."""
+
+    @property
+    def statement(self) -> str:
+        return f"{self.claim.statement}, its branch read as a {self.reading}" if self.reading else self.claim.statement
 
     @property
     def weakest(self) -> Part | None:
@@ -120,10 +126,19 @@ def _own_products(view: View, study: str) -> bool:
 
 
 def judge(view: View) -> list[Judged]:
-    """Every claim's verdict in one setting, in the order of `CLAIMS`."""
-    judged = [_verdict(claim, view) for claim in CLAIMS.values()]
+    """Every claim's verdict in one setting, in the order of `CLAIMS`; of M1, under each reading of the branch."""
+    judged = [one for claim in CLAIMS.values() for one in _under_each_reading(claim, view)]
     adjusted = stats.holm([one.p for one in judged])
     return [replace(one, p_holm=p) for one, p in zip(judged, adjusted, strict=True)]
+
+
+def _under_each_reading(claim: Claim, view: View) -> list[Judged]:
+    plain = _verdict(claim, view)
+    if not claim.readings:
+        return [plain]
+    each = [replace(_verdict(claim, view.under(reading)), view=view, reading=reading) for reading in readings.READINGS]
+    rest_on = [([(part.what, part.estimate) for part in one.parts], one.reason) for one in each]
+    return [plain] if all(one == rest_on[0] for one in rest_on) else each
 
 
 def _verdict(claim: Claim, view: View) -> Judged:
@@ -194,19 +209,22 @@ def counted(judged: Sequence[Judged]) -> str:
     """How many claims came out how."""
     kinds = ("reproduced", "contradicted", "undecided", "not run")
     counts = {kind: sum(one.verdict == kind for one in judged) for kind in kinds}
+    twice = sorted({one.claim.id for one in judged if one.reading})
     exact = sum(one.verdict == "reproduced" and all(part.exact for part in one.parts) for one in judged)
     shown = {kind: f"{count} {kind}" for kind, count in counts.items()}
     if exact:
         shown["reproduced"] += f" ({exact} of them by arithmetic alone)"
-    return f"{len(judged)} claims: {', '.join(shown.values())}."
+    claims = len({one.claim.id for one in judged})
+    both = f" {', '.join(twice)} is judged under each reading of the branch, and counts for each." if twice else ""
+    return f"{claims} claims: {', '.join(shown.values())}.{both}"
 
 
 def elsewhere(judged: Sequence[Judged], others: Sequence[View]) -> list[Judged]:
     """Verdicts in the other settings, where they rest on other numbers than the primary one's."""
-    known = {one.claim.id: [part.estimate for part in one.parts] for one in judged}
+    known = {(one.claim.id, one.reading): [part.estimate for part in one.parts] for one in judged}
     return [
         one
         for view in others
         for one in judge(view)
-        if one.verdict != "not run" and [part.estimate for part in one.parts] != known[one.claim.id]
+        if one.verdict != "not run" and [part.estimate for part in one.parts] != known.get((one.claim.id, one.reading))
     ]

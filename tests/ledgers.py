@@ -17,6 +17,9 @@ VERSIONS = 4
 TASKS = {"arithmetic": 0.0, "sentiment": 0.5} | {f"choice{number}": 0.25 for number in range(1, 8)}
 SCHEDULES = ("cosine", "knee", "multi_step")
 PARADIGMS = ("ptfs", "cpt", "path_switching")
+EVERY = (*PARADIGMS, "merge", "trunk", "wsd_s")
+BEST_RATE = {"merge": 0.002}
+"""Maximum rates that losses are lowest at, where that is not 0.004."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,18 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "second_stage":
         cycles = ("1/2", "1", "2", "3", "4", "endless")
         return [{"paradigm": "two_stage", "first_cycle": "endless", "second_cycle": c} for c in cycles]
+    if study == "frontier":
+        return [{"paradigm": p} for p in EVERY]
+    if study == "plasticity":
+        return [{"paradigm": "updated", "settings": f"of={p}"} for p in EVERY]
+    if study == "rates":
+        rates = [{"max_lr": f"{rate:g}", "min_lr": f"{rate / 10:g}"} for rate in (0.002, 0.004, 0.008)]
+        return [{"paradigm": p, **rate} for p in EVERY for rate in rates]
+    if study == "branch":
+        cells = [(s, m, a) for s in ("cosine", "linear") for m in ("0.0004", "0") for a in ("0.2", "0.6")]
+        return [{"paradigm": "path_switching", "schedule": s, "min_lr": m, "alpha": a} for s, m, a in cells]
+    if study == "future":
+        return [{"paradigm": p, "update": u} for p in PARADIGMS for u in ("anew", "continue", "transfer")]
     factors: dict[str, list[dict[str, str]]] = {
         "headline": [{}],
         "architecture": [{"architecture": "llama"}, {"architecture": "qwen2"}],
@@ -108,14 +123,15 @@ def _add(
         "max_lr": "0.004",
         "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00",
     }  # fmt: skip
-    row |= {key: value for key, value in change.items() if key not in ("alpha", "order")}
+    row |= {key: value for key, value in change.items() if key not in ("alpha", "order", "update")}
     row.setdefault("paradigm", "path_switching")
     if row["paradigm"] == "ptfs":
         row["order"] = change.get("order", "mixed")
     if row["paradigm"] == "path_switching":
         row["alpha"] = change.get("alpha", "0.6")
     row |= {"seed": str(seed), "numerics": numerics}
-    row.setdefault("settings", settings_of_old(row))
+    update = change.get("update", "anew")
+    row.setdefault("settings", settings_of_old(row) + ("" if update == "anew" else f" update={update}"))
     row["name"] = f"{row['paradigm']} {row['schedule']}"
     row["run"] = run = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:12]
     t = int(row["steps_per_version"])
@@ -143,6 +159,8 @@ def _add(
             | {"relative_cost": own[version - 1] / scratch[version - 1]}
         )
         loss = 3.6 - 0.1 * version + shared + _lag(row, version, world) + noise.normal(0, world.noise)
+        octaves = np.log2(float(row["max_lr"]) / BEST_RATE.get(row["paradigm"], 0.004))
+        loss += 0.03 * octaves**2 - 0.01 * (row["min_lr"] == "0")
         for part in range(1, int(row["versions"]) + 1):
             off = 0.1 * (part > version)
             if row["paradigm"] == "cpt" and part <= version:
@@ -153,8 +171,9 @@ def _add(
         for step in np.linspace(begin, steps - 1, 50).astype(int):
             rate = _rate(row, version, int(step), t)
             tables["curves"].append(at | {"step": step, "lr": rate, "loss": 3.5 + 3 * np.exp(-step / 40) + 20 * rate})
-        if study == "downstream":
+        if study in ("downstream", "future"):
             gain = world.downstream_gain if row["paradigm"] == "path_switching" else 0.0
+            gain += {"anew": 0.0, "continue": 0.01, "transfer": -0.01}[update]
             for task, chance in TASKS.items():
                 score = chance + world.above_chance + gain + scores.normal(0, 0.002)
                 tables["downstream"].append(
@@ -182,7 +201,9 @@ def _lag(row: dict[str, Any], version: int, world: Synthetic) -> float:
         rank = {"1/2": 0.5, "endless": 5}
         first, second = (float(rank.get(row[c], row[c])) for c in ("first_cycle", "second_cycle"))
         return 0.02 * first if version == 1 else 0.03 * abs(second - 1) - 0.02 * first
-    return 0.0
+    if row["paradigm"] == "updated":
+        return {"of=trunk": 0.0, "of=path_switching": 0.01, "of=cpt": 0.03}.get(row["settings"], 0.02)
+    return {"merge": 0.01, "trunk": 0.1, "wsd_s": 0.005 * version}.get(row["paradigm"], 0.0)
 
 
 def _paths(row: dict[str, Any], version: int, t: int) -> list[dict[str, Any]]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from analysis import readings
 from analysis.claims.parts import exact, matches
 from analysis.contrasts import PTFS, SWITCH, THREE, losses, swept_values, versions_after_first
 from analysis.frames import View
-from analysis.names import schedule_name
 from analysis.registries import Claim, Factor
 from analysis.verdicts import Evidence, Part, command
 
@@ -24,7 +24,7 @@ def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:
         for value, group in swept_values(runs, study, factor):
             values.append(value)
             for schedule in dict.fromkeys(group["schedule"]):
-                label = f"{name} {value}, {schedule_name(schedule)}"
+                label = f"{name} {value}, {readings.where(schedule, view.reading)}"
                 cell = group[group["schedule"] == schedule]
                 rows = scores[scores["run"].isin(cell["run"])]
                 loss = losses(rows, THREE, versions_after_first(view))
@@ -49,5 +49,5 @@ def claim(id: str, study: str, over: str, factor: Factor) -> Claim:
     return Claim(
         id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=generality(study, factor),
         estimator=f"as M1, for every {factor.label}; under the schedules that the study runs (cosine)",
-        margin="as M1, for every value",
+        margin="as M1, for every value", readings=True,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import PTFS, losses, ppl, swept_values, versions_after_first
+from analysis.contrasts import PTFS, decayed, losses, ppl, swept_values, versions_after_first
 from analysis.figures.drawing import Extent, fit, legend_below, recipe_handles, series
 from analysis.frames import View
 from analysis.registries import Factor, Plot, pooled
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def ppl_by_version(view: View) -> "Figure | None":
-    scores = view.scores(*pooled())
+    scores = decayed(view.scores(*pooled()))
     schedules = list(dict.fromkeys(scores["schedule"]))
     if scores.empty:
         return None
@@ -64,7 +64,7 @@ def generality(study: str, factor: Factor) -> Plot:
     label = factor.label
 
     def draw(view: View) -> "Figure | None":
-        scores = view.scores(study)
+        scores = decayed(view.scores(study))
         scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
         others = [recipe for recipe in names.recipes(scores["paradigm"]) if recipe != PTFS]
         groups = {value: _above_ptfs(rows, others, view) for value, rows in swept_values(scores, study, factor)}

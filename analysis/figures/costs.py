@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from analysis import names
-from analysis.contrasts import PTFS, largest_block, tree_costs
+from analysis.contrasts import PTFS, decayed, largest_block, tree_costs
 from analysis.figures.drawing import apart, front, legend_below, recipe_handles
 from analysis.frames import View
 from analysis.registries import Plot, pooled
@@ -86,9 +86,10 @@ def pareto(view: View) -> "Figure | None":
 def _points(view: View) -> tuple[pd.DataFrame, int]:
     """PPL of the last version and cost by recipe, schedule and alpha, over the seeds that all have; and how many.
 
-    Where no seed has all, the points that most seeds share.
+    Where no seed has all, the points that most seeds share. Undecayed versions are no part of the comparison.
     """
-    rows = view.scores(*pooled(), "alpha")
+    rows = decayed(view.scores(*pooled(), "alpha"))
+    rows = rows[rows["schedule"].map(names.schedule_decays).astype(bool)]
     rows = rows[(rows["version"] == view.last) & rows["ppl"].notna()]
     cells = ["paradigm", "schedule", "alpha"]
     place = rows.groupby(cells, dropna=False).ngroup()

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import readings, stats
 from analysis.contrasts import (
     CPT,
     PTFS,
     SWITCH,
     THREE,
+    decayed,
     losses,
     ppl,
     swept_values,
@@ -36,7 +37,7 @@ def _last_version(view: View, *studies: str) -> list[str]:
     sentences = []
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]
-        present = recipes(rows["paradigm"])
+        present = recipes(decayed(rows)["paradigm"])
         loss = losses(rows, present, [view.last])
         if loss and len(present) > 1:
             parts = [f"{ppl(loss[p]).to_numpy().mean():.2f} for {recipe_name(p)}" for p in present]
@@ -83,11 +84,34 @@ def main(view: View) -> list[str]:
     if len(ptfs) > 1:
         sentences += _against_the_best(ptfs, switching)
     if {"knee", "multi_step"} & switching.keys():
-        sentences.append(
-            "A Knee or multi-step branch is read as a whole cycle of alpha T, which is an assumption: half of it "
-            "(Knee) or 80 % (multi-step) stays at the maximum."
-        )
+        sentences.append(_READ[view.usual.own(readings.RECIPE, readings.SETTING) == readings.CYCLE])
+        sentences += _other_reading(view)
     return [*sentences, *_last_version(view, "main")]
+
+
+_READ = {
+    True: "A Knee or multi-step branch is read as a whole cycle of alpha T, which is an assumption: half of it (Knee) "
+    "or 80 % (multi-step) stays at the maximum.",
+    False: "A Knee or multi-step branch is read as alpha T steps that all decay, which is an assumption.",
+}
+"""By whether the usual reading is that of a cycle."""
+
+
+def _other_reading(view: View) -> list[str]:
+    """Path switching under the reading of the branch that is not the usual one, if that was run."""
+    usual = view.usual.own(readings.RECIPE, readings.SETTING)
+    sentences = []
+    for reading in (reading for reading in readings.READINGS if reading != usual):
+        scores = view.under(reading).scores(*pooled())
+        for schedule in filter(readings.differ, dict.fromkeys(scores["schedule"])):
+            loss = losses(scores[scores["schedule"] == schedule], THREE, versions_after_first(view))
+            if loss:
+                _, switched, share, n = recovery_cells(loss)
+                sentences.append(
+                    f"With {readings.where(schedule, reading)}, path switching's PPL is {switched} relative to PTFS's; "
+                    f"{_recovered(share)} (n = {n})."
+                )
+    return sentences
 
 
 def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str, pd.DataFrame]) -> list[str]:

@@ -14,9 +14,9 @@ from analysis.verdicts import Judged, command
 ASSUMED = (
     "The minimum learning rate is 10 % of the maximum.",
     "Knee explores at the maximum for 50 % of its cycle.",
-    "A branch under Knee or multi-step is a whole cycle of alpha T, its part at the maximum included, so that it "
-    "decays over its last half (Knee) or fifth (multi-step); of a branch we know only that its decay is fast and "
-    "complete.",
+    "How a branch under Knee or multi-step is built: of it we know only that its decay is fast and complete. Read as a "
+    "decay, all of its alpha T steps decay; read as a cycle, it is a whole cycle, which decays over its last half "
+    "(Knee) or fifth (multi-step). Under a cosine both are the same training.",
     "A CPT update and a branch start at the maximum, with no second warm-up.",
     "Optimizer state travels along CPT updates and into branches.",
     "AdamW with beta 0.9 and 0.95, weight decay 0.1, gradient clipping at 1.0.",
@@ -52,7 +52,10 @@ def set_up(view: View) -> list[str]:
 
 
 def verdicts(judged: Sequence[Judged]) -> list[str]:
-    return [f"{one.claim.id}: {one.verdict} ({one.reason})." for one in judged]
+    return [
+        f"{one.claim.id}{f', branch read as a {one.reading}' if one.reading else ''}: {one.verdict} ({one.reason})."
+        for one in judged
+    ]
 
 
 def missing(view: View) -> list[str]:

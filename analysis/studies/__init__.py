@@ -9,19 +9,26 @@ from analysis.registries import CLAIMS, STUDIES
 from analysis.studies import (
     alpha,
     architecture,
+    branch,
     data_scale,
     downstream,
     first_stage,
+    frontier,
+    future,
     headline,
     main,
     max_lr,
     model_size,
     pilot,
+    plasticity,
+    rates,
     second_stage,
 )
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
-for module in (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream):
+PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
+BEYOND = (frontier, plasticity, rates, branch, future)
+for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:
     for claim in general.CLAIMS:

@@ -8,7 +8,8 @@ from analysis.claims.parts import RECOVERED
 from analysis.contrasts import CPT, PTFS, SWITCH, THREE, losses, recovery, swept_values, versions_after_first
 from analysis.formats import number, percent, plus_minus
 from analysis.frames import View
-from analysis.names import recipe_name, recipes, schedule_name
+from analysis.names import decays, recipe_name, recipes, schedule_name
+from analysis.rates import tuned_note
 from analysis.registries import Factor, TableOf, pooled
 from analysis.tables.table import (
     Table,
@@ -31,7 +32,8 @@ def by_version(view: View, study: str) -> Table | None:
     rows, data, counts = [], [], set()
     for schedule in dict.fromkeys(scores["schedule"]):
         mine = scores[scores["schedule"] == schedule]
-        for paradigm in recipes(mine["paradigm"]):
+        # Undecayed versions stand apart, at the end.
+        for paradigm in sorted(recipes(mine["paradigm"]), key=lambda recipe: not decays(recipe)):
             runs = mine[mine["paradigm"] == paradigm]
             by = {version: runs[runs["version"] == version] for version in versions}
             gap = to_ptfs(mine, paradigm, view)
@@ -57,7 +59,7 @@ def by_version(view: View, study: str) -> Table | None:
         name=study, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
         caption="PPL of version k on held-out slices 1 to k. Cost: steps of the run's own tree over PTFS's, all "
-        f"versions. PPL to PTFS: mean over versions {last}, paired by seed.{uneven(counts)} "
+        f"versions. PPL to PTFS: mean over versions {last}, paired by seed.{uneven(counts)} {tuned_note(view, scores)}"
         f"{numerics_note(view, study)}",
     )  # fmt: skip
 

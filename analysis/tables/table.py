@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import names, stats
 from analysis.contrasts import PTFS, losses, versions_after_first
 from analysis.formats import escape_latex, escape_markdown, listed, number, paired, plus_minus
 from analysis.frames import View
 from analysis.verdicts import Part
+
+NOT_COMPARED = "undecayed: not compared"
+"""In place of a distance in PPL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,8 @@ def relative_cost(view: View, rows: pd.DataFrame, version: int) -> float:
 def to_ptfs(rows: pd.DataFrame, paradigm: str, view: View) -> str:
     """PPL above PTFS's in per cent, mean over versions 2 to N."""
     versions = versions_after_first(view)
+    if not names.decays(paradigm):
+        return NOT_COMPARED
     loss = losses(rows, (PTFS, paradigm), versions) if paradigm != PTFS and versions else {}
     if not loss:
         return ""

@@ -15,7 +15,7 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
     for one in judged:
         part = one.weakest
         evidence = f"{part.what}: {quantity(part)}; needs {part.needs}" if part else ""
-        rows.append([one.claim.id, one.claim.statement, one.claim.source, evidence, one.verdict, one.reason])
+        rows.append([one.claim.id, one.statement, one.claim.source, evidence, one.verdict, one.reason])
     return Table(
         name=name, data=verdicts(judged), rows=rows,
         head=["", "claim", "from", "weakest evidence [95 % interval]", "verdict", "because"],
@@ -28,8 +28,12 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
 def claim_parts(judged: Sequence[Judged]) -> Table:
     """Every quantity behind every verdict."""
     rows, data = [], []
+    known: set[tuple[str, str]] = set()
     for one in judged:
         for part in one.parts:
+            if (one.claim.id, part.what) in known:
+                continue  # what both readings of the branch rest on
+            known.add((one.claim.id, part.what))
             n = "exact" if part.exact else str(len(part.seeds))
             needs = (
                 part.needs
@@ -65,7 +69,8 @@ def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
     for one in judged:
         part = one.weakest
         row: dict[str, object] = {
-            "setting": one.view.label or "primary", "claim": one.claim.id, "statement": one.claim.statement,
+            "setting": one.view.label or "primary", "claim": one.claim.id, "reading": one.reading,
+            "statement": one.statement,
             "source": one.claim.source, "study": one.claim.study, "estimator": one.claim.estimator,
             "margin": one.claim.margin, "verdict": one.verdict, "reason": one.reason,
         }  # fmt: skip
@@ -77,7 +82,8 @@ def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
             }  # fmt: skip
         rows.append(row | {"command": one.command})
     columns = [
-        "setting", "claim", "statement", "source", "study", "estimator", "margin", "verdict", "reason", "weakest_part",
+        "setting", "claim", "reading", "statement", "source", "study", "estimator", "margin", "verdict", "reason",
+        "weakest_part",
         "estimate", "low", "high", "unit", "needs", "n", "seeds", "p", "p_holm", "command",
     ]  # fmt: skip
     return pd.DataFrame(rows).reindex(columns=columns)

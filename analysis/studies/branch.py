@@ -1,0 +1,12 @@
+"""The branch: its shape, its floor and its length."""
+
+from analysis.figures.branch import BRANCH as BRANCH_PLOT
+from analysis.registries import Study
+from analysis.tables.branch import BRANCH
+
+STUDY = Study(
+    name="branch",
+    question="Which shape, floor and length should a branch have?",
+    sweeps=("min_lr", "alpha"),
+    shows=(BRANCH, BRANCH_PLOT),
+)

@@ -1,0 +1,13 @@
+"""Updating the fine-tuned model, which the paper's authors name as future work."""
+
+from analysis.figures.future import FUTURE as FUTURE_PLOT
+from analysis.registries import Study
+from analysis.tables.future import FUTURE
+
+STUDY = Study(
+    name="future",
+    question="How should the fine-tuned model follow a new version: anew, going on, or taken over?",
+    sweeps=("update",),
+    verbs=("train", "finetune", "evaluate"),
+    shows=(FUTURE, FUTURE_PLOT),
+)

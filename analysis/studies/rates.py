@@ -1,0 +1,12 @@
+"""Every recipe at its own best maximum learning rate."""
+
+from analysis.figures.rates import RATES as RATES_PLOT
+from analysis.registries import Study
+from analysis.tables.rates import RATES
+
+STUDY = Study(
+    name="rates",
+    question="What is each recipe's best maximum learning rate, and what does a rate off by two cost?",
+    sweeps=("max_lr", "min_lr"),
+    shows=(RATES, RATES_PLOT),
+)

@@ -1,0 +1,71 @@
+"""Every recipe: regret by slice, and what the next update makes of its releases."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.formats import percent, plus_minus
+from analysis.frames import View
+from analysis.frontiers import FRONTIER, PLASTICITY, regret, schedules, updates
+from analysis.names import decays, recipe_name, schedule_name
+from analysis.registries import TableOf
+from analysis.tables.table import Table, ends, numerics_note
+
+REFERENCE = "cpt"
+"""What the next update is compared with: its own is the full cycle that all are updated with."""
+
+
+def regrets(view: View) -> Table | None:
+    rows, data = [], []
+    for schedule in schedules(view, FRONTIER):
+        found = regret(view, schedule)
+        if found is None:
+            continue
+        above = found.by_slice.apply(lambda nats: 100 * np.expm1(nats))
+        for recipe, line in above.iterrows():
+            worst = np.asarray(found.worst[str(recipe)], dtype=np.float64)
+            cells = [f"{value:.2f} %" for value in line]
+            mean = f"{100 * np.expm1(found.by_slice.loc[recipe].mean()):.2f} %"
+            rows.append([schedule_name(schedule), recipe_name(str(recipe)), *cells, mean, percent(worst),
+                         str(found.seeds)])  # fmt: skip
+            data += [
+                {"schedule": schedule, "recipe": recipe, "slice": part, "regret_nats": value, "n": found.seeds}
+                for part, value in found.by_slice.loc[recipe].items()
+            ]
+    if not rows:
+        return None
+    slices = sorted({str(line["slice"]) for line in data})
+    return Table(
+        name="regret", data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "recipe", *(f"slice {part}" for part in slices), "mean", "worst slice", "n"],
+        caption=f"Regret of version {view.last}: PPL above that of the best recipe on each version's held-out slice, "
+        "over seeds that all have; worst slice: paired by seed. Undecayed recipes are left out. "
+        f"{numerics_note(view, FRONTIER)}",
+    )  # fmt: skip
+
+
+def plasticity(view: View) -> Table | None:
+    rows, data = [], []
+    for schedule in schedules(view, PLASTICITY):
+        means = updates(view, schedule)
+        for recipe in means.columns:
+            at = stats.mean_interval(np.exp(means[recipe].to_numpy(dtype=np.float64)))
+            beside = ""
+            if REFERENCE in means and recipe != REFERENCE:
+                beside = percent((means[recipe] - means[REFERENCE]).to_numpy(dtype=np.float64))
+            released = "" if decays(recipe) else "undecayed"
+            rows.append([schedule_name(schedule), recipe_name(recipe), released, plus_minus(at), beside, str(at.n)])
+            data.append({"schedule": schedule, "of": recipe} | ends("updated_ppl", at))
+    if not rows:
+        return None
+    return Table(
+        name=PLASTICITY, data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "releases of", "released", f"PPL of the next update, v2 to v{view.last}", "to CPT's", "n"],
+        caption="The next update, the same for all: version k - 1 as each recipe releases it, then one full cycle on "
+        "version k's data. PPL on slices 1 to k, mean over versions; to CPT's: paired by seed. All of these end "
+        f"decayed. {numerics_note(view, PLASTICITY)}",
+    )  # fmt: skip
+
+
+REGRET = TableOf("regret", make=regrets)
+UPDATES = TableOf(PLASTICITY, make=plasticity)

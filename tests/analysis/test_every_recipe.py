@@ -1,0 +1,171 @@
+"""The studies of every recipe, of rates, of the branch and of updates after fine-tuning; and comparisons that would
+mislead: refused, left out or labelled."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
+
+from analysis import contrasts, frontiers, names
+from analysis.figures.costs import pareto
+from analysis.findings.comparison import headline
+from analysis.frames import View, load
+from analysis.rates import tried
+from analysis.tables.branch import branch
+from analysis.tables.comparison import by_version
+from analysis.tables.frontier import plasticity, regrets
+from analysis.tables.future import future
+from analysis.tables.rates import rates
+from analysis.tables.table import NOT_COMPARED
+from repro.common.errors import UserError
+from repro.config.registries import RECIPES
+
+DECAYED = [recipe for recipe in EVERY if recipe != "trunk"]
+
+
+def view(root: Path, *studies: str, synthetic: Synthetic | None = None) -> View:
+    build(root, studies, synthetic)
+    return load(root, "synthetic").primary()
+
+
+def percent(nats: float) -> float:
+    return 100 * float(np.expm1(nats))
+
+
+def test_regret_is_measured_from_the_best_recipe_slice_by_slice(tmp_path: Path) -> None:
+    """CPT forgets: 0.06 nats behind on average, 0.105 on slice 1 and 0.015 on slice 4."""
+    at = view(tmp_path, "frontier")
+    found = frontiers.regret(at, "cosine")
+    assert found is not None
+    assert set(found.by_slice.index) == set(DECAYED)
+    assert list(found.by_slice.loc["cpt"]) == pytest.approx([0.105, 0.075, 0.045, 0.015], abs=0.002)
+    assert found.worst["cpt"].mean() == pytest.approx(0.105, abs=0.002)
+    assert found.by_slice.min().abs().max() == 0
+    table = regrets(at)
+    assert table is not None
+    (row,) = (row for row in table.rows if row[1] == "CPT")
+    assert float(row[2].split()[0]) == pytest.approx(percent(0.105), abs=0.3)
+
+
+def test_undecayed_versions_are_in_no_front_and_no_distance(tmp_path: Path) -> None:
+    at = view(tmp_path, "frontier")
+    points, seeds = frontiers.points(at, "cosine")
+    assert (set(points["paradigm"]), seeds) == (set(DECAYED), 3)
+    assert set(points[points["paradigm"] == "ptfs"]["cost"]) == {1.0}
+    table = by_version(at, "frontier")
+    assert table is not None
+    assert table.rows[-1][1] == "undecayed trunk"
+    assert [row[1] for row in table.rows if row[-2] == NOT_COMPARED] == ["undecayed trunk"]
+    # Run as part of the main comparison, too, and next to a schedule that never decays.
+    trunk, constant = {"paradigm": "trunk"}, {"paradigm": "cpt", "schedule": "constant"}
+    build(tmp_path, ["headline"])
+    build(tmp_path, ["headline"], sweep=[trunk, constant])
+    pooled = load(tmp_path, "synthetic").primary()
+    assert not [said for said in headline(pooled) if said.startswith("PPL") and "undecayed" in said]
+    figure = pareto(pooled)
+    assert figure is not None
+    shown = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"PTFS", "CPT"} <= shown
+    assert not {"undecayed trunk", "constant"} & shown
+
+
+def test_fine_tuned_undecayed_versions_are_compared(tmp_path: Path) -> None:
+    build(tmp_path, ["downstream"])
+    trunks = [{"paradigm": "trunk", "schedule": schedule} for schedule in SCHEDULES]
+    build(tmp_path, ["downstream"], sweep=trunks)
+    assert "trunk" in contrasts.downstream_recipes(load(tmp_path, "synthetic").primary())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("conditions", "c1"), ("corpus", "rfc"), ("steps_per_version", 50), ("tokens_per_step", 64)]
+)
+def test_unequal_data_are_refused(tmp_path: Path, column: str, value: object) -> None:
+    scores = view(tmp_path, "headline").scores("headline")
+    assert contrasts.losses(scores, ("ptfs", "cpt"), [2])
+    scores[column] = scores[column].astype(object)
+    scores.loc[scores["paradigm"] == "cpt", column] = value
+    with pytest.raises(UserError, match=rf"column {column}: .*{value}.* are unequal data, and runs over them are not"):
+        contrasts.losses(scores, ("ptfs", "cpt"), [2])
+    assert contrasts.losses(scores, ("ptfs", "path_switching"), [2])
+
+
+def test_the_next_update_is_read_by_what_was_updated(tmp_path: Path) -> None:
+    at = view(tmp_path, "plasticity")
+    means = frontiers.updates(at, "cosine").mean()
+    assert means["cpt"] - means["trunk"] == pytest.approx(0.03, abs=0.002)
+    table = plasticity(at)
+    assert table is not None
+    assert [row[2] for row in table.rows if row[1] == "undecayed trunk"] == ["undecayed"]
+    (row,) = (row for row in table.rows if row[1] == "path switching")
+    assert float(row[4].split()[0]) == pytest.approx(percent(-0.02), abs=0.3)
+
+
+def test_each_recipe_stands_at_its_own_best_rate(tmp_path: Path) -> None:
+    """Losses rise by 0.03 nats for an octave away from the best rate: 0.002 for merge, 0.004 for the others."""
+    at = view(tmp_path, "rates")
+    last = {one.recipe: one for one in tried(at) if one.version == 4}
+    assert set(last) == set(DECAYED)
+    assert {recipe: one.best for recipe, one in last.items()} == {r: 0.002 if r == "merge" else 0.004 for r in DECAYED}
+    for factor in (0.5, 2.0):
+        cost = last["cpt"].off(factor)
+        assert cost is not None
+        assert cost.mean() == pytest.approx(0.03, abs=0.002)
+    table = rates(at)
+    assert table is not None
+    (merge,) = (row for row in table.rows if row[1] == "merge")
+    assert merge[5] == "0.002*"  # nothing lower was tried
+    assert merge[7] == "not tried"
+    assert float(merge[9].split()[0]) == pytest.approx(percent(0.01), abs=0.2)
+    assert "not tuned alike" not in table.caption
+
+
+def test_a_rate_that_diverges_is_named(tmp_path: Path) -> None:
+    folder = build(tmp_path, ["rates"])
+    runs = load(tmp_path, "synthetic").runs.set_index("run")
+
+    def diverge(row: dict[str, str]) -> None:
+        run = runs.loc[row["run"]]
+        if run["paradigm"] == "cpt" and run["max_lr"] == 0.008:
+            row["nll"] = "nan"
+
+    rewrite(folder / "perplexity.csv", diverge)
+    table = rates(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    (cpt,) = (row for row in table.rows if row[1] == "CPT")
+    assert (cpt[5], cpt[8]) == ("0.004", "diverges")
+
+
+def test_rates_tuned_for_one_side_only_are_labelled(tmp_path: Path) -> None:
+    build(tmp_path, ["headline"])
+    table = by_version(load(tmp_path, "synthetic").primary(), "headline")
+    assert table is not None
+    assert "tuned" not in table.caption
+    rates_of_ptfs = [{"paradigm": "ptfs", "max_lr": rate, "min_lr": "0.0004"} for rate in ("0.002", "0.004", "0.008")]
+    build(tmp_path, ["rates"], sweep=rates_of_ptfs)
+    table = by_version(load(tmp_path, "synthetic").primary(), "headline")
+    assert table is not None
+    assert "not tuned alike under cosine (maximum rates tried: PTFS 3, CPT 1, path switching 1)" in table.caption
+
+
+def test_shape_floor_and_length_of_the_branch_are_told_apart(tmp_path: Path) -> None:
+    table = branch(view(tmp_path, "branch"))
+    assert table is not None
+    assert len(table.rows) == 8
+    beside = {tuple(row[:3]): row[4] for row in table.rows}
+    assert beside["cosine", "10 %", "0.6"] == ""
+    assert float(beside["cosine", "0", "0.6"].split()[0]) == pytest.approx(percent(-0.01), abs=0.2)
+    assert {row[5] for row in table.rows if row[2] == "0.2"} == {"46 %"}
+
+
+def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) -> None:
+    table = future(view(tmp_path, "future"))
+    assert table is not None
+    assert table.head[3:6] == ["anew", "continue", "transfer"]
+    assert {row[6] for row in table.rows} == {"continue"}
+    assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
+
+
+def test_recipes_are_told_apart_by_colour() -> None:
+    ours = [name for name, recipe in RECIPES.items() if recipe.__module__.startswith("repro.")]
+    assert len({names.colour(name) for name in ours}) == len(ours)
