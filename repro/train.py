@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from repro.launching.launch import launch
-from repro.launching.training import TRAINING
+from repro.launching.training import command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    launch(TRAINING, sys.argv[1:] if arguments is None else arguments)
+    launch(command(), sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

@@ -63,4 +63,6 @@ def begun(plan: Plan, store: Store) -> int:
     return sum(max(0, leases[node.key].get("step", 0) - node.parent_step) for node in nodes)
 
 
-TRAINING = Command("training", "steps", job, check, left, begun, together=True)
+def command() -> Command:
+    """The command that a launcher carries out."""
+    return Command("training", "steps", job, check, left, begun, together=True)

@@ -6,9 +6,8 @@ from pathlib import Path
 from repro.common import output as streams
 from repro.common.errors import UserError, refusals
 from repro.exports import release as releases
-from repro.launching import outlook
+from repro.launching import outlook, training
 from repro.launching.launch import launch
-from repro.launching.training import TRAINING
 from repro.planning import machines, planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -45,7 +44,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
             streams.deliver()
             return
     steps = plan.missing_steps
-    launch(TRAINING, words)
+    launch(training.command(), words)
     if parallel.join().rank:
         return  # the leader writes
     with refusals(status=1, answers=False):
@@ -68,4 +67,4 @@ def _seen(words: Sequence[str]) -> tuple[Plan, Store]:
             f"{' '.join(words)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."
         )
     store = Store(Path(plan.tree.runs[0].settings.store.path))
-    return machines.nearest(plan, TRAINING.left, store), store
+    return machines.nearest(plan, training.left, store), store

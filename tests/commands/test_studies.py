@@ -11,6 +11,7 @@ import pytest
 from analysis import report
 from analysis.studies import STUDIES
 from repro import evaluate, finetune, train
+from repro.launching import training
 from repro.planning import sweeps
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -66,7 +67,7 @@ def test_a_sweep_run_again_trains_nothing(place: Path, data_path: Path, monkeypa
     def job() -> None:
         raise AssertionError("Hydra was asked to launch jobs")
 
-    monkeypatch.setattr(train, "job", job)
+    monkeypatch.setattr(training, "job", job)
     train.main(given)
     assert before == {path.name: path.stat().st_mtime_ns for path in (place / "store/checkpoints").iterdir()}
     assert ledger == {path.name: path.read_bytes() for path in (place / "smoke/data").iterdir()}

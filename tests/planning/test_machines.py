@@ -8,6 +8,7 @@ import pytest
 
 from repro import evaluate, finetune, train
 from repro.downstream import jobs
+from repro.launching import training
 from repro.models import numerics
 from repro.planning import machines
 from repro.planning.planner import make
@@ -38,7 +39,7 @@ def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_la
     def job() -> None:
         raise AssertionError("Hydra was asked to launch jobs")
 
-    monkeypatch.setattr(train, "job", job)
+    monkeypatch.setattr(training, "job", job)
     train.main([*given, "-m"])
 
     # A ledger that another sweep finds damaged is made again with what that machine trained.

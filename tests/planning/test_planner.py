@@ -72,7 +72,7 @@ def test_a_worker_that_says_it_is_at_the_last_step_has_not_finished_it(
     signs = {key: {"step": node.step} for key, node in tree.nodes.items()}
     monkeypatch.setattr(Store, "leases", lambda store: signs)
     launched = []
-    monkeypatch.setattr(train, "job", lambda: launched.append(True))
+    monkeypatch.setattr(training, "job", lambda: launched.append(True))
     with pytest.raises(SystemExit) as status:
         train.main(given)
     assert launched, "there was something to do"
