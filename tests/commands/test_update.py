@@ -305,7 +305,11 @@ def test_a_release_is_a_folder_that_others_load(say: Say, tmp_path: Path, monkey
     assert scores[row["task"]][f"{row['metric']},none"] == row["value"]
 
 
-MORE = {"two_stage": ["stream.versions=2"], "infinite": ["paradigm.cooldown_share=0.4"]}
+MORE = {
+    "two_stage": ["stream.versions=2"],
+    "infinite": ["paradigm.cooldown_share=0.4"],
+    "grow": ["paradigm.intermediate_before=40"],
+}
 AT_THE_MAXIMUM = ("merge", "schedule_free")
 """They decay by averaging."""
 
