@@ -28,7 +28,7 @@ def where(schedule: str, reading: str) -> str:
 def joined(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """A ledger in which a training that both readings ask for is one run, of no reading."""
     runs = frames["runs"]
-    same = (runs["paradigm"] == RECIPE) & ~runs["schedule"].map(differ)
+    same = (runs["paradigm"] == RECIPE) & ~runs["schedule"].map(differ).astype(bool)
     plain = runs["settings"].str.replace(rf" ?\b{SETTING}=\w+", "", regex=True)
     runs = runs.assign(settings=runs["settings"].where(~same, plain))
     keys = frames["versions"].groupby("run")["key"].agg(tuple)
