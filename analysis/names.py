@@ -15,7 +15,7 @@ from repro.config.registries import RECIPES, SCHEDULES
 from repro.recipes.recipe import Recipe
 from repro.recipes.schedules import Schedule
 
-COLOURS = ("#882255", "#332288", "#44AA99", "#AA4499", "#117733", "#DDCC77", "#661100", "#6699CC")
+COLOURS = ("#B15928", "#6A3D9A", "#E7298A", "#1F9E89", "#A6761D", "#80B1D3", "#FB8072", "#B3A100")
 MARKERS = ("p", "h", "<", ">", "d", "8", "H")
 LINES = ("-", "--", ":", "-.")
 """Looks to choose from where a registry names none."""

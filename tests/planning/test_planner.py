@@ -157,7 +157,7 @@ REFUSED = {
     "a setting that none of the runs has": (["corpus.max_documents=5"], "corpus.max_documents is a setting of hf"),
     "a setting of a recipe that does not run": (
         ["paradigm=cpt", "paradigm.alpha=0.5"],
-        "paradigm.alpha is a setting of path_switching",
+        "paradigm.alpha is a setting of ptfs, path_switching",
     ),
     "no example at all": (["finetune.max_examples=-1"], "finetune.max_examples=-1 must lie between 1 and"),
     "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
