@@ -266,3 +266,19 @@ def test_the_gpu_launcher_is_granted_a_gpu(start: Callable[..., Sweep]) -> None:
     assert "gres/gpu=1" in shown or "gres:gpu:1" in shown
     assert "Requeue=1" in shown
     assert sweep.finish() == 0, sweep.said()
+
+
+@slurm
+def test_an_extension_reaches_the_jobs_of_a_cluster(
+    start: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recipe and a schedule of one's own, from outside: the jobs import them, as the command line names them."""
+    folder = ROOT / "docs" / "examples" / "extension"
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    ours = ["extensions=[my_update]", f"hydra.searchpath=[file://{folder / 'conf'}]"]
+    short = ["stream.versions=1", "stream.steps_per_version=10", "schedule.warmup_steps=2"]
+    sweep = start("study=headline", "paradigm=ptfs,my_update", "schedule=one_minus_sqrt", *ours, *short, *CPU)
+    assert sweep.finish() == 0, sweep.said()
+    names = {sweep.store.manifest(key)["name"].split("-")[1] for key in sweep.store.steps()}
+    assert names
+    assert "my_update_b0.2" in sweep.said()
