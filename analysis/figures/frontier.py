@@ -86,10 +86,9 @@ def plasticity(view: View) -> "Figure | None":
             values = ppl[recipe].to_numpy(dtype=np.float64)
             axes.plot(values, [place] * len(values), ".", color=style.tint(names.colour(recipe), 0.45), markersize=5)
             axes.plot(values.mean(), place, "o", color=names.colour(recipe), markersize=8)
-        labels = [names.recipe_name(recipe) + ("" if names.decays(recipe) else " (undecayed)") for recipe in order]
-        axes.set_yticks(range(len(order)), labels)
+        axes.set_yticks(range(len(order)), [names.recipe_name(recipe) for recipe in order])
         axes.set_ylim(-0.7, len(order) - 0.3)
-        axes.set_xlabel(f"PPL after the next update, mean of versions 2 to {view.last}")
+        axes.set_xlabel(f"PPL after the next update, v2 to v{view.last}")
         axes.set_title(f"{names.schedule_name(schedule)}, n = {len(table)}")
     return figure
 
@@ -147,5 +146,6 @@ REGRET = Plot(
 UPDATES = Plot(
     PLASTICITY, make=plasticity,
     caption="What stays possible: PPL after one and the same next update of every recipe's releases (a full cycle on "
-    "the next version's data). Lower: easier to update. Small dots are seeds.",
+    "the next version's data). Lower: easier to update. Small dots are seeds. From derived "
+    "weights (means of checkpoints) the optimizer starts afresh.",
 )  # fmt: skip

@@ -63,7 +63,8 @@ def plasticity(view: View) -> Table | None:
         head=["schedule", "releases of", "released", f"PPL of the next update, v2 to v{view.last}", "to CPT's", "n"],
         caption="The next update, the same for all: version k - 1 as each recipe releases it, then one full cycle on "
         "version k's data. PPL on slices 1 to k, mean over versions; to CPT's: paired by seed. All of these end "
-        f"decayed. {numerics_note(view, PLASTICITY)}",
+        "decayed. From derived weights (means of checkpoints) the optimizer starts afresh. "
+        f"{numerics_note(view, PLASTICITY)}",
     )  # fmt: skip
 
 
