@@ -26,15 +26,14 @@ def where(schedule: str, reading: str) -> str:
 
 
 def joined(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """A ledger in which a training that both readings ask for is one run, of no reading."""
+    """A ledger in which a training that both readings ask for is one run."""
     runs = frames["runs"]
     same = (runs["paradigm"] == RECIPE) & ~runs["schedule"].map(differ).astype(bool)
     plain = runs["settings"].str.replace(rf" ?\b{SETTING}=\w+", "", regex=True)
-    runs = runs.assign(settings=runs["settings"].where(~same, plain))
     keys = frames["versions"].groupby("run")["key"].agg(tuple)
     alike = [*(c for c in runs if c not in ("run", "name")), "_keys"]
     into: dict[str, str] = {}
-    for _, group in runs[same].assign(_keys=runs["run"].map(keys)).groupby(alike, dropna=False):
+    for _, group in runs[same].assign(settings=plain, _keys=runs["run"].map(keys)).groupby(alike, dropna=False):
         into.update(dict.fromkeys(group["run"], group["run"].iloc[0]))
     gone = {run for run, kept in into.items() if run != kept}
     kept = {name: frame[~frame["run"].isin(gone)] if "run" in frame else frame for name, frame in frames.items()}

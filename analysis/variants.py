@@ -62,9 +62,9 @@ class Usual:
     def _telling(self, row: dict[Hashable, Any]) -> dict[str, object]:
         """A recipe's own settings that are not usual, or varied on purpose."""
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
-        own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
         if sweeps is None:
-            return own
+            return _written(row)
+        own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
         return {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
 
     def _recipe(self, row: dict[Hashable, Any]) -> str:
@@ -98,10 +98,17 @@ def _sweeps(row: dict[Hashable, Any]) -> tuple[str, ...] | None:
     return study.sweeps if study else None
 
 
-def _own(row: dict[Hashable, Any]) -> dict[str, object]:
-    """What belongs to a run's recipe, by name."""
+def _written(row: dict[Hashable, Any]) -> dict[str, object]:
+    """A recipe's own settings, as the ledger has them."""
     pairs = (pair.partition("=") for pair in str(row["settings"]).split())
-    own: dict[str, object] = {name: reading.canonical(value) for name, _, value in pairs}
+    return {name: reading.canonical(value) for name, _, value in pairs}
+
+
+def _own(row: dict[Hashable, Any]) -> dict[str, object]:
+    """What belongs to a run's recipe, by name; no reading of the branch where both are one training."""
+    own = _written(row)
+    if row["paradigm"] == readings.RECIPE and not readings.differ(str(row["schedule"])):
+        own.pop(readings.SETTING, None)
     return own | ({"carry_optimizer": row["carry_optimizer"]} if row["carry_optimizer"] else {})
 
 
