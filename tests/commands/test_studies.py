@@ -22,12 +22,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("studies")
 
 
-def arguments(place: Path, data_path: Path, *more: str) -> list[str]:
+def arguments(place: Path, data_path: Path, *more: str, root: Path | None = None) -> list[str]:
+    """
+    Args:
+        root: where the ledger goes; None: beside the store, with those of other tests.
+    """
     return [
         "scale=smoke",
         f"store.path={place}/store",
         f"data.path={data_path}",
-        f"ledger.path={place}/smoke/data",
+        f"ledger.path={root or place}/smoke/data",
         *more,
     ]
 
@@ -41,19 +45,20 @@ def rows(place: Path, table: str) -> list[dict[str, str]]:
 def test_a_study_runs_from_its_command_to_its_table(
     place: Path, data_path: Path, study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = arguments(place, data_path, f"study={study}")
+    root = place / study  # a report of this study alone
+    given = arguments(place, data_path, f"study={study}", root=root)
     train.main(given)
     assert "PPL by version" in capsys.readouterr().out
     planned = make(compose(given))
     assert planned.missing_steps == 0
-    runs = {row["run"] for row in rows(place, "studies") if row["study"] == study}
+    runs = {row["run"] for row in rows(root, "studies") if row["study"] == study}
     assert len(runs) == len(planned.tree.runs)
-    versions = [row for row in rows(place, "versions") if row["run"] in runs]
+    versions = [row for row in rows(root, "versions") if row["run"] in runs]
     assert len(versions) == sum(r.versions for r in planned.tree.runs)
-    slices = [row for row in rows(place, "perplexity") if row["run"] in runs]
+    slices = [row for row in rows(root, "perplexity") if row["run"] in runs]
     assert len(slices) == 4 * len(versions)
-    report.main(["scale=smoke", f"root={place}"])
-    tables = {path.stem for path in (place / "smoke/tables").glob("*.csv")}
+    report.main(["scale=smoke", f"root={root}"])
+    tables = {path.stem for path in (root / "smoke/tables").glob("*.csv")}
     if "evaluate" not in STUDIES[study].verbs:
         assert study in tables
 
