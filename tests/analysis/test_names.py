@@ -13,7 +13,8 @@ STRANGERS = [f"stranger_{number}" for number in range(40)]
 
 
 def test_recipes_and_schedules_look_as_their_registries_say() -> None:
-    for name, recipe in RECIPES.items():
+    ours = {name: recipe for name, recipe in RECIPES.items() if recipe.__module__.startswith("repro.")}
+    for name, recipe in ours.items():  # other tests may have added some of a test's own
         assert names.recipe_name(name) == recipe.label
         assert names.colour(name) == recipe.colour
     for name, schedule in SCHEDULES.items():

@@ -1,12 +1,12 @@
 """The wheel holds all that the commands need: it is built, installed into a folder, and used from another one."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 pytestmark = pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("pip", "hatchling")),
+    # By metadata: asking for pip's module would have setuptools hand out another distutils than torch.compile needs.
+    not {"pip", "hatchling"} <= {each.metadata["Name"] for each in distributions()},
     reason="without pip and hatchling (the extra test) no wheel is built offline",
 )
 

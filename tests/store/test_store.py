@@ -178,7 +178,7 @@ def test_a_lease_without_a_heartbeat_is_taken_over(store: Store) -> None:
 def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where `flock` does not reach other nodes: that of a writer there looks free."""
     monkeypatch.setattr(locks, "is_held", lambda path: False)
-    renamed = store_module._renamed
+    renamed = store_module.renamed
 
     def slow(source: Path, target: Path) -> bool:
         long_ago = time.time() - 3600
@@ -187,7 +187,7 @@ def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: p
         Store(store.root).tidy()  # the lock is a heartbeat
         return renamed(source, target)
 
-    monkeypatch.setattr(store_module, "_renamed", slow)
+    monkeypatch.setattr(store_module, "renamed", slow)
     store.save(KEY, 7, TENSORS, {})
     assert store.load(KEY, "model", "optimizer")
 
