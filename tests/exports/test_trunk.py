@@ -23,7 +23,7 @@ from repro.training.state import load_state
 Overrides = Callable[..., list[str]]
 STEPS = 5
 LINES = re.search(
-    r"```python\n(about, kept = .*?)```",
+    r"```python\n(about, .*?)```",
     (Path(__file__).parents[2] / "docs" / "export.md").read_text(),
     flags=re.DOTALL,
 )
