@@ -19,6 +19,7 @@ from repro import __version__
 from repro.common.disk import clear_errors, renamed, sync
 from repro.common.errors import UserError
 from repro.config.settings import GROWING
+from repro.data import counts
 from repro.data.corpora.corpus import corpus
 from repro.exports import card
 from repro.exports import folder as folders
@@ -228,6 +229,7 @@ def _about(
             "fingerprint": release.data,
             "corpus": corpus(run.settings.corpus).label,
             "tokens": run.releases.steps[version - 1] * run.step_tokens,
+            "preparation": counts.public(run.stream.report(version)),
         },
         "key": release.node.key,
         "identity_key": release.node.identity_key,

@@ -14,7 +14,7 @@ from typing import Any
 import items
 import pytest
 import torch
-from dumps import dump
+from dumps import dump, text
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -108,6 +108,29 @@ def test_what_is_needed_next_is_where_the_next_release_begins(say: Say) -> None:
     missing = tree.missing(stored)
     starts = {parent for key in missing for parent in tree.nodes[key].parents} - missing
     assert starts == {needed.key}
+
+
+def test_overlap_with_earlier_releases_is_said_beforehand_and_kept_with_the_release(say: Say) -> None:
+    """Each document of the second dump quotes another of the first, be that trained on or held out."""
+    dump(Path("dumps"), 1, COUNTS[0])
+    say()
+    was = files(Path("releases"))
+    Path("dumps/dump-2").mkdir()
+    for number in range(2 * COUNTS[0]):
+        quoted = " ".join(text(1, number % COUNTS[0]).split()[number : number + 25])
+        Path(f"dumps/dump-2/{number}.txt").write_text(f"{text(2, number)} {quoted} {text(3, number)}")
+    ahead = " ".join(say("dry_run=true").split())
+    say()
+    assert {name: content for name, content in files(Path("releases")).items() if "dump-1" in name} == was
+    counted = told("dump-2")["data"]["preparation"]
+    before, removed = counted["held out, trained on before"], counted["left out"]["pieces that overlap held-out text"]
+    assert 0 < before["documents"] <= counted["held out"]
+    assert removed > 0
+    assert f"data of dump-2 {counted['documents']} documents, {counted['held out']} of them held out" in ahead
+    assert f"{removed} pieces that overlap held-out text" in ahead
+    assert f"{before['documents']} held-out documents ({before['bytes']:,} bytes) share a passage with what" in ahead
+    assert "dumps/dump-2/" in ahead.replace(" ", "")
+    assert "dumps/" not in json.dumps(told("dump-2"))
 
 
 def test_run_again_it_trains_and_writes_nothing_and_says_so(say: Say) -> None:
