@@ -236,6 +236,49 @@ def test_a_release_that_comes_before_those_there_are_is_refused(say: Say, capsys
     assert "it was version 1 and would be version 2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("known_from", ["data", "releases"])
+@pytest.mark.parametrize(("gone", "there", "at"), [(1, 2, 1), (2, 3, 2)])
+def test_a_release_that_is_gone_is_named_and_nothing_takes_its_place(
+    gone: int, there: int, at: int, known_from: str, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        dump(Path("dumps"), number, COUNTS[number - 1])
+    say()
+    dump(Path("dumps"), 3, COUNTS[2])
+    steps, written = Store(Path("store")).steps(), files(Path("releases"))
+    folder, kept = Path(f"dumps/dump-{gone}"), Path("kept")
+    folder.rename(kept)
+    if known_from == "releases":
+        shutil.rmtree("data")
+    more = ["output=others"] if known_from == "data" else []
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        update.main([*given(), *more])
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"dump-{gone} (version {gone})" in message
+    assert f"dump-{there} would be version {at} in its place" in message
+    assert "Put it back" in message
+    if known_from == "data":
+        with pytest.raises(SystemExit, match="2"):
+            plan.main(["corpus=releases", *given()])
+        assert f"no longer has dump-{gone} (version {gone})" in capsys.readouterr().err
+    assert (Store(Path("store")).steps(), files(Path("releases"))) == (steps, written)
+    kept.rename(folder)
+    assert "new dump-3 " in " ".join(say("dry_run=true").split())
+
+
+def test_the_last_release_may_go_and_folders_may_be_renamed(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        dump(Path("dumps"), number, COUNTS[number - 1])
+    whole = planned(capsys)
+    Path("dumps/dump-1").rename("dumps/dump-01")
+    assert planned(capsys) == whole
+    Path("dumps/dump-3").rename("taken")
+    assert planned(capsys)["unique_steps"] < whole["unique_steps"]
+    Path("taken").rename("dumps/dump-3")
+    assert planned(capsys) == whole
+
+
 def test_adopted_checkpoints_serve_under_other_numerics(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
     dump(Path("dumps"), 1, COUNTS[0])
     say()
