@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+OVERLAP, OVERLAP_BYTES = "pieces that overlap held-out text", "bytes of such pieces"
+"""What is not trained on, since it is in what is held out."""
 TRAINED_BEFORE = "held out, trained on before"
 """Held-out documents that share a passage with what earlier versions trained on."""
 
@@ -10,7 +12,11 @@ TRAINED_BEFORE = "held out, trained on before"
 def told(report: Mapping[str, Any]) -> str:
     """A version's counts as a line."""
     notes = [f"{report['documents']:,} documents, {report['held out']:,} of them held out"]
-    notes += [f"{count:,} {what}" for what, count in report["left out"].items()]
+    left_out = dict(report["left out"])
+    size = left_out.pop(OVERLAP_BYTES, 0)
+    notes += [
+        f"{count:,} {what}" + (f" ({size:,} bytes)" if what == OVERLAP else "") for what, count in left_out.items()
+    ]
     before = report.get(TRAINED_BEFORE)  # versions from before this was counted do not say
     if before and before["documents"]:
         notes.append(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from repro.data.counts import OVERLAP, OVERLAP_BYTES
 from repro.data.text import Bytes, Piece, Spooled, read
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def without_overlap(pieces: Iterable[Piece], text: Bytes, held: Hashes, counts: 
     kept = []
     for piece in pieces:
         if among(held, runs(read(text, piece), OVERLAP_WORDS)).any():
-            counts["pieces that overlap held-out text"] += 1
-            counts["bytes of such pieces"] += piece.size
+            counts[OVERLAP] += 1
+            counts[OVERLAP_BYTES] += piece.size
         else:
             kept.append(piece)
     return kept

@@ -127,7 +127,8 @@ def test_overlap_with_earlier_releases_is_said_beforehand_and_kept_with_the_rele
     assert 0 < before["documents"] <= counted["held out"]
     assert removed > 0
     assert f"data of dump-2 {counted['documents']} documents, {counted['held out']} of them held out" in ahead
-    assert f"{removed} pieces that overlap held-out text" in ahead
+    size = counted["left out"]["bytes of such pieces"]
+    assert f"{removed} pieces that overlap held-out text ({size:,} bytes)" in ahead
     assert f"{before['documents']} held-out documents ({before['bytes']:,} bytes) share a passage with what" in ahead
     assert "dumps/dump-2/" in ahead.replace(" ", "")
     assert "dumps/" not in json.dumps(told("dump-2"))
