@@ -10,12 +10,14 @@ from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
 from analysis import contrasts, frontiers, names
 from analysis.figures.costs import pareto
 from analysis.findings.comparison import headline
+from analysis.findings.grow import grow as growing
 from analysis.frames import View, load
 from analysis.rates import tried
 from analysis.tables.branch import branch
 from analysis.tables.comparison import by_version
 from analysis.tables.frontier import plasticity, regrets
 from analysis.tables.future import future
+from analysis.tables.grow import grow
 from analysis.tables.rates import rates
 from analysis.tables.table import NOT_COMPARED
 from repro.common.errors import UserError
@@ -164,6 +166,28 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     assert table.head[3:6] == ["anew", "continue", "transfer"]
     assert {row[6] for row in table.rows} == {"continue"}
     assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
+
+
+def test_a_model_that_grows_stands_beside_the_larger_one_with_steps_and_flops(tmp_path: Path) -> None:
+    """It starts 0.05 nats behind PTFS, and gains 0.01 with every version that is the larger model's."""
+    at = view(tmp_path, "grow")
+    table = grow(at)
+    assert table is not None
+    assert [row[1:4] for row in table.rows] == [
+        ["PTFS", "", ""],
+        ["path switching", "", ""],
+        ["growing", "at v2", "1 layer"],
+        ["growing", "at v3", "1 layer"],
+        ["growing", "never", "1 layer"],
+    ]
+    # A tree of 4 T, of PTFS's 10 T; each of its steps takes three quarters of the larger model's FLOPs.
+    assert [row[8:10] for row in table.rows] == [["100 %"] * 2, ["58.0 %"] * 2, *[["40.0 %", "30.0 %"]] * 3]
+    last = [float(row[10].split()[0]) for row in table.rows[2:]]
+    assert last == pytest.approx([percent(0.02), percent(0.03), percent(0.05)], abs=0.3)
+    (said,) = growing(at)
+    assert "for growing at v3 (from 1 layer), at 40.0 % of the steps and 30.0 % of the FLOPs" in said
+    build(tmp_path / "alone", ["grow"], sweep=[{"paradigm": "grow", "settings": "grow_at=3 layers_before=1"}])
+    assert grow(load(tmp_path / "alone", "synthetic").primary()) is None  # there is nothing to compare with
 
 
 def test_recipes_are_told_apart_by_colour() -> None:
