@@ -1,6 +1,7 @@
 """The studies of every recipe, of rates, of the branch and of updates after fine-tuning; and comparisons that would
 mislead: refused, left out or labelled."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
 from analysis import contrasts, frontiers, names
 from analysis.figures.costs import pareto
 from analysis.findings.comparison import headline
+from analysis.findings.frontier import frontier as beyond
+from analysis.findings.future import future as updating
 from analysis.findings.grow import grow as growing
 from analysis.frames import View, load
 from analysis.rates import tried
@@ -48,6 +51,13 @@ def test_regret_is_measured_from_the_best_recipe_slice_by_slice(tmp_path: Path) 
     assert table is not None
     (row,) = (row for row in table.rows if row[1] == "CPT")
     assert float(row[2].split()[0]) == pytest.approx(percent(0.105), abs=0.3)
+    unbeaten, worst = beyond(at)
+    # At 40 %, WSD-S lies 0.02 nats behind PTFS, merge 0.04 (0.01, and an octave off its best rate) and CPT 0.06; path
+    # switching lies 0.003 behind it, at 58 %.
+    names_, costs = zip(*re.findall(r"([\w -]+), [\d.]+ at ([\d.]+) %", unbeaten.split(": ")[1]), strict=True)
+    assert [name.strip().removeprefix("and ") for name in names_] == ["WSD-S", "path switching", "PTFS"]
+    assert costs == ("40", "58", "100")
+    assert re.search(r"least with PTFS \(.* and largest with CPT \(1[01]\.\d+ %\)", worst)
 
 
 def test_undecayed_versions_are_in_no_front_and_no_distance(tmp_path: Path) -> None:
@@ -166,6 +176,9 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     assert table.head[3:6] == ["anew", "continue", "transfer"]
     assert {row[6] for row in table.rows} == {"continue"}
     assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
+    (said,) = updating(view(tmp_path, "future"))
+    anew, further, transfer = map(float, re.findall(r"([\d.]+) (?:anew|continue|transfer)", said)[:3])
+    assert (further - anew, anew - transfer) == pytest.approx((1, 1), abs=0.3)  # points, by construction
 
 
 def test_a_model_that_grows_stands_beside_the_larger_one_with_steps_and_flops(tmp_path: Path) -> None:
