@@ -39,9 +39,9 @@ def grow(view: View) -> "Figure | None":
 
 
 def _colours(every: list[Way]) -> dict[Way, str]:
-    """A recipe's own; light to dark where it comes in several ways."""
+    """A recipe's own; shades, all dark enough for letters, of what comes in several ways."""
     growing = [way for way in every if way.before]
-    shades = dict(zip(growing, map(style.hexadecimal, style.gradient(len(growing))), strict=True))
+    shades = dict(zip(growing, map(style.hexadecimal, style.gradient(2 * len(growing))), strict=False))
     return {way: shades.get(way, names.colour(way.recipe)) for way in every}
 
 

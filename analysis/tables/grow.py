@@ -44,7 +44,7 @@ class Way:
     @property
     def label(self) -> str:
         name = recipe_name(self.recipe)
-        return f"{name} {self.grows}" if self.grows else name
+        return f"never {name}" if self.at == NEVER else f"{name} {self.grows}".strip()
 
 
 @dataclass(frozen=True)
