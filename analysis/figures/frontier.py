@@ -137,7 +137,7 @@ def ppl_by_version(view: View) -> "Figure | None":
 FRONTIER_PLOT = Plot(
     FRONTIER, make=frontier,
     caption="PPL of the last version against the cost of all, means over seeds that all have. Dashed, with black "
-    "edges: beaten by none on both. Undecayed recipes are left out: a decay alone sets them apart. Schedule-free brings "
+    "edges: beaten by none on both. Undecayed recipes are left out: a decay alone sets them apart. Schedule-free has "
     "an optimizer of its own.",
 )  # fmt: skip
 BY_VERSION = Plot(

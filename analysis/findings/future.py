@@ -18,10 +18,11 @@ def future(view: View) -> list[str]:
             said = ", ".join(f"{means[way].mean():.2f} {way}" for way in WAYS if way in means)
             parts.append(f"{recipe_name(recipe)} {said}")
         if parts:
-            versions = ", ".join(map(str, sorted(set(mine.index.get_level_values("version")))))
+            found_at = sorted(set(mine.index.get_level_values("version")))
+            versions = f"version{'s' if len(found_at) > 1 else ''} {', '.join(map(str, found_at))}"
             seeds = mine.index.get_level_values("seed").nunique()
             sentences.append(
-                f"With {schedule_name(schedule)}, average score in points by way of updating, versions {versions}: "
+                f"With {schedule_name(schedule)}, average score in points by way of updating, {versions}: "
                 f"{spoken(parts)} (n = {seeds})."
             )
     return sentences

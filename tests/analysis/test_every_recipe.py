@@ -176,6 +176,15 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     assert table.head[3:6] == ["anew", "continue", "transfer"]
     assert {row[6] for row in table.rows} == {"continue"}
     assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
+    assert "over 9 tasks" in table.caption
+
+    def normalize(row: dict[str, str]) -> None:
+        row["metric"] = "acc_norm" if row["task"].startswith("choice") else row["metric"]
+
+    rewrite(tmp_path / "synthetic" / "data" / "downstream.csv", normalize)
+    again = future(load(tmp_path, "synthetic").primary())
+    assert again is not None
+    assert again.rows == table.rows  # whichever metric a task has, it counts
     (said,) = updating(view(tmp_path, "future"))
     anew, further, transfer = map(float, re.findall(r"([\d.]+) (?:anew|continue|transfer)", said)[:3])
     assert (further - anew, anew - transfer) == pytest.approx((1, 1), abs=0.3)  # points, by construction
