@@ -14,6 +14,7 @@ from analysis.findings.comparison import headline
 from analysis.findings.frontier import frontier as beyond
 from analysis.findings.future import future as updating
 from analysis.findings.grow import grow as growing
+from analysis.findings.ledger import missing
 from analysis.frames import View, load
 from analysis.rates import tried
 from analysis.tables.branch import branch
@@ -80,6 +81,12 @@ def test_undecayed_versions_are_in_no_front_and_no_distance(tmp_path: Path) -> N
     shown = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"PTFS", "CPT"} <= shown
     assert not {"undecayed trunk", "constant"} & shown
+
+
+def test_other_scores_do_not_stand_for_a_study_of_updates(tmp_path: Path) -> None:
+    notes = missing(view(tmp_path, "headline", "downstream"))
+    assert any(note.startswith("future was not run: python -m repro.train study=future") for note in notes)
+    assert not any(note.startswith("downstream") for note in notes)
 
 
 def test_fine_tuned_undecayed_versions_are_compared(tmp_path: Path) -> None:
