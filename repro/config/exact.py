@@ -23,6 +23,16 @@ def fraction(name: str, value: str) -> Fraction:
         raise UserError(f"{name}={value!r} is no number; a decimal or a fraction such as 0.6 or 3/5 works.") from None
 
 
+def same(name: str, one: object, other: object) -> bool:
+    """Whether two values of a setting are one: 1/2 and 0.50 are."""
+    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+        return one == other
+    try:
+        return fraction(name, one) == fraction(name, other)
+    except UserError:  # words
+        return False
+
+
 def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version", most: int | None = None) -> int:
     """`share` x `of` as an integer; exact, never rounded.
 

@@ -1,6 +1,5 @@
 """A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
-from repro.planning import lengths, prices
+from repro.planning import again, lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
@@ -222,7 +221,7 @@ def foreign(plan: Plan, store: Store, arguments: Sequence[str]) -> list[str]:
         names[difference] = list(map(numerics.called, numerics.differing(run.numerics, manifest["numerics"])))
     return [
         f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
-        f"and are not used: {difference}. To use them: python -m repro.adopt differ={','.join(names[difference])} "
-        f"{shlex.join(arguments)}"
+        f"and are not used: {difference}. To use them: "
+        + again.command("repro.adopt", [f"differ={','.join(names[difference])}", *arguments])
         for difference, count in found.items()
     ]

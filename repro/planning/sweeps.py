@@ -116,15 +116,15 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
 
 def studies(overrides: Sequence[str] = ()) -> list[str]:
     """Names of the studies there are, in our configuration and in the folders that `hydra.searchpath` adds."""
-    folders = [CONF, *(Path(place.removeprefix("file://")) for place in _listed("hydra.searchpath", overrides))]
+    folders = [CONF, *(Path(place.removeprefix("file://")) for place in listed("hydra.searchpath", overrides))]
     return sorted({path.stem for folder in folders for path in (folder / "study").glob("*.yaml")})
 
 
 def _extensions(overrides: Sequence[str]) -> list[str]:
-    return _listed("extensions", overrides)
+    return listed("extensions", overrides)
 
 
-def _listed(setting: str, overrides: Sequence[str]) -> list[str]:
+def listed(setting: str, overrides: Sequence[str]) -> list[str]:
     """The values of a setting that is a list, as it was given last: `extensions=[one,two]`."""
     start = f"{setting}="
     given = [each.removeprefix(start) for each in overrides if each.startswith(start)]

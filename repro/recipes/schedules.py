@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share
-from repro.config.exact import fraction, whole
+from repro.config.exact import fraction, same, whole
 from repro.config.registries import SCHEDULES
 from repro.config.settings import ScheduleSettings, Settings
 
@@ -76,6 +76,13 @@ class Schedule(ScheduleSettings):
             if value is not None and value != (one.metadata["word"] or None)
         )
         return math.lcm(1, *wholes)
+
+    @property
+    def own_settings(self) -> dict[str, str]:
+        """The settings that only this schedule has, as written, where they are not its defaults."""
+        shared = {one.name for one in fields(ScheduleSettings)}
+        own = ((f"schedule.{one.name}", getattr(self, one.name), one) for one in fields(self) if one.name not in shared)
+        return {name: str(value) for name, value, one in own if not same(name, value, one.default)}
 
     # What recipes are built from
 

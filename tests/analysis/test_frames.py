@@ -292,3 +292,18 @@ def test_advice_never_leads_into_what_is_published(monkeypatch):
     with pytest.raises(UserError, match=r"repro\.train study=headline scale=smoke$") as refusal:
         load(Path("paper_figures"), "smoke")
     assert "ledger.path" not in str(refusal.value)
+
+
+def test_what_only_one_schedule_has_tells_its_runs_apart(tmp_path):
+    """Most runs' value goes without saying, whether it is the default or not."""
+    knee = {"paradigm": "cpt", "schedule": "knee"}
+    own = "schedule.explore_share=1/4"
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)), sweep=[knee, knee | {"settings": own}])
+    build(tmp_path, ["main"], Synthetic(seeds=(0,)), sweep=[knee])
+    view = load(tmp_path, "synthetic").primary()
+    assert set(view.runs("headline")["schedule"]) == {"knee", "knee, explore_share=0.25"}
+    assert set(view.runs("headline")["paradigm"]) == {"cpt"}
+    assert view.left_out("headline").empty
+    build(tmp_path, ["pilot"], Synthetic(seeds=(0, 1)), sweep=[knee | {"settings": own}])
+    view = load(tmp_path, "synthetic").primary()
+    assert set(view.runs("headline")["schedule"]) == {"knee", "knee, explore_share=0.5"}
