@@ -24,7 +24,6 @@ from repro.common.errors import UserError, refusals
 from repro.exports import card, rates, trunk
 from repro.exports import folder as folders
 from repro.exports.folder import DTYPES, folder_name
-from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = line.take("rates")
         kind = line.take("what", "nothing" if table else "versions", KINDS)
         _check(kind, version, step, dtype)
-        plan = planner.make(line.settings())
+        plan = line.plan()
         if table:
             rates.check(Path(table), plan.tree.runs, version)
         if kind != "nothing":

@@ -20,7 +20,7 @@ from repro.launching import console
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
-from repro.planning import again, frozen, machines, planner, sweeps
+from repro.planning import again, asked, frozen, machines, planner, sweeps
 from repro.planning.places import as_typed
 from repro.planning.planner import Plan
 from repro.results import ledger, trackers
@@ -106,10 +106,10 @@ def launch(command: Command, typed: Sequence[str]) -> None:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
     with leaving(), refusals(answers=False):
-        settings = sweeps.compose(overrides, multirun=bool(flags))
+        plan = asked.plan(overrides, multirun=bool(flags))
         processes = _joined(command, overrides)
         handed = _handed(overrides, flags)
-        sweep = _Sweep(command, planner.make(settings), open_store(settings[0]))
+        sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
         plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
     # torchrun and what started it may each hand a signal on.
     with stopping(counting=processes.size == 1) as stop, refusals(status=1, answers=False):

@@ -147,7 +147,8 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
             choices = [choice for choice, cls in OPEN[group].items() if has(group, cls, name)]
             raise UserError(
                 f"{setting} is a setting of {', '.join(choices)}, and {OPEN[group].setting} is none of them "
-                "in any run here."
+                "in any run here.",
+                works={setting: None},
             )
     if len(places := {each.store.path for each in sweep}) > 1:
         raise UserError(f"store.path must be one for a whole sweep, and here it is {', '.join(sorted(places)[:3])}.")
@@ -173,8 +174,21 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settin
             if group in OPEN and not has(group, OPEN[group].find(config[group][chooser(group)]), name):
                 unused[each.key_or_group] = unused.get(each.key_or_group, 0) + 1
             else:
-                OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+                with _named(each):
+                    OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
     return checked(config)
+
+
+@contextmanager
+def _named(override: "Override") -> Iterator[None]:
+    """Have a value of a wrong type refused by its setting's name."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{override.input_line}: {said}", works={override.key_or_group: None}) from None
 
 
 def _is_value(override: "Override") -> bool:
