@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from repro.common import output
 from repro.common.errors import UserError, printable, refusals
-from repro.launching import console
+from repro.launching import console, launchers
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
-from repro.planning import again, asked, frozen, machines, planner, sweeps
+from repro.planning import again, asked, frozen, machines, planner
 from repro.planning.places import as_typed
 from repro.planning.planner import Plan
 from repro.results import ledger, trackers
@@ -79,7 +79,7 @@ class _Sweep:
     def check(self, arguments: Sequence[str]) -> str:
         """Refuse what cannot work, and freeze the plan; its id."""
         command, plan, store = self.command, self.plan, self.store
-        if _launcher(arguments) in ("basic", "joblib"):  # which work on this machine
+        if launchers.chosen(arguments) in ("basic", "joblib"):  # which work on this machine
             for run in plan.tree.runs:
                 numerics.check_here(run.settings.numerics.device)
         store.tidy()
@@ -108,7 +108,7 @@ def launch(command: Command, typed: Sequence[str]) -> None:
     with leaving(), refusals(answers=False):
         plan = asked.plan(overrides, multirun=bool(flags))
         processes = _joined(command, overrides)
-        handed = _handed(overrides, flags)
+        handed = launchers.handed(overrides, flags)
         sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
         plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
     # torchrun and what started it may each hand a signal on.
@@ -158,40 +158,10 @@ def _joined(command: Command, overrides: Sequence[str]) -> Processes:
     processes = parallel.join()
     if processes.size > 1 and not command.together:
         raise UserError(f"{command.name} takes one process, and torchrun started {processes.size}; start it without.")
-    launcher = _launcher(overrides)
+    launcher = launchers.chosen(overrides)
     if processes.size > 1 and launcher != "basic":
         raise UserError(f"hydra/launcher={launcher} starts workers of one process each; leave it out under torchrun.")
     return processes
-
-
-def _launcher(overrides: Sequence[str]) -> str:
-    name = "hydra/launcher="
-    return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
-
-
-def _handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """What Hydra is given.
-
-    `study=all` is no study of Hydra's: a job for each study then works on the one plan of all of them. Joblib is told
-    to start no more workers than there are jobs: one that never has any takes processors and heeds no signal.
-
-    Raises:
-        UserError: the launcher cannot work.
-    """
-    if sweeps.ALL_STUDIES in overrides:
-        every = "study=" + ",".join(sweeps.studies(overrides))
-        overrides = [every if override == sweeps.ALL_STUDIES else override for override in overrides]
-        flags = ["-m"]
-    if _launcher(overrides) != "joblib":
-        return [*flags, *overrides]
-    from joblib import cpu_count
-
-    hydra, jobs = sweeps.launched(overrides, multirun=bool(flags))
-    asked = hydra.launcher.n_jobs
-    if not isinstance(asked, int) or isinstance(asked, bool) or asked == 0:
-        raise UserError(f"hydra.launcher.n_jobs={asked} starts no worker; a number from 1, or -1 for all processors.")
-    workers = asked if asked > 0 else max(1, cpu_count() + 1 + asked)
-    return [*flags, *overrides, f"hydra.launcher.n_jobs={min(workers, jobs)}"]
 
 
 def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> None:
@@ -212,7 +182,9 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
             print(f"error: {error}\nOther jobs of the sweep go on; the same command goes on with all.", file=sys.stderr)
         # joblib's word for a worker that was killed, by the system (no memory left) or by whoever asked to stop.
         elif name != "TerminatedWorkerError":
-            raise
+            if not launchers.is_to_blame(error):
+                raise
+            print(printable(f"error: {launchers.chosen(arguments)}: {name}: {error}"), file=sys.stderr)
         elif not stop.is_set():
             print("error: a worker was killed; is there too little memory for so many?", file=sys.stderr)
     finally:

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from hydra.errors import HydraException
@@ -18,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from repro.common.errors import UserError
 from repro.config.exact import MULTIPLE, STEPS
 from repro.config.settings import AUTO, Settings
+from repro.data.opening import is_prepared
 from repro.planning import planner, sweeps
 from repro.planning.places import PLACES
 from repro.planning.planner import Plan
@@ -35,7 +37,11 @@ _NAMED = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.[a-z_]\w*)?)=('[^']*'|[^\s;,]+)")
 
 def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
     """The settings of every run; raises as `plan`."""
-    return _checked(overrides, lambda given: sweeps.compose(given, multirun=multirun), multirun)
+
+    def compose(given: Sequence[str]) -> list[Settings]:
+        return sweeps.compose(given, multirun=multirun)
+
+    return _checked(overrides, compose, compose, multirun)
 
 
 def plan(overrides: Sequence[str], *, multirun: bool = False, data_optional: bool = False) -> Plan:
@@ -48,18 +54,34 @@ def plan(overrides: Sequence[str], *, multirun: bool = False, data_optional: boo
     def make(given: Sequence[str]) -> Plan:
         return planner.make(sweeps.compose(given, multirun=multirun), data_optional=data_optional)
 
-    return _checked(overrides, make, multirun)
+    def attempt(given: Sequence[str]) -> None:
+        sweep = sweeps.compose(given, multirun=multirun)
+        open_lengths = (s for s in sweep if AUTO in (s.stream.versions, s.stream.steps_per_version))
+        if all(is_prepared(s.corpus, s.stream, Path(s.data.path)) for s in open_lengths):
+            planner.make(sweep, prepare=False)
+
+    return _checked(overrides, make, attempt, multirun)
 
 
-def _checked(overrides: Sequence[str], make: Callable[[Sequence[str]], T], multirun: bool) -> T:
+def _checked(
+    overrides: Sequence[str],
+    make: Callable[[Sequence[str]], T],
+    attempt: Callable[[Sequence[str]], object],
+    multirun: bool,
+) -> T:
+    """What is made of overrides; where they are refused, all that is wrong.
+
+    Args:
+        attempt: says whether other overrides would be refused, and prepares no text for it.
+    """
     try:
         return make(overrides)
     except UserError as error:
-        raise _whole(error, overrides, make, multirun) from error.__cause__
+        raise _whole(error, overrides, attempt, multirun) from error.__cause__
 
 
 def _whole(
-    error: UserError, overrides: Sequence[str], make: Callable[[Sequence[str]], object], multirun: bool
+    error: UserError, overrides: Sequence[str], attempt: Callable[[Sequence[str]], object], multirun: bool
 ) -> UserError:
     """All that is wrong, and what works."""
     typed = {_name(each): set(_elements(each)) for each in overrides}
@@ -73,7 +95,7 @@ def _whole(
         typed |= {meant: typed.get(name, set()) for name, meant in error.meant.items()}
         changed |= {_name(each) for each in {*given} ^ {*before}}
         try:
-            make(given)
+            attempt(given)
         except UserError as next_error:
             error = next_error
             lines += [

@@ -14,6 +14,11 @@ QUOTING = (
     "beyond ASCII stands in quotes within quotes: 'corpus.path=\"my folder (2)\"'."
 )
 
+NO_SWEEPER = (
+    "a sweeper that chooses its runs on the way is not supported, since a sweep is checked as a whole before anything "
+    "is trained. Leave hydra/sweeper out, and list the values: seed=0,1,2."
+)
+
 
 @contextmanager
 def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[None]:
@@ -56,6 +61,8 @@ def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if "submitit_" in option:
         return UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.")
+    if group == "hydra/sweeper":
+        return UserError(f"{group}={option}: {NO_SWEEPER}", works={group: None})
     if not group or not error.options:
         return UserError(str(error).splitlines()[0])
     options = [each for each in error.options if each != "base"]  # what a group's files share

@@ -153,14 +153,17 @@ def _hours(run: Run, flops: int) -> float:
     return flops / run.settings.estimate.flops_per_second / 3600
 
 
-def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
-    """Check every run of a sweep and merge them into a plan. Trains and writes nothing.
+def make(sweep: Sequence[Settings], *, data_optional: bool = False, prepare: bool = True) -> Plan:
+    """Check every run of a sweep and merge them into a plan. Trains nothing, and writes nothing but prepared text.
+
+    Args:
+        data_optional, prepare: as of `runs.run`.
 
     Raises:
         UserError: what cannot work, before anything is trained.
     """
     sweep = lengths.resolved(sweep)
-    runs = [run(settings, data_optional=data_optional) for settings in sweep]
+    runs = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
     first = sweep[0]
     stored = Store(Path(first.store.path)).steps()
     tree = merge(runs, stored)

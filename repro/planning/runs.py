@@ -121,13 +121,14 @@ class Run:
         return 4 * self.parameters
 
 
-def run(settings: Settings, *, data_optional: bool = False) -> Run:
+def run(settings: Settings, *, data_optional: bool = False, prepare: bool = True) -> Run:
     """The run that `settings` ask for.
 
     Args:
         data_optional: plan with a stand-in for a hub's corpus that is not prepared here (repro.prepare).
+        prepare: False: plan with a stand-in for any corpus that is not.
     """
-    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional))
+    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional, prepare))
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -138,8 +139,11 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> VersionStream:
+def _stream(
+    corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool, prepare: bool
+) -> VersionStream:
     """Opened once a process: runs of one sweep share it, and what is derived from it."""
-    if optional and chosen(corpus).remote and not is_prepared(corpus, stream, Path(data_path)):
+    stands_in = not prepare or (optional and chosen(corpus).remote)
+    if stands_in and not is_prepared(corpus, stream, Path(data_path)):
         return describe(corpus, stream)
     return open_stream(corpus, stream, Path(data_path))

@@ -21,7 +21,7 @@ from repro.config.places import CONF
 from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
-from repro.planning.complaints import settings_of, translated
+from repro.planning.complaints import NO_SWEEPER, settings_of, translated
 from repro.planning.overrides import check_swept
 from repro.planning.places import as_typed
 
@@ -96,10 +96,7 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
         return [given]
     if not str(master.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
-        raise UserError(
-            f"{' '.join(overrides)}: a sweeper that chooses its runs on the way is not supported, since a sweep is "
-            "checked as a whole before anything is trained. Leave hydra/sweeper out, and list the values: seed=0,1,2."
-        )
+        raise UserError(f"{' '.join(overrides)}: {NO_SWEEPER}")
     with translated(overrides), _initialized() as loader:
         parser = OverridesParser.create(config_loader=loader)  # which glob() asks for a group's options
         swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
