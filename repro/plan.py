@@ -1,6 +1,6 @@
 """Show what a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
 
-Time comes from FLOPs (`Architecture.flops_per_token`) at `estimate.flops_per_second` on each device, which the output
+Time comes from FLOPs (`Shape.flops_per_token`) at `estimate.flops_per_second` on each device, which the output
 states. Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate
 curves, `study=all` merges every study.
 """

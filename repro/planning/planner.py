@@ -177,7 +177,7 @@ def study_name(sweep: Sequence[Settings]) -> str:
 
 
 def check_models(plan: Plan) -> None:
-    """Build each model that has to be trained, on the meta device.
+    """Check each model that has to be trained: one that was never built here is, on the meta device.
 
     Raises:
         UserError: transformers refuses the shape, or `model.init` does not fit it.
@@ -188,6 +188,7 @@ def check_models(plan: Plan) -> None:
         shapes[r.settings.model, *r.model_shape] = r
     for r in shapes.values():
         tokenizer = r.stream.tokenizer_file if isinstance(r.stream, Stream) else None
+        _ = r.shape  # which cannot be counted where it cannot be built
         architecture(r.settings.model).check(*r.model_shape, tokenizer)
 
 
