@@ -42,9 +42,9 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
     return frozen
 
 
-def commands(plan: Plan, store: Store) -> dict[str, str]:
+def commands(frozen: str, store: Store) -> dict[str, str]:
     """What was typed last to work on a sweep, by verb; empty for one that was frozen by nobody, or long ago."""
-    return _commands(store.get_plan(name(plan)))
+    return _commands(store.get_plan(frozen))
 
 
 def _commands(content: dict[str, Any] | None) -> dict[str, str]:

@@ -43,17 +43,17 @@ def write(plan: Plan, store: Store) -> None:
             with clear_errors(folder):
                 stack.enter_context(locks.held(folder / ".lock"))
             _refuse_foreign(folder)
-            sources = [plan]
+            sources = [(plan, frozen.name(plan))]
             for path, reason in list(tables.damage(folder, FILES)):
                 tables.quarantine(path, reason)
-                sources = [plan, *_others(plan, folder, store)]
+                sources = [sources[0], *_others(plan, folder, store)]
             new: dict[str, list[Row]] = {}
             made: commands.Commands = {}
-            for source in sources:
+            for source, name in sources:
                 found = _rows(source, folder, store)
                 for table, more in found.items():
                     new.setdefault(table, []).extend(more)
-                if by := frozen.commands(source, store):
+                if by := frozen.commands(name, store):
                     for row in found.get("studies", []):
                         known = made.setdefault(row["study"], {})
                         known[row["run"]] = by | known.get(row["run"], {})
@@ -97,8 +97,8 @@ def _replace(folder: Path, new: dict[str, list[Row]]) -> set[str]:
     return gone
 
 
-def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
-    """The store's other plans that write to this ledger.
+def _others(plan: Plan, folder: Path, store: Store) -> Iterator[tuple[Plan, str]]:
+    """The store's other plans that write to this ledger, with their names.
 
     Their data are looked for where this command was told to keep its own: a plan alone never says where to write.
     """
@@ -117,7 +117,7 @@ def _others(plan: Plan, folder: Path, store: Store) -> Iterator[Plan]:
                         f"its text is not prepared in data.path={s.data.path}; its own command makes them again"
                     )
             if every:
-                yield machines.nearest(planner.make(every), lambda plan, _: plan.missing_steps, store)
+                yield machines.nearest(planner.make(every), lambda plan, _: plan.missing_steps, store), name
         except UserError as error:
             print(printable(f"ledger: rows of plan {name} are not made again: {error}"), file=sys.stderr)
 
