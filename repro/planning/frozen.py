@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +37,7 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
         nodes = _nodes(before) | nodes
         content = {"study": plan.study, "scale": plan.scale, "settings": _settings(plan), "nodes": nodes}
         content |= {"commands": _commands(before) | dict(commands)}
+        content |= {"streams": [r.stream.fingerprint for r in tree.runs]}
         if content != before:
             store.put_plan(frozen, content)
     return frozen
@@ -45,6 +46,25 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
 def commands(frozen: str, store: Store) -> dict[str, str]:
     """What was typed last to work on a sweep, by verb; empty for one that was frozen by nobody, or long ago."""
     return _commands(store.get_plan(frozen))
+
+
+def check_streams(frozen: str, runs: Sequence[Run], store: Store) -> None:
+    """Refuse to work on a plan with other text than it was made with: all would be trained under other keys.
+
+    Args:
+        runs: the plan's, as they are here and now.
+
+    Raises:
+        UserError: a stream is another one.
+    """
+    then = (store.get_plan(frozen) or {}).get("streams") or [r.stream.fingerprint for r in runs]
+    for r, before in zip(runs, then, strict=True):
+        if r.stream.fingerprint != before:
+            text = described(asdict(r.settings.corpus))
+            raise UserError(
+                f"corpus {text} has changed since frozen_plan={frozen} was made: its stream was {before} and is "
+                f"{r.stream.fingerprint} here. Nothing is trained; put the text back, or start the sweep again."
+            )
 
 
 def _commands(content: dict[str, Any] | None) -> dict[str, str]:
