@@ -1,6 +1,7 @@
 """A ledger as tidy frames, cut into settings that may be compared.
 
-Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
+Reads `<root>/<scale>/data/*.csv`, and what was typed to make them, one scale at a time. Invariants
+of everything handed out:
 - PPL of version k is over the held-out slices 1..k, and exists only where all k were evaluated;
 - one run a cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
@@ -24,6 +25,9 @@ from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
+from repro.results import measures
+from repro.results.commands import Commands
+from repro.store.tables import COMMANDS
 
 PUBLISHED = Path("paper_figures")
 """Where the published results are, which are never added to."""
@@ -49,33 +53,28 @@ class Ledger:
     paths: pd.DataFrame
     downstream: pd.DataFrame
     numerics: pd.DataFrame
+    commands: Commands = field(default_factory=dict)
+    """What was typed to make the runs; empty where the ledger does not say."""
 
     @property
     def files(self) -> list[Path]:
-        paths = [self.folder / f"{name}.csv" for name in sorted(reading.NUMBERS)]
+        paths = [*(self.folder / f"{name}.csv" for name in sorted(reading.NUMBERS)), self.folder / COMMANDS]
         return [path for path in paths if path.exists()]
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """run, version, loss (nats a token), ppl, bits_per_byte: version k over slices 1..k."""
-        seen = self.perplexity[self.perplexity["slice"] <= self.perplexity["version"]]
-        sums = seen.groupby(["run", "version"], as_index=False).agg(
-            nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique"),
-            numbers=("nll", "count"),
-        )  # fmt: skip
-        sums = sums[sums["slices"] == sums["version"]]
-        # A sum passes over NaN, which is how a run that diverged shows.
-        sums["nll"] = sums["nll"].where(sums["numbers"] == sums["slices"])
-        loss = sums["nll"] / sums["tokens"]
-        return pd.DataFrame(
-            {
-                "run": sums["run"],
-                "version": sums["version"],
-                "loss": loss,
-                "ppl": np.exp(loss),
-                "bits_per_byte": sums["nll"] / np.log(2) / sums["bytes"],
-            }
-        )
+        """run, version, loss (nats a token), ppl, bits_per_byte: version k over slices 1..k, as the suite defines them.
+
+        A version that diverged has NaN.
+        """
+        found = []
+        for (run, version), group in self.perplexity.groupby(["run", "version"]):
+            rows = [{str(name): value for name, value in row.items()} for row in group.to_dict("records")]
+            slices = [row for row in rows if row["slice"] <= version]
+            if len({row["slice"] for row in slices}) == version:
+                found.append((run, version, *(of(slices, version) for of in measures.SCORES)))
+        frame = pd.DataFrame(found, columns=["run", "version", "loss", "ppl", "bits_per_byte"])
+        return frame.astype({"run": str, **dict.fromkeys(["loss", "ppl", "bits_per_byte"], float)})
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -264,7 +263,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         strangers = sorted(set(frame["run"]) - set(runs["run"]))
         if strangers:
             raise UserError(f"{folder / name}.csv names runs that runs.csv does not have: {', '.join(strangers[:5])}.")
-    return Ledger(scale=scale, folder=folder, **frames)
+    return Ledger(scale=scale, folder=folder, **frames, commands=reading.commands(folder))
 
 
 def _advice(root: Path, scale: str, known: list[str]) -> str:

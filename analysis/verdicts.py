@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import yaml
 
 from analysis import lengths, readings, stats
+from analysis.commands import command
 from analysis.frames import View
-from analysis.registries import CLAIMS, STUDIES, Claim, Role, pooled
-from repro.config.places import CONF
+from analysis.registries import CLAIMS, Claim, Role, pooled
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
 
@@ -99,30 +98,6 @@ class Judged:
     @property
     def command(self) -> str:
         return command(self.claim.study, self.view.ledger.scale, self.view)
-
-
-def command(study: str, scale: str, view: View | None = None) -> str:
-    """What makes a study's results, in the view's setting where that is another stream, with the seeds it has there,
-    and with torch's own products where it has those: they are no longer the default on a CPU."""
-    more = f" {view.label}" if view and list(view.differs) == ["stream"] else ""
-    seeds = ",".join(str(seed) for seed in sorted(set(view.runs(study)["seed"]))) if view else ""
-    path = CONF / "scale" / f"{scale}.yaml"
-    if seeds and path.is_file() and seeds != str(yaml.safe_load(path.read_text())["sweep"]["seed"]):
-        more += f" seed={seeds}"
-    if view and _own_products(view, study):
-        more += " numerics.matmul=torch"
-    verbs = STUDIES[study].verbs if study in STUDIES else ("train",)
-    return " && ".join(f"python -m repro.{verb} study={study} scale={scale}{more}" for verb in verbs)
-
-
-def _own_products(view: View, study: str) -> bool:
-    """Whether all of a study, or all there is if it was not run, was run on CPUs with torch's own products."""
-    rows = view.ledger.numerics
-    runs = view.runs(study)
-    used = set((runs if len(runs) else view.runs(*view.ledger.reported))["numerics"])
-    on_cpu = set(rows[(rows["setting"] == "device") & (rows["value"] == "cpu")]["numerics"])
-    otherwise = set(rows[rows["setting"] == "matmul"]["numerics"])
-    return bool(used) and used <= on_cpu - otherwise
 
 
 def judge(view: View) -> list[Judged]:

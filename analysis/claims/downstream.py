@@ -1,11 +1,12 @@
 """D1: whether the gain survives fine-tuning."""
 
 from analysis.claims.parts import THREE_SCHEDULES, measured
+from analysis.commands import command
 from analysis.contrasts import CPT, PTFS, SWITCH, THREE, downstream_means, downstream_shared
 from analysis.frames import View
 from analysis.names import schedule_name
 from analysis.registries import Claim
-from analysis.verdicts import Evidence, command
+from analysis.verdicts import Evidence
 
 NINE = 9
 """[article] Tasks that the average is over."""

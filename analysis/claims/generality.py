@@ -6,10 +6,11 @@ import numpy as np
 
 from analysis import readings
 from analysis.claims.parts import exact, matches
+from analysis.commands import command
 from analysis.contrasts import PTFS, SWITCH, THREE, losses, swept_values, versions_after_first
 from analysis.frames import View
 from analysis.registries import Claim, Factor
-from analysis.verdicts import Evidence, Part, command
+from analysis.verdicts import Evidence, Part
 
 
 def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
+from analysis.commands import command
 from analysis.contrasts import CPT, PTFS, SWITCH, losses, recovery, versions_after_first
 from analysis.frames import View
 from analysis.names import schedule_name
 from analysis.registries import Role
-from analysis.verdicts import Part, command
+from analysis.verdicts import Part
 
 Series: TypeAlias = "pd.Series[float]"
 """One entry a seed."""
