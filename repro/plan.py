@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
         plan = line.plan(data_optional=True)
         planner.check_models(plan)
-        for note in planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words()):
+        foreign = planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words())
+        for note in (*plan.notes, *foreign):
             print(printable(f"note: {note}"), file=sys.stderr)
         if figure:
             from repro.planning import drawing

@@ -15,10 +15,11 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from repro.config.checks import Complaint, choice, divisors, name, path, positive, share, within
+from repro.config.checks import Complaint, choice, divisors, flag, name, path, positive, share, within
 
 AUTO = "auto"
-"""Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases."""
+"""Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases; of
+`numerics.matmul` and `numerics.compile`: what is faster here (repro.planning.choices)."""
 
 GROWING = ("releases", "dated", "dealt")
 """Values of `stream.order` under which versions are units of their own, and appending one changes none before."""
@@ -184,10 +185,11 @@ class NumericsSettings:
     """`float32`, or `bfloat16` for autocast over float32 master weights."""
     threads: int = within(1, 4096, 1)
     """Intra-op threads on a CPU."""
-    matmul: str = choice(("torch", "onednn"), "torch")
+    matmul: str = choice(("torch", "onednn", AUTO), "torch")
     """What makes a CPU's float32 products in linear layers: `torch` (its own choice, MKL on x86) or `onednn` (where
-    this torch has it)."""
-    compile: bool = False
+    this torch has it); or `auto`, the faster one: a plan measures that once and resolves it."""
+    compile: Any = flag(False, word=AUTO)  # noqa: RUF009
+    """Whether torch.compile is used; or `auto`: on a CPU where there is a C++ compiler. A plan resolves that."""
     micro_batch_size: int | None = within(1, 10**6, None)
     """Blocks in one forward pass of one process; None: its whole share of the batch."""
     activation_checkpointing: bool = False

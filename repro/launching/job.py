@@ -16,7 +16,7 @@ from repro.config.settings import Settings
 from repro.data.corpora.corpus import corpus as chosen
 from repro.data.opening import is_prepared
 from repro.launching.signals import hand_on, stopping
-from repro.planning import frozen, lengths, machines
+from repro.planning import choices, frozen, lengths, machines
 from repro.planning.runs import run
 from repro.planning.tree import Tree, merge
 from repro.store.store import Store
@@ -84,8 +84,9 @@ def forget_latest() -> None:
 def _opened(settings: Settings) -> Opened:
     store = open_store(settings)
     if settings.frozen_plan is None:
-        every = lengths.resolved([settings])
-        return every, merge([run(each) for each in every], store.steps()), store
+        asked = [run(each) for each in lengths.resolved([settings])]
+        runs, _ = choices.resolved(asked, store, keep=True)
+        return [each.settings for each in runs], merge(runs, store.steps()), store
     if _LATEST.frozen != settings.frozen_plan:
         every, planned = frozen.thaw(settings.frozen_plan, store)
         for corpus, stream, place in {(each.corpus, each.stream, each.data.path) for each in every}:

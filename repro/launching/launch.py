@@ -83,7 +83,7 @@ class _Sweep:
             for run in plan.tree.runs:
                 numerics.check_here(run.settings.numerics.device)
         store.tidy()
-        for line in planner.foreign(plan, store, arguments):
+        for line in (*plan.notes, *planner.foreign(plan, store, arguments)):
             print(printable(f"note: {line}"), file=sys.stderr)
         trackers.check(run.settings for run in plan.tree.runs)
         ledger.check(plan)
@@ -106,7 +106,7 @@ def launch(command: Command, typed: Sequence[str]) -> None:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
     with leaving(), refusals(answers=False):
-        plan = asked.plan(overrides, multirun=bool(flags))
+        plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True)
         processes = _joined(command, overrides)
         handed = launchers.handed(overrides, flags)
         sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))

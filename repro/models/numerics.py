@@ -8,13 +8,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from repro.common.errors import UserError
-from repro.config.settings import NumericsSettings, Settings
+from repro.config.settings import AUTO, NumericsSettings, Settings
 from repro.models.optimizers.optimizer import optimizer
 
 ENGINE = 1
@@ -59,6 +60,7 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         UserError: the device does not exist here.
     """
     numerics = settings.numerics
+    assert AUTO not in (numerics.matmul, numerics.compile), "a plan resolves them: repro.planning.choices"
     # What is off is left out, so that a new setting leaves the keys of runs without it as they were.
     more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
     if numerics.activation_checkpointing:
@@ -118,6 +120,21 @@ def _variables(part: str, name: str) -> dict[str, str]:
     return {name: " ".join(found)} if found else {}
 
 
+def choosable(settings: NumericsSettings) -> bool:
+    """Whether there are two that could make the products of linear layers here."""
+    return _asks_onednn(replace(settings, matmul="onednn")) and _has_onednn()
+
+
+def processor_model() -> str:
+    """What the speed of products goes with, in words."""
+    return f"{_cpu('vendor_id')} family {_cpu('cpu family')} model {_cpu('model')} {_capability()}"
+
+
+def torch_version() -> str:
+    """PyTorch's, as keys have it."""
+    return _version("torch")
+
+
 def onednn(settings: NumericsSettings) -> bool:
     """Whether oneDNN makes the products of linear layers here (repro.models.matmul)."""
     return _asks_onednn(settings) and _has_onednn()
@@ -133,6 +150,14 @@ def _has_onednn() -> bool:
 
     # Elsewhere than on x86, PyTorch's own products are oneDNN's where it has it.
     return platform.machine().lower() in ("x86_64", "amd64") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def has_compiler() -> bool:
+    """Whether torch.compile would find a C++ compiler here."""
+    try:
+        return bool(_compiler())
+    except UserError:
+        return False
 
 
 @lru_cache
@@ -180,7 +205,13 @@ def _processor(device: str) -> dict[str, str]:
     if device != "cpu":
         raise UserError(f"numerics.device={device!r} is not supported; cpu, cuda and cuda:NUMBER are.")
     # MKL chooses its kernels by vendor as well as by instruction set.
-    return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {torch.backends.cpu.get_cpu_capability()}"}
+    return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {_capability()}"}
+
+
+def _capability() -> str:
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _cpu(what: str) -> str:

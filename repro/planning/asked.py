@@ -44,7 +44,9 @@ def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settin
     return _checked(overrides, compose, compose, multirun)
 
 
-def plan(overrides: Sequence[str], *, multirun: bool = False, data_optional: bool = False) -> Plan:
+def plan(
+    overrides: Sequence[str], *, multirun: bool = False, data_optional: bool = False, keep_choices: bool = False
+) -> Plan:
     """The plan of a sweep.
 
     Raises:
@@ -52,7 +54,8 @@ def plan(overrides: Sequence[str], *, multirun: bool = False, data_optional: boo
     """
 
     def make(given: Sequence[str]) -> Plan:
-        return planner.make(sweeps.compose(given, multirun=multirun), data_optional=data_optional)
+        sweep = sweeps.compose(given, multirun=multirun)
+        return planner.make(sweep, data_optional=data_optional, keep_choices=keep_choices)
 
     def attempt(given: Sequence[str]) -> None:
         sweep = sweeps.compose(given, multirun=multirun)

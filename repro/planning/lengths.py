@@ -48,10 +48,12 @@ def counted(settings: Settings) -> Settings:
 
 
 def answers(planned: Settings, asked: Settings) -> bool:
-    """Whether a planned run is what a job was asked for, whose lengths may not be resolved."""
+    """Whether a planned run is what a job was asked for, whose lengths and numerics may not be resolved."""
     unresolved: dict[str, Any] = {
         name: AUTO for name in ("versions", "steps_per_version") if getattr(asked.stream, name) == AUTO
     }
+    choices: dict[str, Any] = {name: AUTO for name in ("matmul", "compile") if getattr(asked.numerics, name) == AUTO}
+    planned = replace(planned, numerics=replace(planned.numerics, **choices))
     return replace(planned, stream=replace(planned.stream, **unresolved)) == asked
 
 

@@ -13,7 +13,7 @@ from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
-from repro.planning import again, lengths, prices
+from repro.planning import again, choices, lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
@@ -30,6 +30,8 @@ class Plan:
     tree: Tree
     stored: dict[str, int]
     """Checkpoints the store holds, with their steps."""
+    notes: Sequence[str] = ()
+    """What was chosen where settings say `auto`, a line each."""
 
     @cached_property
     def missing(self) -> set[str]:
@@ -153,21 +155,26 @@ def _hours(run: Run, flops: int) -> float:
     return flops / run.settings.estimate.flops_per_second / 3600
 
 
-def make(sweep: Sequence[Settings], *, data_optional: bool = False, prepare: bool = True) -> Plan:
+def make(
+    sweep: Sequence[Settings], *, data_optional: bool = False, prepare: bool = True, keep_choices: bool = False
+) -> Plan:
     """Check every run of a sweep and merge them into a plan. Trains nothing, and writes nothing but prepared text.
 
     Args:
         data_optional, prepare: as of `runs.run`.
+        keep_choices: also write to the store what `auto` was measured to be (repro.planning.choices).
 
     Raises:
         UserError: what cannot work, before anything is trained.
     """
     sweep = lengths.resolved(sweep)
-    runs = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
     first = sweep[0]
-    stored = Store(Path(first.store.path)).steps()
+    store = Store(Path(first.store.path))
+    asked = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
+    runs, notes = choices.resolved(asked, store, keep=keep_choices)
+    stored = store.steps()
     tree = merge(runs, stored)
-    return Plan(study_name(sweep), first.scale, tree, stored)
+    return Plan(study_name(sweep), first.scale, tree, stored, notes)
 
 
 def study_name(sweep: Sequence[Settings]) -> str:

@@ -6,10 +6,12 @@ from a checkpoint. What does is the state (`repro.training.state`). Nothing in a
 
 import ctypes
 import math
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -153,7 +155,16 @@ def configure(run: Run) -> None:
     torch.backends.cudnn.benchmark = False
     # Inductor does not tell apart by instruction set what it keeps for later processes; run elsewhere, it is wrong.
     torch.compiler.config.cache_key_tag = canonical(run.numerics)
+    keep_compiled()
     keep_memory()
+
+
+def keep_compiled() -> None:
+    """Have what is compiled outlive a restart of the machine, for all workers: PyTorch's own place is the folder for
+    temporary files. A user's own folder and not the store, which others may share: what it holds is executed."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    if home.is_absolute() and os.access(home if home.exists() else home.parent, os.W_OK):
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "repro" / "inductor"))
 
 
 def keep_memory() -> None:
