@@ -12,7 +12,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet $(if $(filter 0,$(LOCKED)),
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slurm torture bench lint docs report clean
+.PHONY: reproduce evidence test test-slurm torture bench gpu gpu-study lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -54,6 +54,22 @@ bench: $(VENV)/installed-test
 	$(RUN) tests.bench.training
 	$(RUN) tests.bench.sweeps
 	$(RUN) tests.bench.plans
+
+# On a machine with a CUDA device: what is promised there, then ratios against peers. From a plain checkout, with the
+# dependencies on PYTHONPATH or installed in whatever Python: make gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
+ON_GPU := PYTHONPATH=$(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH)) HF_HUB_OFFLINE=1 $(GPU_PYTHON) -m
+gpu:
+	@$(ON_GPU) tests.gpu
+	$(ON_GPU) pytest -m gpu tests/gpu
+	$(ON_GPU) tests.bench.training setup=gpu_small threads=1 repeats=3
+
+# The headline study at scale gpu_small. The text is made first (minutes, on the CPU); stopped, it goes on where it was.
+gpu-study:
+	@$(ON_GPU) tests.gpu
+	TOKENIZERS_PARALLELISM=true $(ON_GPU) repro.prepare study=headline scale=gpu_small
+	$(ON_GPU) repro.train study=headline scale=gpu_small
+	$(ON_GPU) analysis.report scale=gpu_small
 
 lint: $(VENV)/installed-test
 	$(RUN) ruff check .

@@ -37,9 +37,9 @@ def choice(options: Sequence[str], default: Any = MISSING) -> Any:
     return field(default=default, metadata={"options": tuple(options)})
 
 
-def flag(default: Any = MISSING, *, word: str) -> Any:
+def flag(default: Any = MISSING, *, words: Sequence[str]) -> Any:
     """True or false, or a word in their place."""
-    return field(default=default, metadata={"flag": word})
+    return field(default=default, metadata={"flag": tuple(words)})
 
 
 def share(
@@ -139,8 +139,8 @@ def _complaint(label: str, value: Any, rule: Any) -> Iterator[str]:
         complaint = Complaint(f"{label}={value!r} is unknown; {near}choose one of {', '.join(rule['options'])}.")
         complaint.works = {label: nearest(value, rule["options"])}
         yield complaint
-    elif "flag" in rule and not isinstance(value, bool) and value != rule["flag"]:
-        yield f"{label}={value!r} must be true, false or {rule['flag']}."
+    elif "flag" in rule and not isinstance(value, bool) and value not in rule["flag"]:
+        yield f"{label}={value!r} must be true, false, {' or '.join(rule['flag'])}."
     elif "share" in rule and value != (rule["word"] or None):
         yield from _share(label, value, rule)
     elif "name" in rule and (not value.isprintable() or len(value) > 100):

@@ -21,6 +21,9 @@ AUTO = "auto"
 """Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases; of
 `numerics.matmul` and `numerics.compile`: what is faster here (repro.planning.choices)."""
 
+GRAPHS = "graphs"
+"""Of `numerics.compile`: as CUDA graphs."""
+
 GROWING = ("releases", "dated", "dealt")
 """Values of `stream.order` under which versions are units of their own, and appending one changes none before."""
 
@@ -188,8 +191,9 @@ class NumericsSettings:
     matmul: str = choice(("torch", "onednn", AUTO), "torch")
     """What makes a CPU's float32 products in linear layers: `torch` (its own choice, MKL on x86) or `onednn` (where
     this torch has it); or `auto`, the faster one: a plan measures that once and resolves it."""
-    compile: Any = flag(False, word=AUTO)  # noqa: RUF009
-    """Whether torch.compile is used; or `auto`: on a CPU where there is a C++ compiler. A plan resolves that."""
+    compile: Any = flag(False, words=(AUTO, GRAPHS))  # noqa: RUF009
+    """Whether torch.compile is used; `graphs`: on a GPU, replayed as CUDA graphs as well, which small models gain by;
+    or `auto`: on a CPU where there is a C++ compiler. A plan resolves that."""
     micro_batch_size: int | None = within(1, 10**6, None)
     """Blocks in one forward pass of one process; None: its whole share of the batch."""
     activation_checkpointing: bool = False
@@ -202,6 +206,12 @@ class NumericsSettings:
     def complaints(self, settings: "Settings") -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
         batch, processes, micro = settings.stream.global_batch_size, self.world_size, self.micro_batch_size
+        if self.compile == GRAPHS and (self.device == "cpu" or processes > 1 or (micro or batch) < batch):
+            yield (
+                f"numerics.compile={GRAPHS} replays a step of one process on a GPU, whose batch is one part; "
+                f"numerics.device={self.device}, numerics.world_size={processes} and numerics.micro_batch_size={micro} "
+                "are not all of that. numerics.compile=true works."
+            )
         if processes > 1 and self.parallel == "none":
             yield Complaint.of(
                 f"numerics.parallel=none trains in one process, but there are numerics.world_size={processes}; "

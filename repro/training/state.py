@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from repro.config.settings import NumericsSettings
+from repro.config.settings import GRAPHS, NumericsSettings
 from repro.models import weights
 from repro.models.architectures.architecture import architecture
 from repro.models.loss import cross_entropy
@@ -198,6 +198,20 @@ def _loss_function(forward: Callable[..., Any], numerics: NumericsSettings) -> L
     return loss
 
 
+def _compiled(loss: Loss, numerics: NumericsSettings) -> Loss:
+    # Static shapes: else the code, and with it the bits, would depend on what else was compiled before.
+    if numerics.compile != GRAPHS:
+        return torch.compile(loss, dynamic=False, fullgraph=True)
+    replayed = torch.compile(loss, dynamic=False, fullgraph=True, mode="reduce-overhead")
+
+    def step(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        # What a graph returns lies where its next replay writes.
+        return replayed(inputs, targets).clone()
+
+    return step
+
+
 class CompiledModels:
     """Compiled losses, by the model's shape and numerics.
 
@@ -222,9 +236,7 @@ class CompiledModels:
                 self._kept.clear()
                 torch.compiler.reset()  # past a number of models under one function, dynamo would no longer compile
             forward = parallel.distribute(model, numerics)
-            # Static shapes: else the code, and with it the bits, would depend on what else was compiled before.
-            loss = torch.compile(_loss_function(forward, numerics), dynamic=False, fullgraph=True)
-            self._kept[key] = model, forward, loss
+            self._kept[key] = model, forward, _compiled(_loss_function(forward, numerics), numerics)
         kept, forward, loss = self._kept[key]
         if kept is not model:
             kept.load_state_dict(model.state_dict())

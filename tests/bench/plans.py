@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tests.bench import tables
 from tests.scripts import options
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "plans.csv"
-COLUMNS = ("seeds", "runs", "nodes", "operation", "seconds", "microseconds_a_node", "peak_megabytes")
+COLUMNS = ("seeds", "runs", "nodes", "operation", "seconds", "microseconds_a_node", "peak_megabytes", "machine")
 
 
 def measure(seeds: int, place: Path) -> list[list[Any]]:
@@ -74,14 +75,16 @@ def main(arguments: Sequence[str]) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows(measure(int(chosen["one"]), Path(chosen["place"])))
         return
-    lines = [",".join(COLUMNS)]
+    from tests.bench.training import machine
+
+    rows: list[list[str]] = []
     for seeds in chosen["seeds"].split(","):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "tests.bench.plans", f"one={seeds}", f"place={folder}/sweep"]
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
         print(said, end="", flush=True)
-        lines += said.splitlines()
-    Path(chosen["output"]).write_text("\n".join(lines) + "\n")
+        rows += ([*row, machine()] for row in csv.reader(said.splitlines()))
+    tables.add(Path(chosen["output"]), COLUMNS, rows, told_apart_by=("seeds", "operation", "machine"))
 
 
 if __name__ == "__main__":

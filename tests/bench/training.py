@@ -1,13 +1,18 @@
 """Training steps of the engine against peers on the same cores: python -m tests.bench.training
 
 Peers, on the same model, batches, dtype and threads: transformers' Trainer, a bare eager loop over the model's own
-loss, and the engine with torch's own matrix products in place of oneDNN's (also with both held to AVX2, as on older
-processors). The limit: the float32 matrix-product peak of the same threads. Each in a process of its own, one after the
-other; medians with the range over repeats. For a machine that does nothing else. Settings: `repeats`, `setup` (one of
-the setups alone), and `output`, the table that is written.
+loss, and the engine with torch's own matrix products in place of those that `auto` chooses (also with both held to
+AVX2, as on older processors). The limit: the float32 matrix-product peak of the same threads. Each has a process of its
+own, and they take turns; medians of each round's ratios, with their range. Rows of other machines stay in the table.
+
+On a GPU (`setup=gpu_small threads=1`), in bfloat16, it is the engine compiled against itself eager and under CUDA
+graphs as well, and the limit is the bfloat16 peak.
+
+Settings: `repeats`, `setup` (one of the setups alone), `threads`, `clock` (`wall`, for a machine that does nothing
+else; `cpu` counts what each process computed, with one thread), `note` (said of the machine: "shared with other work"),
+and `output`, the table that is written.
 """
 
-import csv
 import os
 import statistics
 import subprocess
@@ -15,7 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,25 +30,42 @@ import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from repro.config.settings import NumericsSettings
 from repro.data.stream import Stream
 from repro.models import matmul, numerics
 from repro.models.architectures.architecture import architecture
+from repro.planning import choices
 from repro.planning.runs import Run, run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Node, Tree
 from repro.store.store import Store
+from repro.training import parallel
 from repro.training.engine import train_edge
+from tests.bench import tables
 from tests.scripts import options
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "training.csv"
+GPU = "gpu_small"
 SETUPS = {
-    "quick": ["size=w64_l2"],
-    "proxy": ["size=w64_l2", "numerics.compile=true"],
-    "5 M parameters": ["size=w256_l6", "numerics.compile=true"],
+    "quick, eager": ["scale=quick", "size=w64_l2", "numerics.compile=false"],
+    "quick and proxy": ["scale=quick", "size=w64_l2", "numerics.compile=true"],
+    "5 M parameters": ["scale=quick", "size=w256_l6", "numerics.compile=true"],
+    GPU: ["scale=gpu_small", "corpus.megabytes=64", "stream.steps_per_version=40", "schedule.warmup_steps=4"],
 }
-"""Quick and proxy train the same model on batches of the same shape; proxy compiles."""
-STEPS = {"quick": 60, "proxy": 60, "5 M parameters": 8}
+"""Quick and proxy train the same model on batches of the same shape, and compile where there is a compiler."""
+STEPS = {"quick, eager": 60, "quick and proxy": 60, "5 M parameters": 8, GPU: 30}
+
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@dataclass
+class Clock:
+    """What seconds are read from: the wall, or what the process itself computed, which other work hardly changes."""
+
+    read: Callable[[], float] = time.perf_counter
+
+
+CLOCK = Clock()
 
 
 def ours(r: Run, steps: int) -> float:
@@ -59,9 +83,9 @@ def ours(r: Run, steps: int) -> float:
             store = Store(Path(folder))
             with store.lease(key) as lease:
                 assert lease is not None
-                start = time.perf_counter()
+                start = CLOCK.read()
                 train_edge(tree, key, store, lease, threading.Event())
-                return time.perf_counter() - start
+                return CLOCK.read() - start
 
     edge(1)
     return (edge(steps + 1) - edge(1)) / steps
@@ -70,17 +94,28 @@ def ours(r: Run, steps: int) -> float:
 def bare(r: Run, steps: int) -> float:
     """A plain loop: the model's own loss, AdamW, clipping."""
     model, blocks = _model(r), _blocks(r, steps + 1)
+    asked = r.settings.numerics
+    model.to(asked.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
     start = 0.0
     for step in range(steps + 1):
         if step == 1:
-            start = time.perf_counter()
-        ids = torch.from_numpy(blocks[step])
-        model(input_ids=ids, labels=ids).loss.backward()
+            start = _finished()
+        ids = torch.from_numpy(blocks[step]).to(asked.device)
+        with parallel.autocast(asked):
+            loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return (time.perf_counter() - start) / steps
+    return (_finished() - start) / steps
+
+
+def _finished() -> float:
+    """The time, once the device has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return CLOCK.read()
 
 
 def trainer(r: Run, steps: int) -> float:
@@ -105,7 +140,8 @@ def trainer(r: Run, steps: int) -> float:
                 learning_rate=1e-3,
                 weight_decay=0.1,
                 max_grad_norm=1.0,
-                use_cpu=True,
+                use_cpu=r.settings.numerics.device == "cpu",
+                bf16=r.settings.numerics.dtype == "bfloat16",
                 report_to=[],
                 save_strategy="no",
                 logging_strategy="no",
@@ -113,34 +149,36 @@ def trainer(r: Run, steps: int) -> float:
                 dataloader_pin_memory=False,
             )
             peer = Trainer(model=_model(r), args=arguments, train_dataset=Blocks(_blocks(r, length)))
-            start = time.perf_counter()
+            start = CLOCK.read()
             peer.train()
-            return time.perf_counter() - start
+            return CLOCK.read() - start
 
     return (train(steps + 1) - train(1)) / steps
 
 
-def peak(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
-    """float32 operations a second in a large matrix product."""
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+def peak(multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], r: Run) -> float:
+    """Operations a second in a large matrix product, float32 on a CPU, in the run's own type on a GPU."""
+    asked = r.settings.numerics
+    size, dtype = (1024, torch.float32) if asked.device == "cpu" else (8192, getattr(torch, asked.dtype))
+    a, b = (torch.randn(size, size, dtype=dtype, device=asked.device) for _ in "ab")
     multiply(a, b)
-    start = time.perf_counter()
+    start = _finished()
     for _ in range(8):
         multiply(a, b)
-    return 8 * 2 * 1024**3 / (time.perf_counter() - start)
+    return 8 * 2 * size**3 / (_finished() - start)
 
 
-def fastest() -> float:
+def fastest(r: Run, steps: int) -> float:
     """The peak by torch's own products or oneDNN's, whichever is higher."""
-    has_onednn = numerics.onednn(NumericsSettings(matmul="onednn"))
-    return max(peak(torch.matmul), peak(matmul.product) if has_onednn else 0.0)
+    has_onednn = numerics.choosable(r.settings.numerics)
+    return max(peak(torch.matmul, r), peak(matmul.product, r) if has_onednn else 0.0)
 
 
-def machine() -> str:
-    """The machine, in words."""
-    (settings,) = compose(["scale=quick"])
-    about = numerics.describe(settings)
-    return f"{about['processor']}, {os.cpu_count()} cores, torch {about['torch']}"
+def machine(note: str = "", *, gpu: bool = False) -> str:
+    """The machine, in words, and what else is to be known of it."""
+    words = [torch.cuda.get_device_name()] if gpu else [numerics.processor_model(), f"{os.cpu_count()} cores"]
+    words += [f"torch {numerics.torch_version()}", note]
+    return ", ".join(word for word in words if word)
 
 
 def _model(r: Run) -> PreTrainedModel:
@@ -155,69 +193,124 @@ def _blocks(r: Run, steps: int) -> np.ndarray:
 
 
 OWN = "ours with torch's own products"
+EAGER, GRAPHED = "ours, not compiled", "ours, CUDA graphs"
+MORE = {
+    OWN: ["numerics.matmul=torch"],
+    EAGER: ["numerics.compile=false"],
+    GRAPHED: ["numerics.compile=graphs"],
+}
+"""What contenders set besides."""
 
+PEERS = ("bare loop", "Trainer")
+LIMITS = ("matrix-product peak", "peak of torch's own products")
 CONTENDERS: dict[str, Callable[[Run, int], float]] = {
     "ours": ours,
     OWN: ours,
+    EAGER: ours,
+    GRAPHED: ours,
     "bare loop": bare,
     "Trainer": trainer,
-    "matrix-product peak": lambda r, steps: fastest(),
-    "peak of torch's own products": lambda r, steps: peak(torch.matmul),
+    LIMITS[0]: fastest,
+    LIMITS[1]: lambda r, steps: peak(torch.matmul, r),
 }
 
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-
-
-def measured(contender: str, setup: str, threads: int, repeats: int, environment: Mapping[str, str]) -> list[float]:
-    """Repeats by a contender in a process of its own, so that none profits from how another set up its process."""
-    words = [f"contender={contender}", f"setup={setup}", f"threads={threads}", f"repeats={repeats}"]
-    said = subprocess.run(
-        [sys.executable, "-m", "tests.bench.training", *words],
-        check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
-    ).stdout  # fmt: skip
-    return [float(value) for value in said.splitlines()[-1].split()]
+OLDER = ", AVX2 alone"
+COLUMNS = ("setup", "threads", "ratio", "median", "lowest", "highest", "repeats", "clock", "machine")
 
 
 def prepared(setup: str, threads: int, *more: str) -> Run:
-    (settings,) = compose(["scale=quick", "paradigm=ptfs", f"numerics.threads={threads}", *SETUPS[setup], *more])
+    given = ["paradigm=ptfs", f"numerics.threads={threads}", *SETUPS[setup], *more]
     torch.set_num_threads(threads)
-    return run(settings)
+    return choices.resolved([run(each) for each in compose(given)], Store(Path("/nowhere")), keep=False)[0][0]
+
+
+def contend(contender: str, setup: str, threads: int) -> None:
+    """One contender's process: measures once for each line it is sent."""
+    r = prepared(setup, threads, *MORE.get(contender, []))
+    answers, sys.stdout = sys.stdout, sys.stderr  # Trainer prints as well
+    for _ in sys.stdin:
+        print(CONTENDERS[contender](r, STEPS[setup]), file=answers, flush=True)
+
+
+class Contest:
+    """Contenders in processes of their own, so that none profits from how another set up its process. They take turns,
+    round after round, so that what else happens on the machine meets all of them."""
+
+    def __init__(self, stack: ExitStack, setup: str, threads: int, clock: str) -> None:
+        on_gpu = setup == GPU
+        absent = {OWN, LIMITS[1]} if on_gpu else {EAGER, GRAPHED}
+        every: dict[str, tuple[str, dict[str, str]]] = {name: (name, {}) for name in CONTENDERS if name not in absent}
+        if not on_gpu:
+            every |= {f"{name}{OLDER}": (name, AVX2) for name in ("ours", OWN)}
+        words = [f"setup={setup}", f"threads={threads}", f"clock={clock}"]
+        self._started = {
+            label: stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.bench.training", f"contender={name}", *words],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
+                )
+            )
+            for label, (name, environment) in every.items()
+        }  # fmt: skip
+
+    def round(self) -> dict[str, float]:
+        """A measurement of each."""
+        found = {}
+        for label, process in self._started.items():
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            found[label] = float(process.stdout.readline())
+        return found
+
+
+def ratios(found: dict[str, float], flops: int) -> dict[str, float]:
+    """What one round says."""
+    others = [name for name in (*PEERS, OWN, EAGER, GRAPHED) if name in found]
+    speeds = {f"speed over {other}": found[other] / found["ours"] for other in others}
+    if OWN in found:
+        speeds |= {f"speed over {peer} with torch's own products": found[peer] / found[OWN] for peer in PEERS}
+        speeds[f"speed over {OWN}{OLDER}"] = found[f"{OWN}{OLDER}"] / found[f"ours{OLDER}"]
+    return speeds | {f"share of {limit}": flops / found["ours"] / found[limit] for limit in LIMITS if limit in found}
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measure, print and write the table."""
-    defaults = {"repeats": "5", "setup": "", "output": str(OUTPUT), "contender": "", "threads": "1"}
-    chosen = options(__doc__, arguments, defaults)
-    repeats = int(chosen["repeats"])
+    defaults = {"repeats": "5", "setup": "", "threads": "1,2", "clock": "wall", "note": "", "output": str(OUTPUT)}
+    chosen = options(__doc__, arguments, defaults | {"contender": ""})
+    CLOCK.read = CLOCKS[chosen["clock"]]
     if chosen["contender"]:
-        setup = chosen["setup"]
-        contender = chosen["contender"]
-        more = ["numerics.matmul=torch"] if contender == OWN else []
-        r, measure = prepared(setup, int(chosen["threads"]), *more), CONTENDERS[contender]
-        print(*(measure(r, STEPS[setup]) for _ in range(repeats)))
+        contend(chosen["contender"], chosen["setup"], int(chosen["threads"]))
         return
     rows = []
-    for setup in [chosen["setup"]] if chosen["setup"] else SETUPS:
-        for threads in (1, 2):
+    for setup in [chosen["setup"]] if chosen["setup"] else [name for name in SETUPS if name != GPU]:
+        where = machine(chosen["note"], gpu=setup == GPU)
+        for threads in map(int, chosen["threads"].split(",")):
             flops = prepared(setup, threads).step_flops
-            found = {contender: measured(contender, setup, threads, repeats, {}) for contender in CONTENDERS}
-            older = {contender: measured(contender, setup, threads, repeats, AVX2) for contender in ("ours", OWN)}
-            ratios = {
-                f"speed over {peer}": [b / a for a, b in zip(found["ours"], found[peer], strict=True)]
-                for peer in ("bare loop", "Trainer", OWN)
-            }
-            ratios[f"speed over {OWN}, AVX2 alone"] = [b / a for a, b in zip(older["ours"], older[OWN], strict=True)]
-            for limit in ("matrix-product peak", "peak of torch's own products"):
-                ratios[f"share of {limit}"] = [flops / a / b for a, b in zip(found["ours"], found[limit], strict=True)]
-            for ratio, values in ratios.items():
-                low, middle, high = min(values), statistics.median(values), max(values)
-                rows.append([setup, threads, ratio, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", repeats, machine()])
-                print(f"{setup}, {threads} thread(s): {ratio} {middle:.2f} [{low:.2f}, {high:.2f}]", flush=True)
-    with Path(chosen["output"]).open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["setup", "threads", "ratio", "median", "lowest", "highest", "repeats", "machine"])
-        writer.writerows(rows)
+            rounds: list[dict[str, float]] = []
+            with ExitStack() as stack:
+                contest = Contest(stack, setup, threads, chosen["clock"])
+                contest.round()  # compiles
+                rounds += (ratios(contest.round(), flops) for _ in range(int(chosen["repeats"])))
+            for ratio in rounds[0]:
+                values = [each[ratio] for each in rounds]
+                spread = [f"{value:.2f}" for value in (statistics.median(values), min(values), max(values))]
+                rows.append(
+                    [
+                        setup,
+                        threads,
+                        ratio,
+                        *spread,
+                        len(values),
+                        chosen["clock"],
+                        machine(chosen["note"], gpu=setup == GPU),
+                    ]
+                )
+                print(f"{setup}, {threads} thread(s): {ratio} {spread[0]} [{spread[1]}, {spread[2]}]", flush=True)
+    tables.add(Path(chosen["output"]), COLUMNS, rows, told_apart_by=("setup", "threads", "ratio", "clock", "machine"))
 
 
 if __name__ == "__main__":
