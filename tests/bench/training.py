@@ -306,7 +306,7 @@ def main(arguments: Sequence[str]) -> None:
                         *spread,
                         len(values),
                         chosen["clock"],
-                        machine(chosen["note"], gpu=setup == GPU),
+                        where,
                     ]
                 )
                 print(f"{setup}, {threads} thread(s): {ratio} {spread[0]} [{spread[1]}, {spread[2]}]", flush=True)

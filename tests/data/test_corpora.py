@@ -2,8 +2,11 @@
 
 import gzip
 import hashlib
+import itertools
 import json
+import math
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -364,3 +367,36 @@ def test_the_real_botocore_releases_add_what_was_measured(tmp_path: Path) -> Non
         assert document.part is not None
         sizes[document.part] += len(document.text)
     assert {part: round(size / 1e6, 1) for part, size in sizes.items()} == {1: 7.4, 2: 3.0, 3: 3.3, 4: 5.3}
+
+
+def synthetic(**settings: object) -> list[str]:
+    corpus = CORPORA["synthetic"](kind="synthetic", **settings)  # type: ignore[arg-type]
+    return [document.text for document in corpus.documents(Path("/nowhere"))]
+
+
+def test_synthetic_text_is_the_same_again_and_a_longer_one_begins_as_it_does() -> None:
+    short, again, long, other = (
+        synthetic(megabytes=1), synthetic(megabytes=1), synthetic(megabytes=4), synthetic(megabytes=1, text_seed=1)
+    )  # fmt: skip
+    assert short == again
+    assert long[: len(short)] == short
+    assert len(short) < len(long) == len(set(long))
+    assert not set(short) & set(other)
+    assert 10**6 <= sum(map(len, short)) < 4 * 10**6 <= sum(map(len, long))
+    # Recorded: another bit of numpy's generator would be another text.
+    assert hashlib.sha256(" ".join(short).encode()).hexdigest()[:16] == "9b36c77a211583a2"
+
+
+def test_synthetic_text_can_be_learned_and_not_all_of_it() -> None:
+    """A word tells much of the next one, and not everything: bits a word, alone and given the one before."""
+    words = " ".join(synthetic(megabytes=4)).lower().replace(".", "").split()
+    alone, pairs = Counter(words), Counter(itertools.pairwise(words))
+    entropy = -sum(n / len(words) * math.log2(n / len(words)) for n in alone.values())
+    given = -sum(n / len(words) * math.log2(n / alone[before]) for (before, _), n in pairs.items())
+    assert 7 < entropy < 12
+    assert 2 < given < entropy - 2
+
+
+def test_synthetic_text_is_identified_by_what_decides_it() -> None:
+    corpora = [CORPORA["synthetic"](kind="synthetic", megabytes=m, text_seed=s) for m, s in ((1, 0), (2, 0), (1, 1))]
+    assert len({str(corpus.identity()) for corpus in corpora}) == 3
