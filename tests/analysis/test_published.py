@@ -198,5 +198,17 @@ def test_the_page_on_benchmarks_says_what_its_tables_say() -> None:
         f"answers in {sweeps['alpha', 'wall time, run again with everything stored']:.1f} s",
     ):
         assert said in page
+    shared = every[every["machine"].str.contains("family 26") & (every["setup"] == "quick and proxy")]
+    chosen = shared.query("threads == 1").set_index("ratio")[["median", "lowest", "highest"]]
+
+    def spread(ratio: str) -> tuple[str, str]:
+        middle, low, high = chosen.loc[ratio]
+        return f"{middle:.2f}", f"({low:.2f} to {high:.2f})"
+
+    for first, second, sentence in (
+        (bare, trainer, "the engine has {} times the speed of the bare loop {} and {} times that of `Trainer` {}"),
+        (f"{bare} with torch's own products", f"{trainer} with torch's own products", "it has {} {} and {} {}: not"),
+    ):
+        assert sentence.format(*spread(first), *spread(second)) in page
     scaling = (ROOT / "docs" / "scaling.md").read_text()
     assert f"AVX-512 steps are {span(*one[:, own])} times as fast as with PyTorch's own choice" in scaling
