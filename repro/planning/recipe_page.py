@@ -23,7 +23,10 @@ from repro.recipes.recipe import Recipe
 
 T = 100
 """Steps of each of the four versions that the page is planned with."""
-GIVEN = [f"stream.steps_per_version={T}", "stream.versions=4", "schedule=cosine", "schedule.warmup_steps=10"]
+GIVEN = [
+    *(f"stream.steps_per_version={T}", "stream.versions=4", "schedule=cosine", "schedule.warmup_steps=10"),
+    *("numerics.matmul=torch", "numerics.compile=false"),  # a page is no machine's
+]
 HEAD = """# Recipes
 
 How versions come to be: every recipe of the registry, with four versions of T steps each. This page is made from the
