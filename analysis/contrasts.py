@@ -20,7 +20,7 @@ PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 """The recipes that the paper's claims name."""
 TWO_STAGE = "two_stage"
 DATA = ("corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
-"""Columns of runs.csv that say which data a run saw, and how much of them."""
+"""Columns of runs.csv that say which data a run saw, and how much of them; the cut of the text may follow the seed."""
 
 
 def versions_after_first(view: View) -> list[int]:
@@ -58,8 +58,10 @@ def _check_data(rows: pd.DataFrame) -> None:
     Raises:
         UserError: which column of runs.csv says so, and what its values are.
     """
-    for column in (column for column in DATA if column in rows):
-        values = sorted({text(value) for value in rows[column]} - {""})
+    seeds = [group["cut"] for _, group in rows.groupby("seed")] if {"seed", "cut"} <= set(rows) else []
+    told = [("conditions", values) for values in seeds]
+    for column, entries in [*((column, rows[column]) for column in DATA if column in rows), *told]:
+        values = sorted({text(value) for value in entries} - {""})
         if len(values) > 1:
             raise UserError(
                 f"runs.csv, column {column}: {', '.join(values)} are unequal data, and runs over them are not "

@@ -1,7 +1,7 @@
 """A ledger as tidy frames, cut into settings that may be compared.
 
 Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
-- PPL of version k is over the held-out slices 1..k, and exists only where all k were evaluated;
+- PPL of a version is over all held-out slices of the stream, and exists only where all were evaluated;
 - one run a cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
   may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import names, reading, readings
+from analysis import cuts, names, reading, readings
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -57,13 +57,12 @@ class Ledger:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """run, version, loss (nats a token), ppl, bits_per_byte: version k over slices 1..k."""
-        seen = self.perplexity[self.perplexity["slice"] <= self.perplexity["version"]]
-        sums = seen.groupby(["run", "version"], as_index=False).agg(
+        """run, version, loss (nats a token), ppl, bits_per_byte: over all slices of the stream, weighted by tokens."""
+        sums = self.perplexity.groupby(["run", "version"], as_index=False).agg(
             nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique"),
             numbers=("nll", "count"),
         )  # fmt: skip
-        sums = sums[sums["slices"] == sums["version"]]
+        sums = sums[sums["slices"] == sums.groupby("run")["slices"].transform("max")]
         # A sum passes over NaN, which is how a run that diverged shows.
         sums["nll"] = sums["nll"].where(sums["numbers"] == sums["slices"])
         loss = sums["nll"] / sums["tokens"]
@@ -242,6 +241,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         name for name, recipe in RECIPES.items() if getattr(recipe, "versions", Recipe.versions) is not Recipe.versions
     ]
     runs["versions"] = runs["versions"].where(~runs["paradigm"].isin(fixed))
+    runs = frames["runs"] = cuts.joined(runs, frames["studies"])
     carry = runs["carry_optimizer"].str.lower()
     runs["carry_optimizer"] = carry.where(runs["paradigm"] != "ptfs", "")
     for name, frame in frames.items():

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.formats import ENDLESS
 from repro.common.errors import UserError
 from repro.config.exact import fraction
-from repro.results.columns import COLUMNS, COUNTS, OWN, TEXT, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, OWN, TEXT, is_absurd, settings_of_old
 from repro.store import tables
 
 NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
@@ -63,6 +63,8 @@ def _table(path: Path, name: str) -> pd.DataFrame:
         frame["settings"] = [
             settings_of_old({str(k): str(v) for k, v in row.items()}) for row in frame.to_dict("records")
         ]
+    if name == "runs":
+        frame = frame.assign(**{column: "" for column in LATER if column not in frame and column != "settings"})
     missing = [c for c in COLUMNS[name] if c not in frame]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}.")

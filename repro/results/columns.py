@@ -9,6 +9,7 @@ TEXT = {
     "runs": (
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "settings"),
         *("carry_optimizer", "architecture", "size", "corpus", "stream", "conditions", "numerics"),
+        *("split_seed", "uncut_conditions"),
     ),
     "versions": ("run", "key"),
     "perplexity": ("run",),
@@ -25,7 +26,7 @@ COLUMNS = {
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
         *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
         *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
-        *("logical_steps", "unique_steps", "relative_cost", "flops", "settings"),
+        *("logical_steps", "unique_steps", "relative_cost", "flops", "settings", "split_seed", "uncut_conditions"),
     ],
     "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
     "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
@@ -38,6 +39,9 @@ COLUMNS = {
     "numerics": ["numerics", "setting", "value"],
 }
 """Each file's columns, as written."""
+
+LATER = ("settings", "split_seed", "uncut_conditions")
+"""Last columns of `runs` that old ledgers lack, in the order in which they came."""
 
 COUNTS = ("version", "versions", "slice")
 """Columns that count versions."""

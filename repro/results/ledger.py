@@ -12,6 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ from repro.common.canonical import digest
 from repro.common.disk import Flaw, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError, printable
+from repro.config.settings import CorpusSettings
+from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import corpus
+from repro.data.memory import known_identity
 from repro.data.opening import is_prepared
+from repro.data.stream import tokens_key
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
 from repro.models.optimizers.optimizer import optimizer
@@ -34,7 +39,7 @@ from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Key
 from repro.results import growth, measures
-from repro.results.columns import COLUMNS, OWN, is_absurd, settings_of_old, settings_text
+from repro.results.columns import COLUMNS, LATER, OWN, is_absurd, settings_of_old, settings_text
 from repro.store import tables
 from repro.store.layout import Damaged
 from repro.store.store import Store
@@ -158,12 +163,29 @@ def run_id(tree: Tree, run: int) -> str:
 
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
+    return digest(_conditions(r, r.stream.fingerprint))[:8]
+
+
+def uncut_conditions(r: Run) -> str:
+    """As `conditions`, but for how the text is cut into versions and slices: runs share it whose cuts follow their
+    seeds. The number of versions is a column of its own."""
+    s = r.settings
+    text = {name: value for name, value in tokens_key(s.stream).items() if name not in ("split_seed", "versions")}
+    text["corpus"] = [_identity(s.corpus, s.data.path), corpus(s.corpus).near_duplicates]
+    text["tokenizer"] = s.stream.tokenizer and tokenizers.given(s.stream.tokenizer)[1]
+    return digest(_conditions(r, text))[:8]
+
+
+def _conditions(r: Run, text: object) -> list[object]:
     s = r.settings
     beside = optimizer(recipe(s).shared(s))  # one that a recipe brings belongs to the recipe
-    content = [beside.identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
-    if " " in s.stream.steps_label:  # else a column says it whole
-        content.append(s.stream.steps_label)
-    return digest(content)[:8]
+    content = [beside.identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
+    return [*content, *([s.stream.steps_label] if " " in s.stream.steps_label else [])]  # else a column says it whole
+
+
+@lru_cache(maxsize=16)
+def _identity(settings: CorpusSettings, data_path: str) -> dict[str, object]:
+    return known_identity(corpus(settings), Path(data_path))
 
 
 def _tables(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -252,6 +274,8 @@ def _run_row(tree: Tree, index: int) -> Row:
         "min_lr": s.schedule.floor_lr,
         "warmup_steps": s.schedule.warmup_steps,
         "conditions": conditions(r),
+        "split_seed": s.stream.split_seed,
+        "uncut_conditions": uncut_conditions(r),
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),
@@ -337,13 +361,19 @@ def read(path: Path, table: str) -> list[list[str]]:
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."
             )
-    if table == "runs" and header == COLUMNS[table][:-1]:
-        return [[*row, settings_of_old(dict(zip(header, row, strict=True)))] for row in rows]
+    lacks = COLUMNS[table][len(header) :]
+    if table == "runs" and lacks and header == COLUMNS[table][: len(header)] and set(lacks) <= set(LATER):
+        return [[*row, *_of_old(dict(zip(header, row, strict=True)), lacks)] for row in rows]
     if header != COLUMNS[table]:
         raise UserError(
             f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."
         )
     return rows
+
+
+def _of_old(row: dict[str, str], lacks: list[str]) -> list[str]:
+    """What a row that was written before there were such columns says in them: nothing, but for its settings."""
+    return [settings_of_old(row) if column == "settings" else "" for column in lacks]
 
 
 def _order(cell: str) -> tuple[int, float, str]:
