@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import cuts, names, reading, readings
+from analysis import cuts, lengths, names, reading, readings
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -144,11 +144,19 @@ class View:
     """Where the setting departs from the primary one; empty for the primary one."""
     reading: str = ""
     """Of the branch: runs of it are the plain ones then. Empty: whichever most runs share."""
+    equal: bool = False
+    """Whether runs over versions of unequal lengths are left out."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{name}={text(value)}" for name, value in self.differs.items())
+        return ", ".join(f"{name}={self._said(name, value)}" for name, value in self.differs.items())
+
+    def _said(self, name: str, value: object) -> str:
+        """A setting as a person would write it: unequal lengths, not the mean that T is then."""
+        runs = self.ledger.runs
+        same = (runs["steps_per_version"] == value) & (runs["conditions"] == self.setting["conditions"])
+        return str(runs["lengths"][same].iloc[0]) if name == "steps_per_version" and same.any() else text(value)
 
     @property
     def last(self) -> int:
@@ -181,6 +189,10 @@ class View:
         """The same runs, those of a reading of the branch as the plain ones."""
         return replace(self, reading=read, _splits={})
 
+    def of_equal_versions(self) -> "View":
+        """The same runs, but for those over versions of unequal lengths."""
+        return replace(self, equal=True, _splits={})
+
     @cached_property
     def usual(self) -> Usual:
         return Usual(self._fitting(list(STUDIES)), self.reading)
@@ -193,6 +205,8 @@ class View:
     def _fitting(self, studies: Sequence[str]) -> pd.DataFrame:
         """Runs of studies in this setting; a study that nothing registered may vary anything."""
         rows = self.ledger.rows[self.ledger.rows["study"].isin(studies)]
+        if self.equal:
+            rows = rows[~lengths.unequal(rows)]
         fits = pd.Series(True, index=rows.index)
         for column in SETTING:
             swept = rows["study"].isin([*sweeping(column), *self.ledger.strangers])

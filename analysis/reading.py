@@ -73,7 +73,8 @@ def _table(path: Path, name: str) -> pd.DataFrame:
         if odd:
             raise UserError(f"{path}, column {odd[0][0]}: no run has {odd[0][1]!r}; the table is none of this suite's.")
     if name == "runs":
-        frame["steps_per_version"] = frame["steps_per_version"].map(mean_steps)
+        frame["lengths"] = frame["steps_per_version"]
+        frame["steps_per_version"] = frame["lengths"].map(mean_steps)
     for column in NUMBERS[name]:
         try:
             numbers = pd.to_numeric(frame[column].mask(frame[column].isin(["", "nan"])))

@@ -101,6 +101,8 @@ class Claim:
     """What the verdict rests on besides the runs; shown with it."""
     readings: bool = False
     """Whether it is judged under each reading of the branch, where those rest on other runs."""
+    equal_versions: bool = False
+    """Whether it speaks of versions of equal lengths: runs over others are left out then, and counted."""
 
 
 STUDIES: Registry[Study] = Registry("study")

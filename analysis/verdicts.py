@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import yaml
 
-from analysis import readings, stats
+from analysis import lengths, readings, stats
 from analysis.frames import View
-from analysis.registries import CLAIMS, STUDIES, Claim, Role
+from analysis.registries import CLAIMS, STUDIES, Claim, Role, pooled
 from repro.config.places import CONF
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
@@ -142,10 +142,12 @@ def _under_each_reading(claim: Claim, view: View) -> list[Judged]:
 
 
 def _verdict(claim: Claim, view: View) -> Judged:
-    parts, missing = claim.evaluate(view)
+    parts, missing = claim.evaluate(view.of_equal_versions() if claim.equal_versions else view)
+    left_out = _left_out(claim, view)
     deciding = [part for part in parts if part.role == "decides"]
     if not deciding:
-        reason = "; ".join(missing) or f"not run: {command(claim.study, view.ledger.scale, view)}"
+        why = missing or [f"not run: {command(claim.study, view.ledger.scale, view)}"]
+        reason = "; ".join([*why, *left_out])
         return Judged(claim=claim, view=view, parts=parts, verdict="not run", reason=reason, p=np.nan, p_holm=np.nan)
     # "For all" needs no correction where every part must hold, but "one of them fails" does.
     adjusted = stats.holm([part.p for part in deciding])
@@ -167,15 +169,21 @@ def _verdict(claim: Claim, view: View) -> Judged:
         verdict, reason = "undecided", f"holds in what was run ({_coverage(deciding)})"
     else:
         verdict, reason = "reproduced", _coverage(deciding)
-    if missing:
-        reason = f"{reason}; {'; '.join(missing)}"
-    if claim.note:
-        reason = f"{reason}; {claim.note}"
+    reason = "; ".join([reason, *missing, *left_out, *([claim.note] if claim.note else [])])
     least = weakest(parts)
     assert least is not None
     measured = [p for p in against.values() if not np.isnan(p)]
     p = min(measured, default=np.nan) if verdict == "contradicted" else least.p
     return Judged(claim=claim, view=view, parts=parts, verdict=verdict, reason=reason, p=p, p_holm=np.nan)
+
+
+def _left_out(claim: Claim, view: View) -> list[str]:
+    """What a claim that speaks of equal versions says of the runs over others that it is not judged on."""
+    if not claim.equal_versions:
+        return []
+    studies = pooled() if claim.study in pooled() else (claim.study,)
+    count = int(lengths.unequal(view.runs(*studies)).sum())
+    return [f"judged on equal versions only: {count} runs of unequal versions left out"] if count else []
 
 
 def _coverage(parts: list[Part]) -> str:

@@ -134,10 +134,12 @@ def _add(
     row.setdefault("settings", settings_of_old(row) + ("" if update == "anew" else f" update={update}"))
     row["name"] = f"{row['paradigm']} {row['schedule']}"
     row["run"] = run = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:12]
-    t = int(row["steps_per_version"])
     last = 2 if row["paradigm"] == "two_stage" else int(row["versions"])
-    own = [_own_steps(row, k, t) for k in range(1, last + 1)]
-    scratch = [t * k * (k + 1) // 2 for k in range(1, last + 1)]
+    lengths = [int(each) for each in row["steps_per_version"].split()]
+    lengths = lengths * last if len(lengths) == 1 else lengths
+    ends = [sum(lengths[:k]) for k in range(1, last + 1)]
+    own = [_own_steps(row, lengths[:k]) for k in range(1, last + 1)]
+    scratch = [sum(ends[:k]) for k in range(1, last + 1)]
     row |= {
         "logical_steps": own[-1],
         "unique_steps": own[-1],
@@ -152,7 +154,7 @@ def _add(
     shared = np.random.default_rng(seed).normal(0, 0.01)
     for version in range(1, last + 1):
         at = {"run": run, "version": version}
-        steps = version * t
+        steps = ends[version - 1]
         tables["versions"].append(
             at
             | {"key": f"{run}{version}", "steps": steps, "unique_steps": own[version - 1]}
@@ -166,10 +168,11 @@ def _add(
             if row["paradigm"] == "cpt" and part <= version:
                 off = 0.03 * ((version - part) - (version - 1) / 2)
             tables["perplexity"].append(at | {"slice": part, "nll": 1000 * (loss + off), "tokens": 1000, "bytes": 2500})
-        tables["paths"] += [at | one for one in _paths(row, version, t)]
-        begin = min(int(one["from_step"]) for one in _paths(row, version, t))
+        paths = _paths(row, lengths[:version])
+        tables["paths"] += [at | one for one in paths]
+        begin = min(int(one["from_step"]) for one in paths)
         for step in np.linspace(begin, steps - 1, 50).astype(int):
-            rate = _rate(row, version, int(step), t)
+            rate = _rate(row, lengths[:version], int(step))
             tables["curves"].append(at | {"step": step, "lr": rate, "loss": 3.5 + 3 * np.exp(-step / 40) + 20 * rate})
         if study in ("downstream", "future"):
             gain = world.downstream_gain if row["paradigm"] == "path_switching" else 0.0
@@ -183,12 +186,13 @@ def _add(
                 )
 
 
-def _own_steps(row: dict[str, Any], k: int, t: int) -> int:
+def _own_steps(row: dict[str, Any], lengths: list[int]) -> int:
+    """Of versions 1 to k, of these lengths."""
     if row["paradigm"] == "ptfs":
-        return t * k * (k + 1) // 2
+        return sum(sum(lengths[:k]) for k in range(1, len(lengths) + 1))
     if row["paradigm"] == "path_switching":
-        return t * k + (k - 1) * round(share("alpha", row["alpha"]) * t)
-    return t * k
+        return sum(lengths) + sum(round(share("alpha", row["alpha"]) * steps) for steps in lengths[:-1])
+    return sum(lengths)
 
 
 def _lag(row: dict[str, Any], version: int, world: Synthetic) -> float:
@@ -206,30 +210,32 @@ def _lag(row: dict[str, Any], version: int, world: Synthetic) -> float:
     return {"merge": 0.01, "trunk": 0.1, "wsd_s": 0.005 * version}.get(row["paradigm"], 0.0)
 
 
-def _paths(row: dict[str, Any], version: int, t: int) -> list[dict[str, Any]]:
+def _paths(row: dict[str, Any], lengths: list[int]) -> list[dict[str, Any]]:
+    *before, t = lengths
+    end = sum(lengths)
     if row["paradigm"] == "ptfs":
-        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": version * t}]
+        return [{"segment": 0, "kind": "start", "from_step": 0, "to_step": end}]
     if row["paradigm"] != "path_switching":
-        return [{"segment": 0, "kind": "trunk", "from_step": (version - 1) * t, "to_step": version * t}]
-    branch = round(share("alpha", row["alpha"]) * t)
-    leaves = version * t - branch
-    before = leaves - t if version > 1 else 0
+        return [{"segment": 0, "kind": "trunk", "from_step": end - t, "to_step": end}]
+    leaves = end - round(share("alpha", row["alpha"]) * t)
+    left = sum(before) - round(share("alpha", row["alpha"]) * before[-1]) if before else 0
     return [
-        {"segment": 0, "kind": "trunk", "from_step": before, "to_step": leaves},
-        {"segment": 1, "kind": "branch", "from_step": leaves, "to_step": version * t},
+        {"segment": 0, "kind": "trunk", "from_step": left, "to_step": leaves},
+        {"segment": 1, "kind": "branch", "from_step": leaves, "to_step": end},
     ]
 
 
-def _rate(row: dict[str, Any], version: int, step: int, t: int) -> float:
+def _rate(row: dict[str, Any], lengths: list[int], step: int) -> float:
     high = float(row["max_lr"])
     if step < 10:
         return high * (step + 1) / 10
-    kind, length, begin = row["paradigm"], t, (version - 1) * t
+    t, version, end = lengths[-1], len(lengths), sum(lengths)
+    kind, length, begin = row["paradigm"], t, end - t
     if kind == "ptfs":
-        length, begin = version * t, 0
+        length, begin = end, 0
     if kind == "path_switching":
         length = round(share("alpha", row["alpha"]) * t)
-        begin = version * t - length
+        begin = end - length
         if step < begin:
             return high
     if kind == "two_stage":

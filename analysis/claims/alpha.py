@@ -48,7 +48,7 @@ def a1(view: View) -> Evidence:
 CLAIMS = (
     Claim(
         id="A1", statement="A higher alpha gives a lower PPL and a higher cost",
-        source="[article]", study="alpha", evaluate=a1,
+        source="[article]", study="alpha", evaluate=a1, equal_versions=True,
         estimator="slope of mean ln PPL over versions 2 to N against alpha, one a seed; relative cost by alpha",
         margin="PPL falls (apart from 0) and cost rises with alpha; that 0.6 is the balance is a choice, not judged",
     ),

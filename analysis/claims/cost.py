@@ -34,7 +34,7 @@ CLAIMS = (
     Claim(
         id="T1",
         statement="Its cost, like CPT's, grows linearly with the number of versions; PTFS's grows quadratically",
-        source="[article], [review]", study="headline", evaluate=t1,
+        source="[article], [review]", study="headline", evaluate=t1, equal_versions=True,
         estimator="second differences of steps over versions 1 to N, in units of T",
         margin="0 for CPT and path switching, a positive constant for PTFS; exact",
     ),

@@ -49,5 +49,5 @@ def claim(id: str, study: str, over: str, factor: Factor) -> Claim:
     return Claim(
         id=id, statement=f"It holds {over}", source="[article]", study=study, evaluate=generality(study, factor),
         estimator=f"as M1, for every {factor.label}; under the schedules that the study runs (cosine)",
-        margin="as M1, for every value", readings=True,
+        margin="as M1, for every value", readings=True, equal_versions=True,
     )  # fmt: skip

@@ -70,14 +70,14 @@ def m2(view: View) -> Evidence:
 CLAIMS = (
     Claim(
         id="M1", statement="Path switching matches PTFS's PPL and beats CPT's, for three schedules",
-        source="[abstract], [article]", study="main", evaluate=m1,
+        source="[abstract], [article]", study="main", evaluate=m1, equal_versions=True,
         estimator="mean ln PPL over versions 2 to N: CPT less path switching, and the share of the gap between CPT and "
         "PTFS that this recovers; paired by seed; Fieller's interval",
         margin="above 0, and more than 80 % recovered, for every schedule", readings=True,
     ),
     Claim(
         id="M2", statement="At four versions it costs 58 % of PTFS",
-        source="[abstract]", study="main", evaluate=m2,
+        source="[abstract]", study="main", evaluate=m2, equal_versions=True,
         estimator="steps of path switching's own tree over PTFS's steps, versions 1 to 4, alpha 0.6, cosine (a Knee or "
         "multi-step branch begins at the maximum, so that its first steps are the main path's own)",
         margin="58 % as published, to the whole per cent; exact",

@@ -57,19 +57,19 @@ def p3(view: View) -> Evidence:
 CLAIMS = (
     Claim(
         id="P1", statement="PTFS reaches a lower PPL than CPT, for each of three schedules, over four versions",
-        source="[article], [review]", study="pilot", evaluate=p1,
+        source="[article], [review]", study="pilot", evaluate=p1, equal_versions=True,
         estimator="ln PPL of CPT less PTFS, mean over versions 2 to N; paired by seed; each schedule",
         margin="above 0 for every schedule",
     ),
     Claim(
         id="P2", statement="That gap widens as versions accumulate",
-        source="[article]", study="pilot", evaluate=p2,
+        source="[article]", study="pilot", evaluate=p2, equal_versions=True,
         estimator="slope of that difference over versions 2 to N, one a seed (version 1 is the same run in both)",
         margin="above 0 for every schedule",
     ),
     Claim(
         id="P3", statement="CPT costs far less than PTFS, and the cost gap widens too",
-        source="[article]", study="pilot", evaluate=p3,
+        source="[article]", study="pilot", evaluate=p3, equal_versions=True,
         estimator="steps of CPT's own tree against PTFS's steps, over versions 1 to k",
         margin="at most half of PTFS's at version N, and a larger gap with every version; exact",
     ),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from analysis import names
+from analysis import lengths, names
 from analysis.contrasts import PTFS, decayed, largest_block, tree_costs
 from analysis.figures.drawing import apart, front, legend_below, recipe_handles
 from analysis.frames import View
@@ -38,7 +38,7 @@ def cost_growth(view: View) -> "Figure | None":
     axes.set_xlim(0.85, view.last + 0.85 * (view.last - 1) + 0.1)
     axes.set_ylim(0, 1.06 * top)
     axes.set_xlabel("versions released")
-    axes.set_ylabel("steps trained in all (T = one version's new data)")
+    axes.set_ylabel(f"steps trained in all ({lengths.axis(view.runs(*pooled()))})")
     return figure
 
 

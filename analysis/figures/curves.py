@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from analysis import names
+from analysis import lengths, names
 from analysis.frames import View
 from analysis.registries import Plot, pooled
 from repro.common import style
@@ -57,7 +57,7 @@ def _by_paradigm(view: View, column: str, label: str) -> "Figure | None":
         panels[0].set_ylim(float(settled.min()) - 0.05 * spread, float(settled.max()) + 0.05 * spread)
     panels[-1].set_xlim(0, view.last + 0.25)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[-1].set_xlabel("steps since the initialization (T = one version's new data)")
+    panels[-1].set_xlabel(f"steps since the initialization ({lengths.axis(runs)})")
     figure.supylabel(label, fontsize=9.5)
     return figure
 

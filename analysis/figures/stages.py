@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis import lengths
 from analysis.contrasts import TWO_STAGE, ppl, two_stage
 from analysis.figures.drawing import WITHIN, fit, series, within
 from analysis.formats import cycle as cycle_label
@@ -36,8 +37,9 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
         for version, label_ in ((1, name), (2, None)):
             part = curve[curve["version"] == version]
             axes["rates"].plot(part["step"] / t, part["lr"], color=colour, label=label_)
-    axes["rates"].axvline(1, color=style.GREY, linewidth=0.8, linestyle=":")
-    axes["rates"].set_xlabel("steps since the initialization (T = one version's new data)")
+    cut = lengths.first(runs) / float(runs["steps_per_version"].iloc[0])
+    axes["rates"].axvline(cut, color=style.GREY, linewidth=0.8, linestyle=":")
+    axes["rates"].set_xlabel(f"steps since the initialization ({lengths.axis(runs)})")
     axes["rates"].set_ylabel("learning rate")
     axes["rates"].yaxis.set_major_formatter("{x:g}")
     axes["rates"].set_ylim(0, None)

@@ -3,6 +3,7 @@
 import pandas as pd
 import yaml
 
+from analysis import lengths
 from analysis.contrasts import tree_costs
 from analysis.frames import Ledger, View
 from analysis.names import recipe_name
@@ -33,7 +34,7 @@ def cost(view: View) -> Table | None:
         name="cost", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "schedule", "versions", "steps in T", "steps", "tokens", "of PTFS"],
         caption=f"What has to be trained to release versions 1 to k: T = {t:,.6g} steps of {tokens:,} tokens. CPT and "
-        "path switching: their own tree. PTFS: every version from scratch.",
+        f"path switching: their own tree. PTFS: every version from scratch.{lengths.note(runs)}",
     )  # fmt: skip
 
 

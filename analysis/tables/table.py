@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import names, stats
+from analysis import lengths, names, stats
 from analysis.contrasts import PTFS, losses, versions_after_first
 from analysis.formats import escape_latex, escape_markdown, listed, number, paired, plus_minus
 from analysis.frames import View
@@ -68,13 +68,14 @@ def quantity(part: Part) -> str:
 
 
 def numerics_note(view: View, *studies: str) -> str:
-    """Which seeds ran with which numerics: in a caption, so that a table of several machines says so."""
+    """Which seeds ran with which numerics: in a caption, so that a table of several machines says so; and over which
+    lengths, where versions differ in theirs."""
     return numerics_of(view.runs(*studies))
 
 
 def numerics_of(runs: pd.DataFrame) -> str:
     groups = [f"{name} (seeds {listed(group['seed'])})" for name, group in runs.groupby("numerics")]
-    return f"Numerics: {'; '.join(groups)}."
+    return f"Numerics: {'; '.join(groups)}.{lengths.note(runs)}"
 
 
 def uneven(counts: "set[int]") -> str:
