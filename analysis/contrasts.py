@@ -86,6 +86,14 @@ def alpha_means(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame
     return _alpha_means(view, view.scores("alpha"), schedule, recipe)
 
 
+def alpha_losses(view: View, schedule: str, version: int, recipe: str = SWITCH) -> pd.DataFrame:
+    """The alpha study's losses at a version: (seeds, alphas in rising order); NaN: not there, or diverged."""
+    rows = view.scores("alpha")
+    rows = rows[(rows["schedule"] == schedule) & (rows["paradigm"] == recipe) & (rows["version"] == version)]
+    wide = _wide(rows, ["alpha"])
+    return wide[sorted(wide.columns)]
+
+
 def alpha_block(view: View, schedule: str) -> pd.DataFrame:
     """As `alpha_means`, the largest part of it that is complete: seeds that all have the same alphas."""
     return largest_block(alpha_means(view, schedule))
@@ -213,16 +221,19 @@ def downstream_scores(view: View, *, finetuned: bool = True) -> pd.DataFrame:
     return rows.sort_values([*keys, "_rank", "metric"]).drop_duplicates(keys).drop(columns="_rank")
 
 
-def downstream_shared(view: View, recipes: Sequence[str]) -> pd.DataFrame:
-    """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each, in points.
+def downstream_shared(view: View, recipes: Sequence[str], column: str = "value") -> pd.DataFrame:
+    """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each.
 
     One entry a seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
+
+    Args:
+        column: of downstream.csv; scores (`value`) in points.
     """
     rows = downstream_scores(view)
     rows = rows[rows["version"] >= 2]
     keys = ["seed", "schedule", "version", "task"]
-    wide = rows.pivot_table(index=keys, columns="paradigm", values="value").reindex(columns=list(recipes))
-    return 100 * wide.dropna()
+    wide = rows.pivot_table(index=keys, columns="paradigm", values=column).reindex(columns=list(recipes))
+    return wide.dropna() * (100 if column == "value" else 1)
 
 
 def downstream_recipes(view: View) -> list[str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import cuts, lengths, names, reading, readings
+from analysis import cuts, lengths, names, plans, reading, readings
+from analysis.best import Best, best_rates
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -146,6 +147,12 @@ class View:
     """Of the branch: runs of it are the plain ones then. Empty: whichever most runs share."""
     equal: bool = False
     """Whether runs over versions of unequal lengths are left out."""
+    planned: bool = False
+    """Whether seeds that a study was not planned with are left out (`analysis.plans`)."""
+    own_best: bool = False
+    """Whether the plain runs of a recipe are those at its own best maximum, where there are any (`analysis.best`)."""
+    reference: str = "ptfs"
+    """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
 
     @property
@@ -193,9 +200,18 @@ class View:
         """The same runs, but for those over versions of unequal lengths."""
         return replace(self, equal=True, _splits={})
 
+    def judged(self, *, own_best: bool, reference: str = "ptfs") -> "View":
+        """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""
+        return replace(self, planned=True, own_best=own_best, reference=reference, _splits={})
+
+    @cached_property
+    def best(self) -> list[Best]:
+        """Each recipe's best maximum in this setting; empty where none was tuned."""
+        return best_rates(self.ledger, {column: self.setting[column] for column in ALWAYS})
+
     @cached_property
     def usual(self) -> Usual:
-        return Usual(self._fitting(list(STUDIES)), self.reading)
+        return Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if studies not in self._splits:
@@ -207,6 +223,8 @@ class View:
         rows = self.ledger.rows[self.ledger.rows["study"].isin(studies)]
         if self.equal:
             rows = rows[~lengths.unequal(rows)]
+        if self.planned:
+            rows = rows[plans.planned(rows, self.ledger.scale)]
         fits = pd.Series(True, index=rows.index)
         for column in SETTING:
             swept = rows["study"].isin([*sweeping(column), *self.ledger.strangers])

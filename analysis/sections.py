@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis import verdicts
+from analysis import rerun
 from analysis.figures import own as own_figure
 from analysis.findings import ledger as findings
 from analysis.frames import Ledger, View
@@ -161,7 +161,7 @@ def _home(one: Judged, ran: Sequence[str]) -> str | None:
 
 
 def _again(study: str, view: View) -> str:
-    return verdicts.command(study, view.ledger.scale, view) if study in STUDIES else ""
+    return rerun.command(study, view.ledger.scale, view) if study in STUDIES else ""
 
 
 def appendix(ledger: Ledger, shelf: Shelf) -> list[Table]:

@@ -38,6 +38,10 @@ class Synthetic:
     numerics: tuple[str, ...] = ("n0", "n0", "n0")
     """One a seed."""
     more_numerics: tuple[tuple[str, str], ...] = (("matmul", "onednn"),)
+    follows: bool = False
+    """Whether the cut of the text follows the seed."""
+    control: bool = True
+    """Whether an untrained model was fine-tuned beside the others."""
     setting: dict[str, str] = field(default_factory=dict)
     """Columns of runs.csv that depart from the defaults below."""
 
@@ -121,7 +125,7 @@ def _add(
         "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu",
         "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
         "max_lr": "0.004",
-        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00",
+        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00", "split_seed": "", "uncut_conditions": "",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order", "update")}
     row.setdefault("paradigm", "path_switching")
@@ -130,6 +134,9 @@ def _add(
     if row["paradigm"] == "path_switching":
         row["alpha"] = change.get("alpha", "0.6")
     row |= {"seed": str(seed), "numerics": numerics}
+    if world.follows:
+        row |= {"conditions": f"c{row['conditions']}{seed}", "split_seed": str(seed)}
+        row["uncut_conditions"] = f"u{row['stream']}"
     update = change.get("update", "anew")
     row.setdefault("settings", settings_of_old(row) + ("" if update == "anew" else f" update={update}"))
     row["name"] = f"{row['paradigm']} {row['schedule']}"
@@ -182,8 +189,16 @@ def _add(
                 tables["downstream"].append(
                     at
                     | {"finetune_seed": 0, "task": task, "metric": "acc", "value": score, "stderr": 0.02}
-                    | {"chance": chance, "items": 500, "gold_bits_per_byte": 2.0 - gain, "lm_eval": "0.4.13"}
+                    | {"chance": chance, "items": 500, "lm_eval": "0.4.13"}
+                    | {"gold_bits_per_byte": 2.2 - 0.05 * version - gain + scores.normal(0, 0.002)}
                 )
+    if study == "downstream" and world.control and row["paradigm"] == "ptfs":
+        tables["downstream"] += [
+            {"run": run, "version": 0, "finetune_seed": 0, "task": task, "metric": "acc", "value": chance}
+            | {"stderr": 0.02, "chance": chance, "items": 500, "lm_eval": "0.4.13"}
+            | {"gold_bits_per_byte": 3.0 + scores.normal(0, 0.002)}
+            for task, chance in TASKS.items()
+        ]
 
 
 def _own_steps(row: dict[str, Any], lengths: list[int]) -> int:

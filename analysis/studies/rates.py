@@ -7,6 +7,7 @@ from analysis.tables.rates import RATES
 STUDY = Study(
     name="rates",
     question="What is each recipe's best maximum learning rate, and what does a rate off by two cost?",
-    sweeps=("max_lr", "min_lr"),
+    seeds="tuning_seeds",
+    sweeps=("max_lr", "min_lr", "versions"),
     shows=(RATES, RATES_PLOT),
 )

@@ -51,10 +51,16 @@ OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
 
 
-def is_absurd(column: str, cell: str) -> bool:
-    """Whether a count is none that a run can have: whoever counted or drew up to it might never end."""
+def is_absurd(column: str, cell: str, table: str = "") -> bool:
+    """Whether a count is none that a run can have: whoever counted or drew up to it might never end.
+
+    Downstream, version 0 is the model before any training.
+    """
+    least = 0 if table == "downstream" else 1
     return (
-        column in COUNTS and cell != "" and not (re.fullmatch("[0-9]{1,9}", cell) and 1 <= int(cell) <= MOST_VERSIONS)
+        column in COUNTS
+        and cell != ""
+        and not (re.fullmatch("[0-9]{1,9}", cell) and least <= int(cell) <= MOST_VERSIONS)
     )
 
 

@@ -356,7 +356,7 @@ def read(path: Path, table: str) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error, Flaw):
         header, rows = [], []
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or any(map(is_absurd, header, row)):
+        if len(row) != len(header) or any(is_absurd(*pair, table) for pair in zip(header, row, strict=True)):
             raise UserError(
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."
