@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,6 +155,8 @@ class View:
     reference: str = "ptfs"
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
+    _kin: dict[tuple[object, ...], "View"] = field(default_factory=dict, repr=False)
+    """The same runs as others of the methods below show them, so that each is worked out once."""
 
     @property
     def label(self) -> str:
@@ -194,15 +197,23 @@ class View:
 
     def under(self, read: str) -> "View":
         """The same runs, those of a reading of the branch as the plain ones."""
-        return replace(self, reading=read, _splits={})
+        return self._as(reading=read)
 
     def of_equal_versions(self) -> "View":
         """The same runs, but for those over versions of unequal lengths."""
-        return replace(self, equal=True, _splits={})
+        return self._as(equal=True)
 
     def judged(self, *, own_best: bool, reference: str = "ptfs") -> "View":
         """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""
-        return replace(self, planned=True, own_best=own_best, reference=reference, _splits={})
+        return self._as(planned=True, own_best=own_best, reference=reference)
+
+    def _as(self, **changes: Any) -> "View":
+        now = (self.reading, self.equal, self.planned, self.own_best, self.reference)
+        names = ("reading", "equal", "planned", "own_best", "reference")
+        key = tuple((dict(zip(names, now, strict=True)) | changes).items())
+        if key not in self._kin:
+            self._kin[key] = replace(self, **changes, _splits={})
+        return self._kin[key]
 
     @cached_property
     def best(self) -> list[Best]:
