@@ -124,37 +124,57 @@ def _judged(claim: Claim, view: View) -> Judged:
     return _verdict(claim, view, parts, missing, aside)
 
 
-def _verdict(claim: Claim, view: View, parts: list[Part], missing: list[str], aside: list[str]) -> Judged:
-    """Of a claim whose seeds are there, by itself: before Holm's correction over the scorecard."""
+@dataclass(frozen=True)
+class Decision:
+    """What parts say, by themselves: before Holm's correction over the scorecard."""
+
+    verdict: Verdict
+    p_for: float
+    """One-sided, of "not all parts hold": the largest of theirs."""
+    p_against: float
+    """One-sided, of "no part is beyond its margin on the wrong side": the smallest of theirs, by Holm."""
+    against: list[str]
+
+
+def decide(parts: Sequence[Part]) -> Decision:
+    """Reproduced when all deciding parts hold, which needs no correction for their number; contradicted when one of
+    them fails, which does; else undecided."""
     deciding = [part for part in parts if part.role == "decides"]
     measured = [part for part in deciding if not part.exact]
-    open_parts = [part for part in deciding if not part.holds]
     failing = [part.what for part in deciding if part.exact and not part.holds]
-    # "For all" needs no correction where every part must hold, but "one of them fails" does.
     against = dict(zip([part.what for part in measured], stats.holm([1 - part.p for part in measured]), strict=True))
     beyond = [what for what, p in against.items() if p <= ALPHA / 2]
-    premises = [part for part in parts if part.role == "premise" and not part.holds]
+    holds = bool(deciding) and all(part.holds for part in deciding)
+    verdict: Verdict = "contradicted" if failing or beyond else "reproduced" if holds else "undecided"
     p_for, p_against = max((part.p for part in measured), default=np.nan), min(against.values(), default=np.nan)
+    return Decision(verdict, p_for, p_against, [*failing, *beyond])
+
+
+def _verdict(claim: Claim, view: View, parts: list[Part], missing: list[str], aside: list[str]) -> Judged:
+    """Of a claim whose seeds are there."""
+    deciding = [part for part in parts if part.role == "decides"]
+    premises = [part for part in parts if part.role == "premise" and not part.holds]
+    found = decide(parts)
     verdict: Verdict = "undecided"
     if premises:
         reason = f"its premise is not established: {'; '.join(part.what for part in premises)} ({_coverage(premises)})"
-    elif failing or beyond:
-        verdict, reason = "contradicted", f"against it: {'; '.join([*failing, *beyond])}"
-    elif open_parts:
-        reason = _open(open_parts, len(deciding))
+    elif found.verdict == "contradicted":
+        verdict, reason = "contradicted", f"against it: {'; '.join(found.against)}"
+    elif found.verdict == "undecided":
+        reason = _open([part for part in deciding if not part.holds], len(deciding))
     elif missing:
         reason = f"holds in what was run ({_coverage(deciding)})"
     else:
         verdict, reason = "reproduced", _coverage(deciding)
-    ties = [part.what for part in deciding if part.tied]
-    said = [reason, *([f"by a tie: {'; '.join(ties)}"] if ties and verdict == "reproduced" else []), *missing, *aside]
-    found = Judged(
-        claim=claim, view=view, parts=parts, verdict=verdict, reason="; ".join([*said, *filter(None, [claim.note])]),
-        p=p_against if verdict == "contradicted" else p_for,
-        family=_family(claim, p_for if not (missing or premises) else 1.0, p_against if not premises else 1.0),
+    ties = [part.what for part in deciding if part.tied and verdict == "reproduced"]
+    said = [reason, *([f"by a tie: {'; '.join(ties)}"] if ties else []), *missing, *aside, *filter(None, [claim.note])]
+    one = Judged(
+        claim=claim, view=view, parts=parts, verdict=verdict, reason="; ".join(said),
+        p=found.p_against if verdict == "contradicted" else found.p_for,
+        family=_family(claim, 1.0 if missing or premises else found.p_for, 1.0 if premises else found.p_against),
     )  # fmt: skip
-    power = ", ".join(f"{100 * chance:.0f} % if path switching {truth}" for truth, chance in found.power.items())
-    return replace(found, reason=f"{found.reason}; power {power}") if power and "nan" not in power else found
+    power = ", ".join(f"{100 * chance:.0f} % if path switching {truth}" for truth, chance in one.power.items())
+    return replace(one, reason=f"{one.reason}; power {power}") if power and "nan" not in power else one
 
 
 def _family(claim: Claim, p_for: float, p_against: float) -> float:

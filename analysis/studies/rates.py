@@ -2,6 +2,7 @@
 
 from analysis.figures.rates import RATES as RATES_PLOT
 from analysis.registries import Study
+from analysis.tables.best import BEST_RATES
 from analysis.tables.rates import RATES
 
 STUDY = Study(
@@ -9,5 +10,5 @@ STUDY = Study(
     question="What is each recipe's best maximum learning rate, and what does a rate off by two cost?",
     seeds="tuning_seeds",
     sweeps=("max_lr", "min_lr", "versions"),
-    shows=(RATES, RATES_PLOT),
+    shows=(BEST_RATES, RATES, RATES_PLOT),
 )
