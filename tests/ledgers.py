@@ -97,6 +97,9 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "rates":
         rates = [{"max_lr": f"{rate:g}", "min_lr": f"{rate / 10:g}"} for rate in (0.002, 0.004, 0.008)]
         return [{"paradigm": p, **rate} for p in EVERY for rate in rates]
+    if study == "components":
+        every = [{"paradigm": p} for p in PARADIGMS] + [{"paradigm": "ptfs", "order": "arrival"}]
+        return [{**each, "versions": "2", "split_seed": cut, "conditions": f"k{cut}"} for each in every for cut in "01"]
     if study == "branch":
         cells = [(s, m, a) for s in ("cosine", "linear") for m in ("0.0004", "0") for a in ("0.2", "0.6")]
         return [{"paradigm": "path_switching", "schedule": s, "min_lr": m, "alpha": a} for s, m, a in cells]

@@ -28,7 +28,7 @@ def d1(view: View) -> Evidence:
     tasks = separating(scores)
     if tasks is None:
         more = command("downstream", view.ledger.scale, view)
-        return [], [f"no untrained model was fine-tuned as a control ({more}, with finetune.control=true)"]
+        return [], [f"no untrained model was fine-tuned as a control ({more}, with finetune.versions=[0,1,2,3,4])"]
     if not tasks:
         return [], ["no task separates version 1 from an untrained model, fine-tuned alike"]
     where = f"{len(tasks)} tasks"
