@@ -59,6 +59,8 @@ def best_rates(ledger: "Ledger", setting: Mapping[str, object]) -> list[Best]:
     rows = ledger.rows[(ledger.rows["study"] == STUDY) & ledger.rows["seed"].isin(seeds)]
     rows = rows[(rows[list(setting)] == pd.Series(dict(setting))).all(axis=1)]
     rows = rows.merge(ledger.scores[ledger.scores["version"] == VERSION], on="run")
+    if rows.empty:
+        return []
     rows = rows[[_plain(str(row["paradigm"]), str(row["settings"])) for row in rows.to_dict("records")]]
     rows = rows.assign(reading=[_reading(row) for row in rows.to_dict("records")])
     found = {}

@@ -62,7 +62,7 @@ class Usual:
             return
         mine = rows[(rows["schedule"] == one.schedule) & (rows["paradigm"] == one.recipe)]
         mine = mine[~mine["study"].isin(sweepers(SCHEDULE))]
-        if one.reading:
+        if one.reading and len(mine):
             mine = mine[[_own(row).get(readings.SETTING) == one.reading for row in mine.to_dict("records")]]
         for name, runs in mine.groupby(mine["study"].map(group)):
             if np.isclose(runs["max_lr"], one.max_lr).any():

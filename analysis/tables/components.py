@@ -33,9 +33,10 @@ def of_chance(view: View) -> Table | None:
         head=["quantity", "cut", "seed", "rest", "evaluation", "as judged", "evaluation / as judged", "cuts x seeds"],
         caption=f"Standard deviations in per cent of PPL, version {VERSION}, cosine: by cut of the text, by seed "
         "(initialization and order), and the rest, which is their interaction and evaluation. As judged: of a seed "
-        "whose cut follows it. Evaluation: of the mean over slices, from the spread between them, since the ledger has no "
-        f"losses of single blocks; held-out slices are large enough while it is below {100 * JUDGED_SHARE:g} % of the "
-        "seeds'. PPL of different cuts differ by their tokenizers, too: the first row holds that. "
+        "whose cut follows it. Evaluation: of the mean over slices, from the spread between them, since the ledger "
+        "has no losses of single blocks; held-out slices are large enough while it is below "
+        f"{100 * JUDGED_SHARE:g} % of the seeds'. PPL of different cuts differ by their tokenizers, too: the first row "
+        "holds that. "
         f"{numerics_note(view, STUDY)}",
     )  # fmt: skip
 
