@@ -31,7 +31,7 @@ class Synthetic:
     """CPT's lag behind PTFS at version 2; it grows by as much with each version."""
     recovered: float = 0.95
     """Share of it that path switching recovers at alpha 0.6."""
-    noise: float = 0.0005
+    noise: float = 0.0002
     downstream_gain: float = 0.02
     """Path switching's score over the other paradigms'."""
     above_chance: float = 0.2
