@@ -82,7 +82,7 @@ $(VENV)/locked-$(LOCKED): | $(VENV)/bin/python
 INSTALLED_FROM := pyproject.toml constraints.txt $(VENV)/locked-$(LOCKED)
 
 $(VENV)/installed: $(INSTALLED_FROM)
-	$(INSTALL) .
+	$(INSTALL) ".[schedule_free]"
 	touch $@
 
 $(VENV)/installed-test: $(INSTALLED_FROM)

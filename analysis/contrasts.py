@@ -211,9 +211,13 @@ def tree_costs(view: View, *studies: str) -> list[TreeCost]:
     return costs
 
 
-def downstream_scores(view: View, *, finetuned: bool = True) -> pd.DataFrame:
-    """Scores after fine-tuning or before: a row for each run, version, fine-tuning seed and task, of one metric."""
-    rows = view.runs(*pooled()).merge(view.ledger.downstream, on="run")
+def downstream_scores(view: View, *studies: str, finetuned: bool = True) -> pd.DataFrame:
+    """Scores after fine-tuning or before: a row for each run, version, fine-tuning seed and task, of one metric.
+
+    Args:
+        studies: whose runs; the main comparison's if none is named.
+    """
+    rows = view.runs(*(studies or pooled())).merge(view.ledger.downstream, on="run")
     rows = rows[rows["finetune_seed"].notna() == finetuned]
     preferred = {"acc": 0, "exact_match": 1}
     rows = rows.assign(_rank=[preferred.get(str(metric), 2) for metric in rows["metric"]])

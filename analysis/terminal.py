@@ -10,7 +10,7 @@ from analysis.findings import ledger as findings
 from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.sections import study_of
-from analysis.tables.table import Table, quantity
+from analysis.tables.table import NOT_COMPARED, Table, quantity
 from analysis.verdicts import Judged, counted, scorecard
 
 STYLES = {"reproduced": "green", "contradicted": "red"}
@@ -49,10 +49,13 @@ def _first_table(view: View) -> list[RenderableType]:
     title = f"{study_of(name).heading} at scale {view.ledger.scale}: means over seeds"
     grid = Grid(title=Text(title), title_justify="left")
     start = 0 if len({row[0] for row in table.rows}) > 1 or table.head[0] != "schedule" else 1
-    for column in table.head[start:]:
+    # Intervals are in the report: a terminal has 80 columns.
+    cells = [[cell.split(" ±")[0].split(" [")[0] for cell in row] for row in table.rows]
+    for place, column in enumerate(table.head[start:], start=start):
         words = column in ("schedule", "paradigm", "recipe", "settings")
-        grid.add_column(column, justify="left" if words else "right", no_wrap=not words)
-    for row in table.rows:
-        # Intervals are in the report: a terminal has 80 columns.
-        grid.add_row(*(Text(cell.split(" ±")[0].split(" [")[0]) for cell in row[start:]))
+        numbers = not words and not any(row[place] == NOT_COMPARED for row in cells)
+        longest = max(len(word) for row in cells for word in ["", *row[place].split()])
+        grid.add_column(column, justify="left" if words else "right", no_wrap=numbers, min_width=longest)
+    for row in cells:
+        grid.add_row(*map(Text, row[start:]))
     return [grid]

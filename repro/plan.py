@@ -63,14 +63,18 @@ def table(plan: Plan) -> "RenderableType":
         "data's arrival to its release",
     )
     runs.add_column("run", no_wrap=True)
-    for name in ("M params", "steps", "cost over PTFS", "next release", "delay"):
+    # The same but where a model grows: its steps before that are of a smaller one.
+    grows = any(row["relative_flops"] != row["relative_cost"] for row in summary["runs"])
+    for name in ("M params", "steps", "cost over PTFS", *(["in FLOPs"] if grows else []), "next release", "delay"):
         runs.add_column(name, justify="right")
     runs.add_column("learning rate", no_wrap=True)
-    for r, label, row in zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True):
-        cost = f"{row['relative_cost']:.2f}"
+    rows = zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True)
+    for index, (r, label, row) in enumerate(rows):
+        parameters = plan.tree.run_at(index, plan.tree.ends[index][-1]).parameters
+        cost = [f"{row['relative_cost']:.2f}", *([f"{row['relative_flops']:.2f}"] if grows else [])]
         following = "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}"
         delay = "" if row["delay"] is None else f"{row['delay']:,}"
-        runs.add_row(label, f"{r.parameters / 1e6:,.2f}", f"{row['steps']:,}", cost, following, delay, _sparkline(r))
+        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", *cost, following, delay, _sparkline(r))
     estimate = summary["estimate"]
     unit = "GPU" if estimate["device"].startswith("cuda") else "worker"
     costs = Table(title="with every trajectory trained alone, and with what a study's runs share trained once")

@@ -12,6 +12,7 @@ from typing import Any
 
 from repro.common.errors import refusals
 from repro.config.settings import Settings
+from repro.data import counts
 from repro.data.corpora.corpus import corpus
 from repro.data.opening import open_stream, reports
 from repro.planning.arguments import CommandLine
@@ -63,9 +64,7 @@ def _text(stream: dict[str, Any]) -> str:
     ):
         lines.append(f"  version {version}: {tokens:,} tokens to train on, {used:,} of them used")
     for number, report in enumerate(stream["counts"], start=1):
-        left_out = (f"{count:,} {what}" for what, count in report["left out"].items())
-        kept = f"{report['documents']:,} documents, {report['held out']:,} of them held out"
-        lines.append("; ".join([f"  unit {number}: {kept}", *left_out]))
+        lines.append(f"  unit {number}: {counts.told(report)}")
     return "\n".join(lines)
 
 

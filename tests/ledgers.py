@@ -103,6 +103,9 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "branch":
         cells = [(s, m, a) for s in ("cosine", "linear") for m in ("0.0004", "0") for a in ("0.2", "0.6")]
         return [{"paradigm": "path_switching", "schedule": s, "min_lr": m, "alpha": a} for s, m, a in cells]
+    if study == "grow":
+        grown = [{"paradigm": "grow", "settings": f"grow_at={at} layers_before=1"} for at in (2, 3, 1000)]
+        return [{"paradigm": "ptfs"}, {"paradigm": "path_switching"}, *grown]
     if study == "future":
         return [{"paradigm": p, "update": u} for p in PARADIGMS for u in ("anew", "continue", "transfer")]
     factors: dict[str, list[dict[str, str]]] = {
@@ -154,7 +157,7 @@ def _add(
         "logical_steps": own[-1],
         "unique_steps": own[-1],
         "relative_cost": own[-1] / scratch[-1],
-        "flops": 1e9 * own[-1],
+        "flops": 1e9 * own[-1] * (0.75 if row["paradigm"] == "grow" else 1),
     }
     tables["studies"].append({"study": study, "run": run})
     tables["runs"].append(row)
@@ -225,6 +228,8 @@ def _lag(row: dict[str, Any], version: int, world: Synthetic) -> float:
         return 0.02 * first if version == 1 else 0.03 * abs(second - 1) - 0.02 * first
     if row["paradigm"] == "updated":
         return {"of=trunk": 0.0, "of=path_switching": 0.01, "of=cpt": 0.03}.get(row["settings"], 0.02)
+    if row["paradigm"] == "grow":
+        return 0.05 - 0.01 * max(0, version - int(row["settings"].split()[0].split("=")[1]) + 1)
     return {"merge": 0.01, "trunk": 0.1, "wsd_s": 0.005 * version}.get(row["paradigm"], 0.0)
 
 

@@ -92,7 +92,8 @@ def _unfinished(view: View, study: str) -> list[str]:
     runs = ledger.rows[ledger.rows["study"] == study]
     scored = "evaluate" in entry.verbs
     if study not in view.ran:
-        if (entry.part_of and entry.part_of in view.ran) or (scored and not ledger.downstream.empty):
+        elsewhere = scored and entry.pooled and not ledger.downstream.empty  # of runs that the main comparison shares
+        if elsewhere or (entry.part_of and entry.part_of in view.ran):
             return []
         which = "was run in other settings only" if len(runs) else "was not run"
         return [f"{study} {which}: {command(study, ledger.scale, view)}"]

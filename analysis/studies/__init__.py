@@ -16,6 +16,7 @@ from analysis.studies import (
     first_stage,
     frontier,
     future,
+    grow,
     headline,
     main,
     max_lr,
@@ -28,7 +29,7 @@ from analysis.studies import (
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-BEYOND = (frontier, plasticity, rates, components, branch, future)
+BEYOND = (frontier, plasticity, rates, components, branch, grow, future)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:

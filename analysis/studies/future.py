@@ -1,6 +1,7 @@
 """Updating the fine-tuned model, which the paper's authors name as future work."""
 
 from analysis.figures.future import FUTURE as FUTURE_PLOT
+from analysis.findings.future import FINDINGS
 from analysis.registries import Study
 from analysis.tables.future import FUTURE
 
@@ -9,5 +10,5 @@ STUDY = Study(
     question="How should the fine-tuned model follow a new version: anew, going on, or taken over?",
     sweeps=("update",),
     verbs=("train", "finetune", "evaluate"),
-    shows=(FUTURE, FUTURE_PLOT),
+    shows=(FUTURE, FUTURE_PLOT, FINDINGS),
 )

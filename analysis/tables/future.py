@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
+from analysis.contrasts import downstream_scores
 from analysis.formats import number, plus_minus
 from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
@@ -13,17 +14,21 @@ from analysis.tables.table import Table, numerics_note
 STUDY = "future"
 WAYS = ("anew", "continue", "transfer")
 """Values of `finetune.update`."""
+KEYS = ["schedule", "paradigm", "version", "seed"]
 
 
 def scores(view: View) -> pd.DataFrame:
     """Average score in points over tasks and fine-tuning seeds: (schedule, recipe, version, seed; ways)."""
-    rows = view.runs(STUDY).merge(view.ledger.downstream, on="run")
-    rows = rows[rows["finetune_seed"].notna() & (rows["version"] >= 2) & rows["metric"].isin(["acc", "exact_match"])]
+    return by_task(view).groupby(level=KEYS).mean()
+
+
+def by_task(view: View) -> pd.DataFrame:
+    """The same before averaging over tasks."""
+    rows = downstream_scores(view, STUDY)
+    rows = rows[rows["version"] >= 2]
     way = rows["settings"].str.extract(r"\bupdate=(\w+)")[0].fillna(WAYS[0])
-    keys = ["schedule", "paradigm", "version", "seed"]
-    wide = rows.assign(way=way).pivot_table(index=[*keys, "task"], columns="way", values="value")
-    wide = 100 * wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna()
-    return wide.groupby(level=keys).mean()
+    wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task"], columns="way", values="value")
+    return 100 * wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna()
 
 
 def future(view: View) -> Table | None:
@@ -45,14 +50,16 @@ def future(view: View) -> Table | None:
                     | {"score": interval.estimate, "n": interval.n}
                     for way, interval in zip(ways, intervals, strict=True)
                 ]
-    rated = view.runs(STUDY).merge(view.ledger.downstream, on="run").groupby("task")["chance"].first().fillna(0)
+    tasks = sorted(set(by_task(view).index.get_level_values("task")))
+    chance = downstream_scores(view, STUDY).groupby("task")["chance"].first().fillna(0).loc[tasks]
     return Table(
         name=STUDY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", "version", *ways, "highest", "n"],
-        caption="Average score after fine-tuning in points, over the tasks and fine-tuning seeds that all ways have. "
-        "anew: each version is fine-tuned by itself; continue: what fine-tuning changed in the version before is "
-        "added, and fine-tuning goes on; transfer: it is added, and that is all. Chance is "
-        f"{number(100 * float(rated.mean()))}. {numerics_note(view, STUDY)}",
+        caption=f"Average score after fine-tuning in points, over {len(tasks)} tasks and the fine-tuning seeds that "
+        "all ways have. anew: each version is fine-tuned by itself; continue: what fine-tuning changed in the version "
+        "before is added, and fine-tuning goes on, so that it has had twice the steps; transfer: it is added, and that "
+        "is all. Chance is "
+        f"{number(100 * float(chance.mean()))}. {numerics_note(view, STUDY)}",
     )  # fmt: skip
 
 

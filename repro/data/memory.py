@@ -25,9 +25,33 @@ def known_identity(source: Corpus, data_path: Path) -> dict[str, object]:
 
 
 def known_releases(source: Corpus, data_path: Path) -> Sequence[Mapping[str, object]] | None:
-    """As `known_identity`, of each release; None where the corpus comes in none."""
+    """As `known_identity`, of each release; None where the corpus comes in none.
+
+    Raises:
+        UserError: one is gone, and another would be the version that it was.
+    """
     found: Sequence[Mapping[str, object]] | None = _seen(source, data_path, "releases", source.releases)
+    before = None
+    with contextlib.suppress(Flaw):
+        before = read_document(_place(source, data_path, "releases"))
+    if found is not None and before is not None and "names" in before and list(found) != before["is"]:
+        _refuse_gaps(source, data_path, before, list(found))
     return found
+
+
+def _refuse_gaps(source: Corpus, data_path: Path, before: Mapping[str, Any], found: Sequence[object]) -> None:
+    """A release is still there under its name, whatever is in it, or with its content, whatever it is called."""
+    names = source.release_names() or ()
+    known = enumerate(zip(before["names"], before["is"], strict=True), start=1)
+    gone = [number for number, (name, identity) in known if name not in names and identity not in found]
+    if gone and len(names) >= gone[0]:
+        missing = ", ".join(f"{before['names'][number - 1]} (version {number})" for number in gone)
+        raise UserError(
+            f"corpus.path={source.place} no longer has {missing}: {names[gone[0] - 1]} would be version {gone[0]} in "
+            "its place, and all from there on be trained anew. Put it back: a version stays what it was, and releases "
+            "can go from the end alone, before others come. To begin anew without it, another data.path works: "
+            f"{data_path} remembers the releases that there were."
+        )
 
 
 def _seen(source: Corpus, data_path: Path, what: str, look: Callable[[], Any]) -> Any:
@@ -46,9 +70,11 @@ def remember(source: Corpus, data_path: Path, identity: object, *, releases: boo
     """Note what identifies a corpus of which a stream is prepared now."""
     if source.place:
         path = _place(source, data_path, "releases" if releases else "pile")
-        with contextlib.suppress(UserError, Flaw):  # a place that is read-only is as good to read from
-            if read_document(path) != {"is": identity}:
-                write_document(path, {"is": identity})
+        # A place that is read-only is as good to read from, and of a corpus that is gone nothing new is to be noted.
+        with contextlib.suppress(UserError, Flaw):
+            content = {"is": identity} | ({"names": source.release_names()} if releases else {})
+            if read_document(path) != content:
+                write_document(path, content)
 
 
 def _place(source: Corpus, data_path: Path, what: str) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from repro.data.counts import OVERLAP, OVERLAP_BYTES
 from repro.data.text import Bytes, Piece, Spooled, read
 
 if TYPE_CHECKING:
@@ -137,13 +138,19 @@ def without_overlap(pieces: Iterable[Piece], text: Bytes, held: Hashes, counts: 
     """The pieces that share no run of words with held-out text; others are counted, with their bytes."""
     kept = []
     for piece in pieces:
-        found = runs(read(text, piece), OVERLAP_WORDS)
-        if len(held) and np.any(held[np.minimum(np.searchsorted(held, found), len(held) - 1)] == found):
-            counts["pieces that overlap held-out text"] += 1
-            counts["bytes of such pieces"] += piece.size
+        if among(held, runs(read(text, piece), OVERLAP_WORDS)).any():
+            counts[OVERLAP] += 1
+            counts[OVERLAP_BYTES] += piece.size
         else:
             kept.append(piece)
     return kept
+
+
+def among(known: Hashes, found: Hashes) -> npt.NDArray[np.bool_]:
+    """Which of `found` are in `known`, which is in rising order."""
+    if not len(known):
+        return np.zeros(len(found), dtype=bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, found), len(known) - 1)] == found)
 
 
 def _rows(path: Path, dtype: str, width: int) -> npt.NDArray[np.uint32]:

@@ -10,10 +10,11 @@ Invariants:
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,10 @@ class VersionStream:
         """Hex SHA-256 of a version's own data; of a stream that does not grow, of all."""
         return self.fingerprint
 
+    def report(self, version: int) -> Mapping[str, Any]:
+        """What preparing a version counted; empty where versions are not prepared one by one."""
+        return {}
+
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
     ) -> npt.NDArray[np.void]:
@@ -103,6 +108,8 @@ class Version:
     """All its training blocks."""
     heldout: Slice
     fingerprint: str
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """What preparing it counted, of a release or a stretch of time."""
 
 
 class Stream(VersionStream):
@@ -142,6 +149,9 @@ class Stream(VersionStream):
 
     def version_fingerprint(self, version: int) -> str:
         return self._versions[version - 1].fingerprint
+
+    def report(self, version: int) -> Mapping[str, Any]:
+        return self._versions[version - 1].report
 
     @cached_property
     def block_digests(self) -> Digests:

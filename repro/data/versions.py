@@ -24,10 +24,11 @@ from repro.common.canonical import digest
 from repro.common.disk import sha256
 from repro.common.errors import UserError
 from repro.config.settings import AUTO, StreamSettings
-from repro.data import novelty
+from repro.data import novelty, overlap
 from repro.data import tokenizer as tokenizers
 from repro.data.blocks import Slice, cut, damaged, read_manifest, write_digests, write_manifest
 from repro.data.corpora.corpus import Corpus
+from repro.data.counts import TRAINED_BEFORE
 from repro.data.preparation import check_heldout, exclusively, in_time, progress, replaced
 from repro.data.stream import Stream, Version
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
@@ -135,7 +136,10 @@ def open_chain(units: Chain) -> Stream:
         return Stream(s, _dealt(s, folders[0], manifests[0]), folders[0], vocab_size, grows=True)
     slices = [
         Version(
-            _slice(folder, "train", manifest), _slice(folder, "heldout", manifest), fingerprint=manifest["fingerprint"]
+            _slice(folder, "train", manifest),
+            _slice(folder, "heldout", manifest),
+            fingerprint=manifest["fingerprint"],
+            report=manifest["report"],
         )
         for folder, manifest in zip(folders, manifests, strict=True)
     ]
@@ -311,6 +315,7 @@ def _write(
         if kind == "heldout":
             check_heldout(s, index + 1, count)
     report = {"documents": len(new), "held out": len(held), "left out": dict(sorted(counts.items()))}
+    report[TRAINED_BEFORE] = overlap.with_earlier(held, text, earlier)
     shape = {"vocab_size": tokenizer.get_vocab_size(), "block_tokens": s.sequence_length, "stride": stride}
     return {**shape, "dtype": dtype, "report": report}
 

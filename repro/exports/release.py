@@ -19,6 +19,7 @@ from repro import __version__
 from repro.common.disk import clear_errors, renamed, sync
 from repro.common.errors import UserError
 from repro.config.settings import GROWING
+from repro.data import counts
 from repro.data.corpora.corpus import corpus
 from repro.exports import card
 from repro.exports import folder as folders
@@ -33,6 +34,8 @@ from repro.store.layout import Damaged
 from repro.store.store import Store
 
 FILE = "release.json"
+SAID = {"name", "version", "data", "key", "identity_key", "settings", "numerics"}
+"""What every release's file says."""
 IDENTITY = ("seed", "model", "corpus", "stream", "schedule", "paradigm", "optimizer")
 """Settings that decide what a version is."""
 
@@ -73,15 +76,10 @@ class Release:
         Raises:
             UserError: the folder holds something else.
         """
-        try:
-            content = json.loads((self.folder / FILE).read_bytes())
-            if {"version", "data", "key", "identity_key", "settings", "numerics"} <= content.keys():
-                return dict(content)
-        except FileNotFoundError:
-            if not self.folder.exists():
-                return None
-        except (OSError, ValueError, AttributeError):
-            pass
+        if (content := _content(self.folder)) is not None:
+            return content
+        if not self.folder.exists():
+            return None
         raise UserError(
             f"output={self.folder.parent}: {self.folder} is to be release {self.name} and holds something else; "
             "move it away, or choose another output."
@@ -133,8 +131,10 @@ def check(releases: Sequence[Release], stored: Collection[Key]) -> list[Release]
         stored: keys of the checkpoints there are.
 
     Raises:
-        UserError: one that is written would change, or its folder holds something else.
+        UserError: one that is written would change, or its folder holds something else; or the corpus no longer has
+            one, and another would be the version that it was.
     """
+    _refuse_gaps(releases)
     new = []
     for release in releases:
         before = release.written()
@@ -149,6 +149,36 @@ def check(releases: Sequence[Release], stored: Collection[Key]) -> list[Release]
                 "Or choose another output."
             )
     return new
+
+
+def _refuse_gaps(releases: Sequence[Release]) -> None:
+    """Refuse what would take the place of a release that is written, of the same kind of corpus, and gone from it."""
+    output, names = releases[0].folder.parent, [release.name for release in releases]
+    folders = sorted(output.iterdir()) if output.is_dir() else []
+    written = [content for folder in folders if (content := _content(folder)) is not None]
+    kind = releases[0].settings["corpus"]
+    gone = {
+        content["version"]: content["name"]
+        for content in written
+        if content["name"] not in names and content["settings"]["corpus"] == kind and content["version"] <= len(names)
+    }
+    if gone:
+        first = min(gone)
+        raise UserError(
+            f"output={output} holds {', '.join(f'{gone[version]} (version {version})' for version in sorted(gone))}, "
+            f"which corpus.path no longer has: {names[first - 1]} would be version {first} in its place, and all from "
+            "there on be trained anew. Put it back: a version stays what it was, and releases can go from the end "
+            "alone, before others come. To begin anew without it, another output works."
+        )
+
+
+def _content(folder: Path) -> dict[str, Any] | None:
+    """What a release's folder says of it; None: it is none of a release."""
+    try:
+        content = json.loads((folder / FILE).read_bytes())
+        return dict(content) if content.keys() >= SAID else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -> str:
@@ -228,6 +258,7 @@ def _about(
             "fingerprint": release.data,
             "corpus": corpus(run.settings.corpus).label,
             "tokens": run.releases.steps[version - 1] * run.step_tokens,
+            "preparation": counts.public(run.stream.report(version)),
         },
         "key": release.node.key,
         "identity_key": release.node.identity_key,

@@ -2,8 +2,8 @@
 
 A folder as any other export, and beside it:
     optimizer.safetensors   for each parameter <name>.step, <name>.exp_avg and <name>.exp_avg_sq, all float32
-    trunk.json              the parameter groups by names, with AdamW's constants, and where training is
-docs/export.md has the lines that load it; a test executes them.
+    trunk.json              AdamW's parameter groups, as PyTorch takes them but for names, and where training is
+docs/export.md has the ten lines that load and continue it; a test executes them.
 """
 
 import json
@@ -24,6 +24,8 @@ from repro.store.layout import Tensors
 
 ABOUT = "trunk.json"
 OPTIMIZER = "optimizer.safetensors"
+STATE = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW keeps of each parameter."""
 
 
 def points(plan: Plan, run: int) -> dict[int, Node]:
@@ -76,7 +78,9 @@ def check(run: Run) -> None:
     """
     if type(optimizer(run.settings)) is not AdamW:  # others derive from it
         raise UserError(
-            f"optimizer.kind={run.settings.optimizer.kind}: what=trunk writes AdamW's state; optimizer=adamw works."
+            f"optimizer.kind={run.settings.optimizer.kind}: what=trunk writes AdamW's state for plain PyTorch to go on "
+            "from, and this rule keeps another. what=versions writes the weights alone, and repro.train goes on from "
+            "its checkpoints; a trunk that was trained with optimizer=adamw can be written."
         )
 
 
@@ -103,7 +107,7 @@ def _about(run: Run, node: Node, model: Any) -> dict[str, Any]:
     rule = optimizer(run.settings)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = run.trajectories[node.version - 1].learning_rates
-    fields = ("betas", "eps", "weight_decay")
+    fields = ("betas", "eps", "weight_decay", "fused")
     groups = [
         {"params": [names[id(parameter)] for parameter in group["params"]]} | {name: group[name] for name in fields}
         for group in rule.build(model).param_groups
@@ -112,6 +116,7 @@ def _about(run: Run, node: Node, model: Any) -> dict[str, Any]:
         "step": node.step,
         "optimizer": "torch.optim.AdamW",
         "groups": groups,
+        "state": STATE,
         "clip_norm": run.settings.optimizer.clip_norm,
         "max_lr": run.settings.schedule.max_lr,
         "last_lr": float(rates[node.step - run.trajectories[node.version - 1].origin - 1]),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from repro.common.errors import UserError
+from repro.data import counts
 from repro.exports.release import Release
 from repro.planning import prices
 from repro.planning.planner import Plan
@@ -91,6 +92,9 @@ def _costs(
     made = [each for each in every if each.name in new]
     yield "new", _names(made) if made else "no release"
     yield "folder", str(every[-1].folder)
+    for each in made[-SHOWN:]:
+        if report := each.run.stream.report(each.version):
+            yield f"data of {each.name}", counts.told(report)
     if dry:
         ahead = (
             f"{plan.missing_steps:,} steps, about {_time(every[-1].run, plan.missing_steps)}"

@@ -54,7 +54,7 @@ class Plan:
         """Of the missing steps on one worker."""
         total = 0.0
         for node in map(self.tree.nodes.__getitem__, self.missing):
-            total += _hours(node.run, node.steps) / node.run.settings.numerics.world_size
+            total += _hours(node.run, node.flops) / node.run.settings.numerics.world_size
         return 3600 * total
 
     def studies(self) -> list[dict[str, Any]]:
@@ -67,16 +67,15 @@ class Plan:
             members["all"] = list(range(len(tree.runs)))
         rows = []
         for study, indices in members.items():
-            lengths = {index: tree.run_logical_steps(index) for index in indices}
             nodes = {key: node for index in indices for key, node in tree.own(index).items()}.values()
             rows.append(
                 {
                     "study": study,
                     "runs": len(indices),
-                    "logical_steps": sum(lengths.values()),
+                    "logical_steps": sum(map(tree.run_logical_steps, indices)),
                     "unique_steps": sum(node.steps for node in nodes),
-                    "logical_hours": sum(_hours(tree.runs[index], steps) for index, steps in lengths.items()),
-                    "unique_hours": sum(_hours(node.run, node.steps) for node in nodes),
+                    "logical_hours": sum(_hours(tree.runs[i], tree.run_logical_flops(i)) for i in indices),
+                    "unique_hours": sum(_hours(node.run, node.flops) for node in nodes),
                 }
             )
         return rows
@@ -118,6 +117,8 @@ class Plan:
                     "seed": r.settings.seed,
                     "steps": tree.run_steps(index),
                     "relative_cost": tree.relative_cost(index),
+                    "flops": tree.run_flops(index),
+                    "relative_flops": tree.relative_flops(index),
                     **_next(r),
                 }
                 for index, r in enumerate(tree.runs)
@@ -129,9 +130,9 @@ class Plan:
             "checkpoints": len(tree.nodes),
             "checkpoint_bytes": self.checkpoint_bytes,
             "tokens": sum(node.steps * node.run.step_tokens for node in nodes),
-            "flops": sum(node.steps * node.run.step_flops for node in nodes),
+            "flops": sum(node.flops for node in nodes),
             "estimated_seconds": self.seconds,
-            "estimated_hours": sum(_hours(tree.nodes[key].run, tree.nodes[key].steps) for key in self.missing),
+            "estimated_hours": sum(_hours(tree.nodes[key].run, tree.nodes[key].flops) for key in self.missing),
             "estimate": {"device": first.numerics.device, "processes": first.numerics.world_size}
             | asdict(first.estimate),
             "studies": self.studies(),
@@ -148,9 +149,9 @@ def _next(r: Run) -> dict[str, Any]:
     return {"next_release_cost": price and price.cost, "delay": price and price.delay}
 
 
-def _hours(run: Run, steps: int) -> float:
-    """What steps of a run take, in hours of one device."""
-    return steps * run.step_flops / run.settings.estimate.flops_per_second / 3600
+def _hours(run: Run, flops: int) -> float:
+    """What a run's FLOPs take, in hours of one device."""
+    return flops / run.settings.estimate.flops_per_second / 3600
 
 
 def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:

@@ -87,7 +87,9 @@ def _prices(run: Run) -> list[str]:
     tree = merge([run])
     price = prices.next_release(run)
     after = [f"{100 * price.cost:.3g} %", f"{price.delay / T:.2g} T"] if price else ["", ""]
-    return [f"{100 * tree.relative_cost(0):.3g} %", *after, "yes" if _recipe(run).decays else "**no**"]
+    steps, flops = tree.relative_cost(0), tree.relative_flops(0)
+    cost = f"{100 * steps:.3g} %" + (f" ({100 * flops:.3g} % in FLOPs)" if flops != steps else "")
+    return [cost, *after, "yes" if _recipe(run).decays else "**no**"]
 
 
 def _section(name: str, run: Run, common: set[str], figures: str) -> Iterator[str]:

@@ -45,6 +45,11 @@ class Node:
         return self.step - self.parent_step
 
     @property
+    def flops(self) -> int:
+        """Of those steps: of the smaller model, where a recipe grows it later."""
+        return self.steps * self.run.step_flops
+
+    @property
     def derived(self) -> bool:
         return isinstance(self.product, Derived)
 
@@ -80,17 +85,23 @@ class Tree:
 
     def run_logical_steps(self, run: int) -> int:
         """Steps if each of a run's versions were made by itself."""
-        return sum(self._alone[key] for key in self.ends[run])
+        return sum(self._alone[key][0] for key in self.ends[run])
+
+    def run_logical_flops(self, run: int) -> int:
+        """FLOPs of `run_logical_steps`."""
+        return sum(self._alone[key][1] for key in self.ends[run])
 
     @cached_property
-    def _alone(self) -> dict[Key, int]:
-        """For each node, the steps of all that it is made from, itself included."""
-        alone: dict[Key, int] = {}
+    def _alone(self) -> dict[Key, tuple[int, int]]:
+        """For each node, steps and FLOPs of all that it is made from, itself included."""
+        alone: dict[Key, tuple[int, int]] = {}
         for key, node in self.nodes.items():
             if len(node.parents) > 1:  # their beginnings may be shared
-                alone[key] = sum(each.steps for each in self.path(key))
+                path = self.path(key)
+                alone[key] = sum(each.steps for each in path), sum(each.flops for each in path)
             else:
-                alone[key] = node.steps + sum(alone[parent] for parent in node.parents)
+                before = [alone[parent] for parent in node.parents] or [(0, 0)]
+                alone[key] = node.steps + before[0][0], node.flops + before[0][1]
         return alone
 
     @property
@@ -148,9 +159,20 @@ class Tree:
         """Steps of `own`."""
         return sum(node.steps for node in self.own(run, versions).values())
 
+    def run_flops(self, run: int) -> int:
+        """FLOPs of `own`."""
+        return sum(node.flops for node in self.own(run).values())
+
     def relative_cost(self, run: int, versions: int | None = None) -> float:
         """`run_steps`, as a share of pre-training the same versions from scratch."""
         return self.run_steps(run, versions) / sum(self.runs[run].scratch_steps[:versions])
+
+    def relative_flops(self, run: int) -> float:
+        """`run_flops`, as a share of pre-training the same versions from scratch with the run's own model.
+
+        The same as `relative_cost`, but for recipes that train a smaller model on the way.
+        """
+        return self.run_flops(run) / (sum(self.runs[run].scratch_steps) * self.runs[run].step_flops)
 
 
 def merge(runs: Iterable[Run], stored: Mapping[Key, int] | None = None) -> Tree:

@@ -34,7 +34,7 @@ class Grow(PathSwitching):
     )
 
     grow_at: int = within(2, 1000, 3)
-    """The first version of the larger model."""
+    """The first version of the larger model; one beyond the last: it never grows."""
     layers_before: int | None = within(1, 10**6, 1)
     """Of the smaller model; null: as many as the larger one's."""
     intermediate_before: int | None = within(1, 10**6, None)
@@ -81,7 +81,12 @@ class Grow(PathSwitching):
         )
 
     def name_parts(self) -> list[str]:
-        return [*super().name_parts(), f"v{self.grow_at}"]
+        before = {"l": self.layers_before, "i": self.intermediate_before}
+        return [*super().name_parts(), f"v{self.grow_at}", *(f"{part}{size}" for part, size in before.items() if size)]
+
+    @property
+    def own_settings(self) -> dict[str, str]:
+        return {name: value for name, value in super().own_settings.items() if getattr(self, name) is not None}
 
     def _smaller(self, model: Llama) -> Llama:
         return replace(

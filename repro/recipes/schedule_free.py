@@ -16,7 +16,10 @@ class ScheduleFree(Trunk):
     """The trunk under schedule-free AdamW, whatever optimizer the other runs of a sweep use."""
 
     label = "schedule-free"
-    mechanism = "A constant rate under schedule-free AdamW: each version is the optimizer's running average."
+    mechanism = (
+        "A constant rate under schedule-free AdamW: each version is the optimizer's running average. Needs the extra "
+        "`schedule_free`."
+    )
     sources: ClassVar[tuple[str, ...]] = ("2405.15682",)
     colour = "#44AA99"
     decays = True  # its average stands for a decay

@@ -321,12 +321,12 @@ class Curve:
     def at(self, step: int) -> float:
         """Learning rate at `step` of the cycle."""
         high, low = self.high, self.low
-        if step < self.warmup:
+        if step < self.warmup - 1:
             if not self.warm_from:
                 return high * (step + 1) / self.warmup
             return between(self.warm_from, high, (step + 1) / self.warmup)
         if self.held is None or step < self.held:
-            return high
+            return high  # at the end of warm-up, too: high * warmup / warmup may miss it by a rounding
         if step >= self.cycle:
             return low
         return self.schedule.falling((step - self.held + 1) / (self.cycle - self.held), high, low)

@@ -264,7 +264,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "seed": s.seed,
         "architecture": s.model.architecture,
         "size": architecture(s.model).size,
-        "parameters": r.parameters,
+        "parameters": tree.run_at(index, tree.ends[index][-1]).parameters,
         "corpus": corpus(s.corpus).name,
         "stream": s.stream.order,
         "versions": r.versions,
@@ -279,7 +279,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),
-        "flops": steps * r.step_flops,
+        "flops": tree.run_flops(index),
     }
 
 

@@ -1,6 +1,7 @@
 """The studies of every recipe, of rates, of the branch and of updates after fine-tuning; and comparisons that would
 mislead: refused, left out or labelled."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,17 @@ from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
 from analysis import contrasts, frontiers, names
 from analysis.figures.costs import pareto
 from analysis.findings.comparison import headline
+from analysis.findings.frontier import frontier as beyond
+from analysis.findings.future import future as updating
+from analysis.findings.grow import grow as growing
+from analysis.findings.ledger import missing
 from analysis.frames import View, load
 from analysis.rates import tried
 from analysis.tables.branch import branch
 from analysis.tables.comparison import by_version
 from analysis.tables.frontier import plasticity, regrets
 from analysis.tables.future import future
+from analysis.tables.grow import grow
 from analysis.tables.rates import rates
 from analysis.tables.table import NOT_COMPARED
 from repro.common.errors import UserError
@@ -46,6 +52,13 @@ def test_regret_is_measured_from_the_best_recipe_slice_by_slice(tmp_path: Path) 
     assert table is not None
     (row,) = (row for row in table.rows if row[1] == "CPT")
     assert float(row[2].split()[0]) == pytest.approx(percent(0.105), abs=0.3)
+    unbeaten, worst = beyond(at)
+    # At 40 %, WSD-S lies 0.02 nats behind PTFS, merge 0.04 (0.01, and an octave off its best rate) and CPT 0.06; path
+    # switching lies 0.003 behind it, at 58 %.
+    names_, costs = zip(*re.findall(r"([\w -]+), [\d.]+ at ([\d.]+) %", unbeaten.split(": ")[1]), strict=True)
+    assert [name.strip().removeprefix("and ") for name in names_] == ["WSD-S", "path switching", "PTFS"]
+    assert costs == ("40", "58", "100")
+    assert re.search(r"least with PTFS \(.* and largest with CPT \(1[01]\.\d+ %\)", worst)
 
 
 def test_undecayed_versions_are_in_no_front_and_no_distance(tmp_path: Path) -> None:
@@ -68,6 +81,12 @@ def test_undecayed_versions_are_in_no_front_and_no_distance(tmp_path: Path) -> N
     shown = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"PTFS", "CPT"} <= shown
     assert not {"undecayed trunk", "constant"} & shown
+
+
+def test_other_scores_do_not_stand_for_a_study_of_updates(tmp_path: Path) -> None:
+    notes = missing(view(tmp_path, "headline", "downstream"))
+    assert any(note.startswith("future was not run: python -m repro.train study=future") for note in notes)
+    assert not any(note.startswith("downstream") for note in notes)
 
 
 def test_fine_tuned_undecayed_versions_are_compared(tmp_path: Path) -> None:
@@ -164,6 +183,40 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     assert table.head[3:6] == ["anew", "continue", "transfer"]
     assert {row[6] for row in table.rows} == {"continue"}
     assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
+    assert "over 9 tasks" in table.caption
+
+    def normalize(row: dict[str, str]) -> None:
+        row["metric"] = "acc_norm" if row["task"].startswith("choice") else row["metric"]
+
+    rewrite(tmp_path / "synthetic" / "data" / "downstream.csv", normalize)
+    again = future(load(tmp_path, "synthetic").primary())
+    assert again is not None
+    assert again.rows == table.rows  # whichever metric a task has, it counts
+    (said,) = updating(view(tmp_path, "future"))
+    anew, further, transfer = map(float, re.findall(r"([\d.]+) (?:anew|continue|transfer)", said)[:3])
+    assert (further - anew, anew - transfer) == pytest.approx((1, 1), abs=0.3)  # points, by construction
+
+
+def test_a_model_that_grows_stands_beside_the_larger_one_with_steps_and_flops(tmp_path: Path) -> None:
+    """It starts 0.05 nats behind PTFS, and gains 0.01 with every version that is the larger model's."""
+    at = view(tmp_path, "grow")
+    table = grow(at)
+    assert table is not None
+    assert [row[1:4] for row in table.rows] == [
+        ["PTFS", "", ""],
+        ["path switching", "", ""],
+        ["growing", "at v2", "1 layer"],
+        ["growing", "at v3", "1 layer"],
+        ["growing", "never", "1 layer"],
+    ]
+    # A tree of 4 T, of PTFS's 10 T; each of its steps takes three quarters of the larger model's FLOPs.
+    assert [row[8:10] for row in table.rows] == [["100 %"] * 2, ["58.0 %"] * 2, *[["40.0 %", "30.0 %"]] * 3]
+    last = [float(row[10].split()[0]) for row in table.rows[2:]]
+    assert last == pytest.approx([percent(0.02), percent(0.03), percent(0.05)], abs=0.3)
+    (said,) = growing(at)
+    assert "for growing at v3 (from 1 layer), at 40.0 % of the steps and 30.0 % of the FLOPs" in said
+    build(tmp_path / "alone", ["grow"], sweep=[{"paradigm": "grow", "settings": "grow_at=3 layers_before=1"}])
+    assert grow(load(tmp_path / "alone", "synthetic").primary()) is None  # there is nothing to compare with
 
 
 def test_recipes_are_told_apart_by_colour() -> None:

@@ -77,6 +77,21 @@ def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
     assert counts[0] in " ".join(evidence().split())
 
 
+def test_what_the_readme_says_beyond_the_paper_is_in_the_report_of_quick() -> None:
+    section = re.search(r"## Beyond the paper\n(.*?)\n## ", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert section
+    said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", section[1], flags=re.MULTILINE)
+    assert said
+    report_ = " ".join((PUBLISHED / "quick" / "report.md").read_text().replace("\\", "").split())
+    for sentence in said:
+        assert " ".join(sentence.split()) in report_, sentence
+    ppl = pd.read_csv(PUBLISHED / "quick/tables/frontier.csv").query("version == 1").set_index("paradigm")["ppl"]
+    ppl = ppl.drop("trunk")
+    assert (ppl.idxmax(), ppl.idxmin()) == ("schedule_free", "wsd_s")
+    worst = f"Its version 1 is the worst of all there (PPL {ppl.max():.2f} against {ppl.min():.2f} of WSD-S)"
+    assert worst in " ".join(section[1].split())
+
+
 def test_what_the_readme_makes_of_them_holds_in_the_tables() -> None:
     tables = PUBLISHED / FROZEN / "tables"
     parts = pd.read_csv(tables / "claim_parts.csv").set_index("part")

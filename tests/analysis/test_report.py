@@ -192,6 +192,16 @@ def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):
     assert str(headline / "report.html") in shown.replace("\n", "")
 
 
+def test_a_terminal_of_80_columns_shows_every_recipes_name_beside_those_that_are_not_compared(tmp_path):
+    build(tmp_path, ["frontier"])
+    shown = terminal_text(tmp_path, 80)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    for word in ("PTFS", "switching", "merge", "WSD-S", "undecayed", "trunk"):
+        assert re.search(rf"^│ {word} ", shown, re.MULTILINE), word
+    assert re.search(r"^│ merge .*\d %  ?│", shown, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,7 +14,7 @@ from typing import Any
 import items
 import pytest
 import torch
-from dumps import dump
+from dumps import dump, text
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -108,6 +108,30 @@ def test_what_is_needed_next_is_where_the_next_release_begins(say: Say) -> None:
     missing = tree.missing(stored)
     starts = {parent for key in missing for parent in tree.nodes[key].parents} - missing
     assert starts == {needed.key}
+
+
+def test_overlap_with_earlier_releases_is_said_beforehand_and_kept_with_the_release(say: Say) -> None:
+    """Each document of the second dump quotes another of the first, be that trained on or held out."""
+    dump(Path("dumps"), 1, COUNTS[0])
+    say()
+    was = files(Path("releases"))
+    Path("dumps/dump-2").mkdir()
+    for number in range(2 * COUNTS[0]):
+        quoted = " ".join(text(1, number % COUNTS[0]).split()[number : number + 25])
+        Path(f"dumps/dump-2/{number}.txt").write_text(f"{text(2, number)} {quoted} {text(3, number)}")
+    ahead = " ".join(say("dry_run=true").split())
+    say()
+    assert {name: content for name, content in files(Path("releases")).items() if "dump-1" in name} == was
+    counted = told("dump-2")["data"]["preparation"]
+    before, removed = counted["held out, trained on before"], counted["left out"]["pieces that overlap held-out text"]
+    assert 0 < before["documents"] <= counted["held out"]
+    assert removed > 0
+    assert f"data of dump-2 {counted['documents']} documents, {counted['held out']} of them held out" in ahead
+    size = counted["left out"]["bytes of such pieces"]
+    assert f"{removed} pieces that overlap held-out text ({size:,} bytes)" in ahead
+    assert f"{before['documents']} held-out documents ({before['bytes']:,} bytes) share a passage with what" in ahead
+    assert "dumps/dump-2/" in ahead.replace(" ", "")
+    assert "dumps/" not in json.dumps(told("dump-2"))
 
 
 def test_run_again_it_trains_and_writes_nothing_and_says_so(say: Say) -> None:
@@ -211,6 +235,49 @@ def test_a_release_that_comes_before_those_there_are_is_refused(say: Say, capsys
     with pytest.raises(SystemExit, match="2"):
         say()
     assert "it was version 1 and would be version 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("known_from", ["data", "releases"])
+@pytest.mark.parametrize(("gone", "there", "at"), [(1, 2, 1), (2, 3, 2)])
+def test_a_release_that_is_gone_is_named_and_nothing_takes_its_place(
+    gone: int, there: int, at: int, known_from: str, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        dump(Path("dumps"), number, COUNTS[number - 1])
+    say()
+    dump(Path("dumps"), 3, COUNTS[2])
+    steps, written = Store(Path("store")).steps(), files(Path("releases"))
+    folder, kept = Path(f"dumps/dump-{gone}"), Path("kept")
+    folder.rename(kept)
+    if known_from == "releases":
+        shutil.rmtree("data")
+    more = ["output=others"] if known_from == "data" else []
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        update.main([*given(), *more])
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"dump-{gone} (version {gone})" in message
+    assert f"dump-{there} would be version {at} in its place" in message
+    assert "Put it back" in message
+    if known_from == "data":
+        with pytest.raises(SystemExit, match="2"):
+            plan.main(["corpus=releases", *given()])
+        assert f"no longer has dump-{gone} (version {gone})" in capsys.readouterr().err
+    assert (Store(Path("store")).steps(), files(Path("releases"))) == (steps, written)
+    kept.rename(folder)
+    assert "new dump-3 " in " ".join(say("dry_run=true").split())
+
+
+def test_the_last_release_may_go_and_folders_may_be_renamed(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        dump(Path("dumps"), number, COUNTS[number - 1])
+    whole = planned(capsys)
+    Path("dumps/dump-1").rename("dumps/dump-01")
+    assert planned(capsys) == whole
+    Path("dumps/dump-3").rename("taken")
+    assert planned(capsys)["unique_steps"] < whole["unique_steps"]
+    Path("taken").rename("dumps/dump-3")
+    assert planned(capsys) == whole
 
 
 def test_adopted_checkpoints_serve_under_other_numerics(say: Say, capsys: pytest.CaptureFixture[str]) -> None:

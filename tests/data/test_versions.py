@@ -17,8 +17,10 @@ from test_stream import write
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import StreamSettings
+from repro.data import novelty, overlap
 from repro.data.corpora.reading.files import Report
 from repro.data.corpora.releases import Releases, natural
+from repro.data.counts import TRAINED_BEFORE, public, told
 from repro.data.opening import is_prepared, open_stream, reports
 from repro.data.stream import Stream
 from repro.data.tokenizer import END_OF_TEXT
@@ -195,6 +197,80 @@ def test_text_that_overlaps_what_was_held_out_before_is_not_trained_on(dumps: Pa
     stream = open_stream(corpus(dumps), mixed(2, "releases", steps_per_version=[3, 20]), tmp_path)
     trained = tokenizer.decode(stream.blocks(np.arange(12, 12 + 80))[:, 1:].ravel().tolist())
     assert " ".join(quoted.split()[5:10]) not in trained
+
+
+def quoting(dumps: Path, stream: Stream) -> None:
+    """Have every document of the second dump quote version 1's training text, each another passage of 25 words."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(stream.tokenizer_file))
+    trained = tokenizer.decode(stream.blocks(np.arange(sum(stream.version_blocks)))[:, 1:].ravel().tolist())
+    known = [each for each in (text(1, number) for number in range(SIZES[0])) if each[:60] in trained]
+    assert len(known) >= 5
+    passages = [each.split()[start : start + 25] for start in (20, 60) for each in known]
+    for path in (dumps / "dump-2").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    for number, passage in enumerate(passages):
+        (dumps / "dump-2" / f"{number}.txt").write_text(f"{text(2, number)} {' '.join(passage)} {text(3, number)}")
+
+
+def test_held_out_text_that_was_trained_on_before_is_counted_and_named(dumps: Path, tmp_path: Path) -> None:
+    settings = mixed(2, "releases")
+    first = open_stream(corpus(dumps), replace(settings, versions=1, steps_per_version="auto"), tmp_path)
+    before = contents(tmp_path)
+    quoting(dumps, first)
+    stream = open_stream(corpus(dumps), settings, tmp_path)
+    assert {name: contents(tmp_path)[name] for name in before} == before
+    one, two = reports(corpus(dumps), settings, tmp_path)
+    assert one[TRAINED_BEFORE] == {"documents": 0, "bytes": 0, "names": []}
+    found = two[TRAINED_BEFORE]
+    assert found["documents"] == two["held out"] > 0
+    assert found["bytes"] > 25 * 6 * found["documents"]
+    assert all("dump-2" in name for name in found["names"])
+    assert f"{found['documents']} held-out documents (" in told(two)
+    assert found["names"][0] in told(two)
+    assert stream.report(2) == two
+    assert str(dumps) not in json.dumps(public(two))
+    assert public(two)[TRAINED_BEFORE] == {name: found[name] for name in ("documents", "bytes")}
+
+
+def test_samples_of_training_text_are_made_once_and_again_where_they_are_damaged(dumps: Path, tmp_path: Path) -> None:
+    open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
+    kept = {path: path.read_bytes() for path in (tmp_path / "versions").glob("*.passages")}
+    assert len(kept) == 2  # no later version asked for the third's
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-1])
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    open_stream(corpus(dumps), mixed(4, "releases"), tmp_path)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert all(path.stat().st_mtime_ns > times[path] for path in kept)
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    for folder in (tmp_path / "versions").iterdir():
+        if folder.is_dir() and folder.with_suffix(".passages") not in kept:
+            (folder / "manifest.json").unlink()
+    open_stream(corpus(dumps), mixed(4, "releases"), tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in kept} == times
+
+
+@pytest.mark.parametrize("words", [20, 25])
+def test_a_passage_of_twenty_words_is_always_found(words: int) -> None:
+    for number in range(200):
+        mine, theirs = (novelty.runs(text(side, number), novelty.OVERLAP_WORDS) for side in (1, 2))
+        assert not novelty.among(overlap.sample(theirs), overlap.sample(mine)).any()
+        shared = " ".join(text(3, number).split()[:words])
+        texts = (f"{text(side, number)} {shared} {text(side + 3, number)}" for side in (1, 2))
+        one, two = (overlap.sample(novelty.runs(each, novelty.OVERLAP_WORDS)) for each in texts)
+        assert novelty.among(two, one).any()
+
+
+def test_samples_are_a_part_of_all_runs(tmp_path: Path) -> None:
+    hashes = novelty.runs(" ".join(text(1, number) for number in range(50)), novelty.OVERLAP_WORDS)
+    sample = overlap.sample(hashes)
+    assert np.isin(sample, hashes).all()
+    assert 0.15 < len(sample) / len(hashes) < 0.3  # 2 / 9
+    assert len(overlap.sample(hashes[:3])) == 1
+    assert len(overlap.sample(hashes[:0])) == 0
 
 
 # Lengths

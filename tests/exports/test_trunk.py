@@ -23,7 +23,9 @@ from repro.training.state import load_state
 Overrides = Callable[..., list[str]]
 STEPS = 5
 LINES = re.search(
-    r"```python\n(about = .*?)```", (Path(__file__).parents[2] / "docs" / "export.md").read_text(), flags=re.DOTALL
+    r"```python\n(about, .*?)```",
+    (Path(__file__).parents[2] / "docs" / "export.md").read_text(),
+    flags=re.DOTALL,
 )
 
 
@@ -146,10 +148,37 @@ def test_what_there_is_not_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_rule_that_plain_pytorch_lacks_is_refused(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
-    given = smoke("paradigm=trunk", "stream.versions=1", "stream.steps_per_version=10", "optimizer=schedule_free")
+def test_ten_lines_are_enough() -> None:
+    assert LINES is not None
+    lines = LINES[1].splitlines()
+    assert len(lines) == 10
+    assert max(map(len, lines)) <= 120
+    assert not any(";" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        (["paradigm=trunk", "optimizer=muon"], "muon"),
+        (["paradigm=trunk", "optimizer=schedule_free"], "schedule_free"),
+        (["paradigm=schedule_free"], "schedule_free"),
+    ],
+)
+def test_another_rule_than_adamw_is_refused_with_what_works_for_it(
+    rule: list[str], kind: str, smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke(*rule, "stream.versions=1", "stream.steps_per_version=10", "schedule.warmup_steps=2")
     train.main(given)
     capsys.readouterr()
-    with pytest.raises(SystemExit):
-        export.main([*given, "what=trunk"])
-    assert "what=trunk writes AdamW's state" in capsys.readouterr().err
+    output = tmp_path / "models"
+    with pytest.raises(SystemExit, match="2"):
+        export.main([*given, "what=trunk", f"output={output}"])
+    message = capsys.readouterr().err
+    assert f"optimizer.kind={kind}: what=trunk writes AdamW's state" in message
+    assert not output.exists()
+    # What the message says works: the weights alone, and training on from the store's own checkpoints.
+    assert "what=versions" in message
+    folder = exported([*given, "what=versions"], output, capsys)
+    assert AutoModelForCausalLM.from_pretrained(folder).num_parameters() > 0
+    longer = make(compose([each.replace("versions=1", "versions=2") for each in given])).summary()
+    assert 0 < longer["stored_steps"] < longer["unique_steps"]

@@ -88,3 +88,27 @@ def test_the_plan_prices_every_recipe(smoke: Overrides, capsys: pytest.CaptureFi
     table = capsys.readouterr().out
     assert "next release" in table
     assert "0.32" in table
+
+
+def test_a_model_that_grows_is_priced_in_flops_of_the_size_that_each_step_trains(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("-m", "paradigm=path_switching,grow", "paradigm.grow_at=3,1000", "size=w48_l2")
+    plan_command.main([*given, "output=json"])
+    switching, grown, never = json.loads(capsys.readouterr().out)["runs"]
+    run = planned(smoke, "paradigm=grow", "size=w48_l2")
+    small, large = (run.training(replace(run.settings.model, layers=n)).step_flops for n in (1, 2))
+    assert small < large
+    # The smaller model's main path to 2 T and two branches of 0.6 T; then 1.4 T of main path and two more branches.
+    assert grown["steps"] == switching["steps"] == never["steps"] == (2 + 2 * 0.6) * T + (1.4 + 2 * 0.6) * T
+    assert grown["flops"] == 160 * small + 130 * large
+    assert grown["relative_flops"] == (160 * small + 130 * large) / (10 * T * large)
+    assert switching["relative_flops"] == switching["relative_cost"] == 0.58
+    assert never["flops"] == 290 * small
+    plan_command.main(given)
+    table = capsys.readouterr().out
+    assert "in FLOPs" in table
+    sizes = {row.split("│")[2].strip() for row in table.splitlines() if "grow_a0.6" in row}
+    assert len(sizes) == 2  # what never grows is the smaller model
+    plan_command.main(smoke("paradigm=path_switching"))
+    assert "in FLOPs" not in capsys.readouterr().out

@@ -30,6 +30,29 @@ def test_a_cycle_begins_warms_up_and_ends_exactly(kind: str, low: float) -> None
     assert lr.min() >= min(low, MAX / 10)
 
 
+@pytest.mark.parametrize("kind", SCHEDULES)
+@pytest.mark.parametrize(("high", "warmup"), [(0.01, 29), (0.01, 58), (0.01, 114), (0.02, 57), (MAX, 1)])
+def test_warm_up_reaches_the_maximum_where_a_product_would_round_beside_it(kind: str, high: float, warmup: int) -> None:
+    """0.01 * 29 / 29 is not 0.01 in floating point."""
+    cls = SCHEDULES[kind]
+    assert issubclass(cls, Schedule)
+    lr = rates(cls(kind=kind, max_lr=high, min_lr=0.0, warmup_steps=warmup).cycle(400, warm=True), 0, 400)
+    assert lr[0] == high / warmup
+    assert lr[warmup - 1] == high == lr.max()
+
+
+@pytest.mark.parametrize("kind", DECAYING)
+@pytest.mark.parametrize("low", [0.0, MAX / 10])
+@pytest.mark.parametrize("steps", [40, 100, 730])
+def test_the_maximum_is_left_with_the_decays_first_step(kind: str, low: float, steps: int) -> None:
+    one = schedule(kind, low, warmup=3)
+    held, lr = one.held(steps), rates(one.cycle(steps, warm=True), 0, steps)
+    first = max(held, 3)  # without a held part, the decay begins after warm-up
+    assert set(lr[2:first]) == {MAX}
+    assert lr[first] == one.falling(1 / (steps - first), MAX, low) < MAX
+    assert lr[-1] == low
+
+
 @pytest.mark.parametrize("kind", DECAYING)
 @pytest.mark.parametrize("low", [0.0, MAX / 10])
 def test_a_decay_alone_leaves_the_maximum_at_its_first_step_and_ends_at_its_last(kind: str, low: float) -> None:

@@ -5,6 +5,7 @@ test_parallel.py.
 """
 
 import importlib.util
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -150,8 +151,17 @@ def test_what_cannot_work_is_refused_before_training(smoke: Overrides, monkeypat
         "repro.models.optimizers.schedule_free.find_spec",
         lambda name: None if name == "schedulefree" else find(name),
     )
-    with pytest.raises(UserError, match=r"pip install -e '.\[schedulefree\]'"):
+    with pytest.raises(UserError, match=r'pip install "lr-path-switching\[schedule_free\]"'):
         compose(smoke("optimizer=schedule_free"))
+
+
+def test_what_no_run_chooses_needs_no_package(smoke: Overrides, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "schedulefree", None)  # as if it were not installed
+    assert make(compose(smoke("study=headline"))).missing_steps
+    said = r'pip install "lr-path-switching\[schedule_free\]".* other than schedule_free, work without'
+    for study in ("frontier", "plasticity", "rates"):
+        with pytest.raises(UserError, match=said):
+            compose(smoke(f"study={study}"))
 
 
 def test_numerics_name_the_package_that_makes_the_bits(smoke: Overrides) -> None:

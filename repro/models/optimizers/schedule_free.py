@@ -46,7 +46,8 @@ class ScheduleFree(AdamW):
         if find_spec("schedulefree") is None:
             yield (
                 "optimizer.kind=schedule_free needs the package schedulefree, which is not installed: "
-                "pip install -e '.[schedulefree]' installs it."
+                'pip install "lr-path-switching[schedule_free]" installs it (in a clone, pip install '
+                '".[schedule_free]"). Other optimizers, and recipes other than schedule_free, work without.'
             )
 
     @property
