@@ -6,15 +6,11 @@ these seeds enters a claim. A schedule whose tuning has not run takes the cosine
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analysis import names, plans, readings
-
-if TYPE_CHECKING:
-    from analysis.frames import Ledger
 
 STUDY, GRID = "rates", "rates"
 """The study, and the entry of a scale's `sweep` that lists its maxima."""
@@ -47,18 +43,21 @@ class Best:
         return "lowest" if self.max_lr == min(rates) else "highest" if self.max_lr == max(rates) else ""
 
 
-def best_rates(ledger: "Ledger", setting: Mapping[str, object]) -> list[Best]:
+def best_rates(scale: str, rows: pd.DataFrame, scores: pd.DataFrame, setting: Mapping[str, object]) -> list[Best]:
     """Of every recipe and schedule whose tuning is complete; empty where a scale plans no tuning.
 
     Args:
+        rows: a ledger's runs, by study.
+        scores: `run`, `version` and `loss`.
         setting: columns of runs.csv that tuning must share.
     """
-    seeds, grid = plans.seeds(ledger.scale, STUDY), {float(rate) for rate in plans.listed(ledger.scale, GRID)}
+    seeds, grid = plans.seeds(scale, STUDY), {float(rate) for rate in plans.listed(scale, GRID)}
     if not seeds:
         return []
-    rows = ledger.rows[(ledger.rows["study"] == STUDY) & ledger.rows["seed"].isin(seeds)]
+    schedules = sorted(set(rows["schedule"]))
+    rows = rows[(rows["study"] == STUDY) & rows["seed"].isin(seeds)]
     rows = rows[(rows[list(setting)] == pd.Series(dict(setting))).all(axis=1)]
-    rows = rows.merge(ledger.scores[ledger.scores["version"] == VERSION], on="run")
+    rows = rows.merge(scores[scores["version"] == VERSION], on="run")
     if rows.empty:
         return []
     rows = rows[[_plain(str(row["paradigm"]), str(row["settings"])) for row in rows.to_dict("records")]]
@@ -71,7 +70,7 @@ def best_rates(ledger: "Ledger", setting: Mapping[str, object]) -> list[Best]:
         if grid <= set(ran.index) and all(set(seeds) <= there for there in ran):
             loss = wide.replace(np.nan, np.inf).mean()
             found[schedule, recipe, reading] = Best(schedule, recipe, reading, loss, seeds, schedule)
-    return _with_the_cosines(found, sorted(set(ledger.runs["schedule"])))
+    return _with_the_cosines(found, schedules)
 
 
 def _with_the_cosines(found: dict[tuple[str, str, str], Best], schedules: list[str]) -> list[Best]:

@@ -218,7 +218,8 @@ class View:
     @cached_property
     def best(self) -> list[Best]:
         """Each recipe's best maximum in this setting; empty where none was tuned."""
-        return best_rates(self.ledger, {column: self.setting[column] for column in ALWAYS})
+        setting = {column: self.setting[column] for column in ALWAYS}
+        return best_rates(self.ledger.scale, self.ledger.rows, self.ledger.scores, setting)
 
     @cached_property
     def usual(self) -> Usual:

@@ -8,10 +8,10 @@ import pytest
 from ledgers import SCHEDULES, Synthetic, build, rewrite
 
 from analysis import plans
-from analysis.best import Best, best_rates
+from analysis.best import Best
 from analysis.claims.parts import MATCH, measured
 from analysis.contrasts import losses
-from analysis.frames import ALWAYS, View, load
+from analysis.frames import View, load
 from analysis.registries import STUDIES
 from analysis.tables.best import best
 from analysis.verdicts import Judged, decide, judge
@@ -142,9 +142,7 @@ def lower(folder: Path) -> Path:
 
 
 def found(root: Path) -> dict[tuple[str, str, str], Best]:
-    at = view(root, "proxy")
-    every = best_rates(at.ledger, {column: at.setting[column] for column in ALWAYS})
-    return {(one.schedule, one.recipe, one.reading): one for one in every}
+    return {(one.schedule, one.recipe, one.reading): one for one in view(root, "proxy").best}
 
 
 def test_best_maxima_are_those_of_the_tuning_seeds_at_version_2(tmp_path: Path) -> None:
