@@ -156,7 +156,9 @@ def _verdict(claim: Claim, view: View, parts: list[Part], missing: list[str], as
     premises = [part for part in parts if part.role == "premise" and not part.holds]
     found = decide(parts)
     verdict: Verdict = "undecided"
-    if premises:
+    if any(len(part.seeds) == 1 for part in premises):
+        reason = _open(premises, len(premises))
+    elif premises:
         reason = f"its premise is not established: {'; '.join(part.what for part in premises)} ({_coverage(premises)})"
     elif found.verdict == "contradicted":
         verdict, reason = "contradicted", f"against it: {'; '.join(found.against)}"
