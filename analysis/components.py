@@ -11,14 +11,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import names
 from analysis.claims.parts import THREE_SCHEDULES
-from analysis.contrasts import CPT, PTFS, SWITCH, losses
+from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, losses
 from analysis.frames import View
 from analysis.registries import pooled
 
 STUDY, VERSION = "components", 2
-TWIN = names.variant(PTFS, ["order=arrival"])
 QUANTITIES = {
     "ln PPL of PTFS": (PTFS, ""),
     "CPT less PTFS": (CPT, PTFS),

@@ -18,6 +18,8 @@ from repro.common.errors import UserError
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 """The recipes that the paper's claims name."""
+TWIN = names.variant(PTFS, ["order=arrival"])
+"""PTFS with the order of its data as the only difference."""
 TWO_STAGE = "two_stage"
 DATA = ("corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
 """Columns of runs.csv that say which data a run saw, and how much of them; the cut of the text may follow the seed."""

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from analysis import plans, readings, stats
-from analysis.contrasts import THREE, TWO_STAGE
+from analysis.contrasts import THREE, TWIN, TWO_STAGE
 from analysis.evidence import Part, weakest
 from analysis.frames import View
 from analysis.names import recipe_name, schedule_name
@@ -89,12 +89,13 @@ def _each(claim: Claim, view: View) -> list[Judged]:
 
 def _with_beside(claim: Claim, view: View, reading: str) -> list[Judged]:
     at = view.under(reading) if reading else view
-    main = replace(_judged(claim, at.judged(own_best=True)), view=view, reading=reading)
-    twin = f"{view.reference}, order=arrival"
-    others = [
-        ("at the maximum that all share", at.judged(own_best=False)),
-        *([("against PTFS in order of arrival", at.judged(own_best=True, reference=twin))] if claim.twin else []),
-    ]
+    tuned = bool(view.best)
+    main = replace(_judged(claim, at.judged(own_best=tuned)), view=view, reading=reading)
+    others = []
+    if tuned and not claim.exact:
+        others.append(("at the maximum that all share", at.judged(own_best=False)))
+    if claim.twin and view.ledger.runs["settings"].str.contains("order=arrival").any():
+        others.append(("against PTFS in order of arrival", at.judged(own_best=tuned, reference=TWIN)))
     found = [main]
     for beside, there in others:
         one = replace(_judged(claim, there), view=view, reading=reading, beside=beside, family=np.nan)
