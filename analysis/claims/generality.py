@@ -73,7 +73,9 @@ def _lacking(label: str, rows: pd.DataFrame, view: View) -> list[str]:
 
 
 def _is_base(group: pd.DataFrame, view: View, study: str) -> bool:
-    """Whether a value of what is swept is the main comparison's own."""
+    """Whether a value of what is swept is the main comparison's own, and that was run: else nothing else judges it."""
+    if view.runs(*pooled()).empty:
+        return False
     own = {column: view.setting[column] for column in SETTING} | view.usual.rates
     return all((group[column] == own[column]).all() for column in STUDIES[study].sweeps if column in own)
 

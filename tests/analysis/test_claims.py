@@ -337,7 +337,7 @@ def test_too_few_values_for_a_trend_are_named(tmp_path):
 
 
 def test_what_goes_along_with_a_factor_may_vary_on_its_own(tmp_path):
-    build(tmp_path, ["max_lr"])
+    build(tmp_path, ["main", "max_lr"])
     build(tmp_path, ["max_lr"], Synthetic(setting={"min_lr": "0.0001"}))
     found = judged(tmp_path)["G4"]
     labels = {part.what for part in found.parts}
