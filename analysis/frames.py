@@ -26,6 +26,8 @@ from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
+from repro.results.commands import Commands
+from repro.store.tables import COMMANDS
 
 PUBLISHED = Path("paper_figures")
 """Where the published results are, which are never added to."""
@@ -51,10 +53,12 @@ class Ledger:
     paths: pd.DataFrame
     downstream: pd.DataFrame
     numerics: pd.DataFrame
+    commands: Commands = field(default_factory=dict)
+    """What was typed to make the runs; empty where the ledger does not say."""
 
     @property
     def files(self) -> list[Path]:
-        paths = [self.folder / f"{name}.csv" for name in sorted(reading.NUMBERS)]
+        paths = [*(self.folder / f"{name}.csv" for name in sorted(reading.NUMBERS)), self.folder / COMMANDS]
         return [path for path in paths if path.exists()]
 
     @cached_property
@@ -294,7 +298,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         strangers = sorted(set(frame["run"]) - set(runs["run"]))
         if strangers:
             raise UserError(f"{folder / name}.csv names runs that runs.csv does not have: {', '.join(strangers[:5])}.")
-    return Ledger(scale=scale, folder=folder, **frames)
+    return Ledger(scale=scale, folder=folder, **frames, commands=reading.commands(folder))
 
 
 def _advice(root: Path, scale: str, known: list[str]) -> str:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "scipy")
 NAME = "manifest.json"
 
 
-def describe(ledger: Ledger, outputs: dict[str, Path]) -> dict[str, Any]:
-    """What went in, what came out, and with which packages.
+def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str], command: str) -> dict[str, Any]:
+    """What went in, what came out, with which packages, and by which commands.
 
     Args:
         outputs: files by the names they have in the report's folder.
+        made_by: the command that made the runs behind a file, by its name without ending; of others, all do.
+        command: what makes the report.
     """
     folder = ledger.folder.parent
     runs = ledger.runs
@@ -35,6 +38,9 @@ def describe(ledger: Ledger, outputs: dict[str, Path]) -> dict[str, Any]:
         "scale": ledger.scale,
         "inputs": {path.relative_to(folder).as_posix(): _sha256(path) for path in ledger.files},
         "outputs": {name: _sha256(path) for name, path in sorted(outputs.items())},
+        "commands": {
+            name: " && ".join(filter(None, [made_by.get(name.rpartition(".")[0], ""), command])) for name in outputs
+        },
         "packages": {name: version(name) for name in PACKAGES},
         "python": ".".join(map(str, sys.version_info[:3])),
         "seeds": sorted({int(seed) for seed in runs["seed"]}),

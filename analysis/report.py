@@ -3,12 +3,12 @@
 Settings: `scale`; `root`, the folder of all scales: `results`, or `paper_figures`, where what is published lies, if
 the scale has no results of your own; `extensions=[my_module]`, modules that add studies, claims, recipes or schedules;
 `unchecked=true`, to use tables that differ from their checksums. Nothing is trained or evaluated, and nothing but
-`<root>/<scale>/data/*.csv` is read. The same CSV files give the same bytes (figures: the same pixels).
+`<root>/<scale>/data/` is read. The same CSV files give the same bytes (figures: the same pixels).
 """
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,15 +29,16 @@ OWN, PUBLISHED = Path("results"), Path("paper_figures")
 OPTIONS = ("scale", "root", "extensions", "unchecked")
 
 
-def build(scale: str, root: Path, *, unchecked: bool = False) -> Path:
+def build(scale: str, root: Path, *, extensions: Sequence[str] = (), unchecked: bool = False) -> Path:
     """Write everything for one scale, or nothing; the path of its report.html.
 
     Raises:
         UserError: no such scale, a ledger that cannot be read, or a disk that refuses.
     """
-    from analysis import frames
+    from analysis import commands, frames
 
-    _build(frames.load(root, scale, unchecked=unchecked), root / scale)
+    ledger = frames.load(root, scale, unchecked=unchecked)
+    _build(ledger, root / scale, commands.report(ledger, extensions, unchecked=unchecked))
     return root / scale / "report.html"
 
 
@@ -50,12 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unchecked = line.take("unchecked", "false", choices=("true", "false")) == "true"
         scale, place = line.take("scale"), line.take("root")
         registries.load(extensions)
+        from analysis import commands
         from analysis.frames import load, scales
 
         root = Path(place) if place else OWN if scale in scales(OWN) else PUBLISHED
         if not scale:
             raise UserError(f"scale=NAME is missing. There are results for: {', '.join(scales(root)) or 'no scale'}.")
-        view, judged = _build(load(root, scale, unchecked=unchecked), root / scale)
+        ledger = load(root, scale, unchecked=unchecked)
+        command = commands.report(ledger, extensions, unchecked=unchecked)
+        view, judged = _build(ledger, root / scale, command)
         from rich.console import Console
 
         from analysis.terminal import summary
@@ -78,16 +82,16 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _build(ledger: "Ledger", folder: Path) -> "tuple[View, list[Judged]]":
+def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged]]":
     """The report in its folder; the primary setting, and the claims as judged in it."""
     with clear_errors(folder, setting="root"), _scratch(folder) as scratch:
-        primary, judged = _write(ledger, scratch)
-        _publish(ledger, scratch, folder)
+        primary, judged, made_by = _write(ledger, scratch, command)
+        _publish(ledger, scratch, folder, made_by, command)
     return primary, judged
 
 
-def _write(ledger: "Ledger", folder: Path) -> "tuple[View, list[Judged]]":
-    """Tables, figures, verdicts and report."""
+def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged], dict[str, str]]":
+    """Tables, figures, verdicts and report; with the command that made the runs behind each table and figure."""
     from analysis import sections, verdicts
     from analysis.findings import ledger as findings
     from analysis.tables.table import quantity
@@ -116,19 +120,20 @@ def _write(ledger: "Ledger", folder: Path) -> "tuple[View, list[Judged]]":
         "assumed": findings.ASSUMED,
         "missing": findings.missing(primary),
         "appendix": appendix,
-        "command": f"python -m analysis.report scale={ledger.scale}",
+        "command": command,
     }
     for kind in ("html", "md"):
         (folder / f"report.{kind}").write_text(_render(f"report.{kind}.j2", context), encoding="utf-8")
-    return primary, judged
+    made_by = {name: section.command for section in shown for name in section.names}
+    return primary, judged, made_by
 
 
-def _publish(ledger: "Ledger", scratch: Path, folder: Path) -> None:
+def _publish(ledger: "Ledger", scratch: Path, folder: Path, made_by: Mapping[str, str], command: str) -> None:
     """Move a whole report into its place, and take away what an earlier one left there and this one has not."""
     from analysis import manifest
 
     outputs = {path.relative_to(scratch).as_posix(): path for path in sorted(scratch.rglob("*")) if path.is_file()}
-    content = json.dumps(manifest.describe(ledger, outputs), indent=1, sort_keys=True) + "\n"
+    content = json.dumps(manifest.describe(ledger, outputs, made_by, command), indent=1, sort_keys=True) + "\n"
     (scratch / manifest.NAME).write_text(content, encoding="utf-8")
     before = manifest.listed(folder)
     for name in (*outputs, manifest.NAME):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis import rerun
+from analysis.commands import again
 from analysis.figures import own as own_figure
 from analysis.findings import ledger as findings
 from analysis.frames import Ledger, View
@@ -43,6 +43,12 @@ class Section:
     figures: list[Picture]
     tables: list[Table]
     command: str
+    """What made its runs."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of its files, without their endings: `figures/pareto`."""
+        return [*(f"figures/{each.name}" for each in self.figures), *(f"tables/{each.name}" for each in self.tables)]
 
 
 class Shelf:
@@ -97,7 +103,7 @@ def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]
                     verdicts=findings.verdicts(mine),
                     figures=pictures,
                     tables=tables,
-                    command=_again(study.name, view),
+                    command=again(study.name, view),
                 )
             )
     return sections
@@ -112,7 +118,7 @@ def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> l
         tables, pictures, said = shelf.show(shown, view, f"_setting{place}")
         if not (tables or pictures):
             continue
-        again = [_again(study.name, view) for study in ran] if list(view.differs) == ["stream"] else []
+        noted = view.ledger.commands or list(view.differs) == ["stream"]
         mine = [one for one in judged if one.view is view]
         sections.append(
             Section(
@@ -122,7 +128,7 @@ def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> l
                 verdicts=findings.verdicts(mine),
                 figures=pictures,
                 tables=tables,
-                command=" && ".join(again),
+                command=" && ".join(again(study.name, view) for study in ran) if noted else "",
             )
         )
     return sections
@@ -158,10 +164,6 @@ def _home(one: Judged, ran: Sequence[str]) -> str | None:
     study = STUDIES.get(one.claim.study)
     wanted = (one.claim.study, study.part_of if study else "", "main")
     return next((name for name in wanted if name in ran), ran[0] if ran else None)
-
-
-def _again(study: str, view: View) -> str:
-    return rerun.command(study, view.ledger.scale, view) if study in STUDIES else ""
 
 
 def appendix(ledger: Ledger, shelf: Shelf) -> list[Table]:

@@ -15,10 +15,12 @@ from analysis import names, reading, readings
 from analysis.best import PTFS, Best
 from analysis.formats import text
 from analysis.registries import STUDIES, pooled
-from repro.config.registries import RECIPES
+from repro.config.registries import RECIPES, SCHEDULES
 
 SCHEDULE = ("max_lr", "min_lr", "warmup_steps")
 """What belongs to a schedule."""
+OF_SCHEDULE = "schedule."
+"""Before a setting that one schedule has and others lack, in the column `settings`."""
 RECIPE = ("carry_optimizer", "settings")
 """What belongs to a recipe; `settings` are its own, by name."""
 
@@ -44,6 +46,7 @@ class Usual:
         groups = [rows, plain, *([] if shared is None else [plain[plain["max_lr"] == shared]])]
         kinds = [pair for group in groups for pair in group.groupby("schedule")]
         self._schedules = {str(kind): _most_common(group, SCHEDULE) for kind, group in kinds}
+        self._own_schedules = _schedules_own(rows)
         self._recipes: dict[tuple[str, str], Counter[object]] = {}
         for row in rows.to_dict("records"):
             sweeps = STUDIES[str(row["study"])].sweeps
@@ -95,7 +98,8 @@ class Usual:
         if sweeps is None:
             return _written(row)
         own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
-        return {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
+        telling = {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
+        return telling | {name: value for name, value in _of_schedule(row).items() if name in sweeps}
 
     def _recipe(self, row: dict[Hashable, Any]) -> str:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
@@ -118,7 +122,13 @@ class Usual:
             row["min_lr"] * usual["max_lr"], usual["min_lr"] * row["max_lr"]
         ):
             differs.remove("min_lr")  # the same share of the maximum
-        return names.variant(kind, [f"{name}={text(row[name])}" for name in differs])
+        own = _of_schedule(row)
+        more = [
+            f"{name.removeprefix(OF_SCHEDULE)}={own.get(name, _default(kind, name))}"
+            for name, usual_value in sorted(self._own_schedules.get(kind, {}).items())
+            if name not in sweeps and own.get(name, "") != usual_value
+        ]
+        return names.variant(kind, [*(f"{name}={text(row[name])}" for name in differs), *more])
 
 
 def group(study: str) -> str:
@@ -138,14 +148,42 @@ def _sweeps(row: dict[Hashable, Any]) -> tuple[str, ...] | None:
 
 
 def _written(row: dict[Hashable, Any]) -> dict[str, object]:
-    """A recipe's own settings, as the ledger has them."""
+    """A recipe's own settings, and its schedule's, as the ledger has them."""
     pairs = (pair.partition("=") for pair in str(row["settings"]).split())
     return {name: reading.canonical(value) for name, _, value in pairs}
 
 
+def _of_schedule(row: dict[Hashable, Any]) -> dict[str, object]:
+    """What belongs to a run's schedule alone and is not its default."""
+    return {name: value for name, value in _written(row).items() if name.startswith(OF_SCHEDULE)}
+
+
+def _schedules_own(rows: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """By schedule, what most of its runs have of the settings that only it has; empty for its default."""
+    counts: dict[str, dict[str, Counter[object]]] = {}
+    records = rows.to_dict("records")
+    for row in records:
+        for name in _of_schedule(row):
+            counts.setdefault(str(row["schedule"]), {}).setdefault(name, Counter())
+    for row in records:
+        for name, count in counts.get(str(row["schedule"]), {}).items():
+            if name not in (_sweeps(row) or ()):
+                count[_of_schedule(row).get(name, "")] += 1
+    return {kind: {name: _leading(count) for name, count in each.items()} for kind, each in counts.items()}
+
+
+def _leading(counts: Counter[object]) -> object:
+    """The most common value, the default among equals."""
+    return min(counts, key=lambda value: (-counts[value], value != "", str(value)), default="")
+
+
+def _default(schedule: str, name: str) -> object:
+    return reading.canonical(str(getattr(SCHEDULES.get(schedule), name.removeprefix(OF_SCHEDULE), "default")))
+
+
 def _own(row: dict[Hashable, Any]) -> dict[str, object]:
     """What belongs to a run's recipe, by name; no reading of the branch where both are one training."""
-    own = _written(row)
+    own = {name: value for name, value in _written(row).items() if not name.startswith(OF_SCHEDULE)}
     if row["paradigm"] == readings.RECIPE and not readings.differ(str(row["schedule"])):
         own.pop(readings.SETTING, None)
     return own | ({"carry_optimizer": row["carry_optimizer"]} if row["carry_optimizer"] else {})

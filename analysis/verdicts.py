@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 
 from analysis import plans, readings, stats
+from analysis.commands import command
 from analysis.contrasts import THREE, TWIN, TWO_STAGE
 from analysis.evidence import Part, weakest
 from analysis.frames import View
 from analysis.names import recipe_name, schedule_name
 from analysis.registries import CLAIMS, Claim
-from analysis.rerun import command, left_out, studies_of
+from analysis.rerun import left_out, studies_of
 from analysis.variants import group
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not judged", "not run"]

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         differ = line.take("differ")
         if not differ:
             raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
-        plan = planner.make(line.settings())
+        plan = line.plan()
         for run in plan.tree.runs:
             numerics.check_here(run.settings.numerics.device)
         lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))

@@ -79,7 +79,9 @@ def left(plan: Plan, store: Store) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    launch(Command("evaluation", "models", job, check, left), sys.argv[1:] if arguments is None else arguments)
+    launch(
+        Command("evaluate", "evaluation", "models", job, check, left), sys.argv[1:] if arguments is None else arguments
+    )
 
 
 if __name__ == "__main__":

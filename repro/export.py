@@ -13,6 +13,7 @@ folder unless `what` is given. A run's name does not tell all of its settings: w
 overwritten.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from repro.common.errors import UserError, refusals
 from repro.exports import card, rates, trunk
 from repro.exports import folder as folders
 from repro.exports.folder import DTYPES, folder_name
-from repro.planning import planner
+from repro.planning import again
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
@@ -61,13 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table = line.take("rates")
         kind = line.take("what", "nothing" if table else "versions", KINDS)
         _check(kind, version, step, dtype)
-        plan = planner.make(line.settings())
+        plan = line.plan()
         if table:
             rates.check(Path(table), plan.tree.runs, version)
         if kind != "nothing":
             _write(plan, output, kind, version, step, dtype, typed)
         if table:
-            print(rates.write(Path(table), plan.tree.runs[0], version))
+            command = f"{again.published('repro.export', typed)} rates={shlex.quote(Path(table).name)}"
+            print(rates.write(Path(table), plan.tree.runs[0], version, command))
 
 
 def _number(line: CommandLine, name: str) -> int | None:

@@ -89,7 +89,7 @@ def left(plan: Plan, store: Store) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    command = Command("fine-tuning", "models", job, check, left)
+    command = Command("finetune", "fine-tuning", "models", job, check, left)
     launch(command, sys.argv[1:] if arguments is None else arguments)
 
 

@@ -1,6 +1,6 @@
 """Show what a sweep would train and cost, checked before anything runs: python -m repro.plan study=headline scale=quick
 
-Time comes from FLOPs (`Architecture.flops_per_token`) at `estimate.flops_per_second` on each device, which the output
+Time comes from FLOPs (`Shape.flops_per_token`) at `estimate.flops_per_second` on each device, which the output
 states. Options besides Hydra's overrides: `output=json` prints one JSON object, `figure=FILE` draws the learning-rate
 curves, `study=all` merges every study.
 """
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figure = line.take("figure")
         if figure and Path(figure).suffix not in (".png", ".pdf", ".svg"):
             raise UserError(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
-        plan = planner.make(line.settings(), data_optional=True)
+        plan = line.plan(data_optional=True)
         planner.check_models(plan)
         for note in planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words()):
             print(printable(f"note: {note}"), file=sys.stderr)

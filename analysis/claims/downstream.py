@@ -4,12 +4,12 @@ import pandas as pd
 
 from analysis import stats
 from analysis.claims.parts import THREE_SCHEDULES, called, measured
+from analysis.commands import command
 from analysis.contrasts import CPT, PTFS, SWITCH, downstream_scores, downstream_shared
 from analysis.evidence import Evidence, Part
 from analysis.frames import View
 from analysis.names import schedule_name
 from analysis.registries import Claim
-from analysis.rerun import command
 
 NINE = 9
 """[article] Tasks that the average is over."""

@@ -11,12 +11,12 @@ import pandas as pd
 
 from analysis import readings, stats
 from analysis.claims.parts import MATCH, beats, called, exact, matches, measured
+from analysis.commands import command
 from analysis.contrasts import CPT, SWITCH, losses, swept_values, versions_after_first
 from analysis.evidence import Evidence, Part
 from analysis.frames import SETTING, View
 from analysis.names import schedule_name
 from analysis.registries import STUDIES, Claim, Factor, Role, pooled
-from analysis.rerun import command
 
 SIZE = "parameters"
 """The factor whose trend is judged, too."""

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
+from analysis.commands import command
 from analysis.contrasts import CPT, SWITCH, losses, recovery, versions_after_first
 from analysis.evidence import Part
 from analysis.frames import View
 from analysis.names import VARIANT, recipe_name, schedule_name
 from analysis.registries import Role
-from analysis.rerun import command
 
 Series: TypeAlias = "pd.Series[float]"
 """One entry a seed."""

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import lengths
+from analysis.commands import again, command
 from analysis.contrasts import CPT, losses, two_stage
 from analysis.formats import listed, percent, text
 from analysis.frames import SETTING, View
 from analysis.registries import STUDIES, pooled
-from analysis.rerun import command
 from analysis.variants import sweepers
 from analysis.verdicts import Judged
 
@@ -102,9 +102,9 @@ def _unfinished(view: View, study: str) -> list[str]:
     done = ledger.scores.groupby("run")["version"].max().reindex(runs["run"]).to_numpy()
     short = int(np.sum(~(done >= last)))
     if short:
-        notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {command(study, ledger.scale, view)}")
+        notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {again(study, view)}")
     if scored and ledger.downstream.empty:
-        notes.append(f"{study}: nothing was fine-tuned yet: {command(study, ledger.scale, view)}")
+        notes.append(f"{study}: nothing was fine-tuned yet: {again(study, view)}")
     return notes
 
 

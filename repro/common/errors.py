@@ -1,8 +1,9 @@
 """One way to refuse: a message that names the setting, its value and what would work."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from repro.common import output
 
@@ -15,6 +16,20 @@ LONGEST = 4000
 
 class UserError(ValueError):
     """Input that cannot work. Its message is all a user sees: no traceback, exit status 2."""
+
+    works: Mapping[str, str | None] = MappingProxyType({})
+    """By setting, a value in place of the refused one; None: leave it out."""
+    meant: Mapping[str, str] = MappingProxyType({})
+    """By a name that is none, the one that was probably meant."""
+
+    def __init__(
+        self, message: str, *, works: Mapping[str, str | None] | None = None, meant: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        if works:
+            self.works = dict(works)
+        if meant:
+            self.meant = dict(meant)
 
 
 class Preempted(Exception):

@@ -3,7 +3,7 @@
 A setting names one of them; a module that a user names in `extensions` adds to them as ours do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -54,13 +54,21 @@ class Registry(dict[str, T]):
         """
         if name in self:
             return self[name]
-        raise UserError(f"{self.setting}={name!r} is unknown; {suggestion(name, self)}choose one of {', '.join(self)}.")
+        raise UserError(
+            f"{self.setting}={name!r} is unknown; {suggestion(name, self)}choose one of {', '.join(self)}.",
+            works={self.setting: nearest(name, self)},
+        )
 
 
-def suggestion(name: str, known: "dict[str, T] | list[str]") -> str:
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """What is spelled nearly so, if anything is."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
     """`did you mean ...? ` where something known is spelled nearly so; else nothing."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}? " if near else ""
+    near = nearest(name, known)
+    return f"did you mean {near}? " if near else ""
 
 
 def _home(entry: object) -> tuple[str, str]:

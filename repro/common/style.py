@@ -12,6 +12,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
 
 GREY = "#666666"
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
@@ -58,13 +60,31 @@ def new(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `name`.png and `name`.pdf."""
+    """Write `name`.png and `name`.pdf; signs that the font lacks, as of a name in Chinese, are spelled out."""
+    _spell_out(figure)
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     figure.savefig(png, metadata={"Software": None})
     # The layout is settled: once is enough.
     figure.set_layout_engine("none")
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return [png, pdf]
+
+
+def _spell_out(figure: Figure) -> None:
+    known = get_font(findfont(RC["font.family"])).get_charmap()
+
+    def spelled(text: str) -> str:
+        return "".join(each if ord(each) in known or each.isspace() else f"\\u{ord(each):04x}" for each in text)
+
+    for artist in figure.findobj(Text):
+        assert isinstance(artist, Text)
+        if artist.get_text() != spelled(artist.get_text()):
+            artist.set_text(spelled(artist.get_text()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            formatter = axis.get_major_formatter()
+            labels = formatter.format_ticks  # what labels are made with at each drawing
+            setattr(formatter, "format_ticks", lambda ticks, labels=labels: [spelled(each) for each in labels(ticks)])  # noqa: B010
 
 
 def gradient(count: int) -> list[tuple[float, float, float, float]]:

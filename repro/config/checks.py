@@ -4,14 +4,15 @@ A group of settings adds what one field cannot say in a method `complaints`, bes
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from omegaconf import MISSING
 
 from repro.common.errors import UserError
-from repro.common.registry import suggestion
+from repro.common.registry import nearest, suggestion
 from repro.config.exact import fraction
 
 
@@ -59,12 +60,29 @@ def path(default: Any = MISSING) -> Any:
     return field(default=default, metadata={"path": True})
 
 
+class Complaint(str):
+    """What does not work together, with values that do."""
+
+    works: Mapping[str, str | None] = MappingProxyType({})
+    """As of `UserError`."""
+
+    @classmethod
+    def of(cls, text: str, **works: object) -> "Complaint":
+        """
+        Args:
+            works: by setting, with `__` for its dot: `schedule__warmup_steps=5`.
+        """
+        complaint = cls(text)
+        complaint.works = {name.replace("__", "."): str(value) for name, value in works.items()}
+        return complaint
+
+
 @runtime_checkable
 class Complaining(Protocol):
     """Settings that have more to check than one field each."""
 
     def complaints(self, settings: Any) -> Iterator[str]:
-        """What does not work together, a sentence each.
+        """What does not work together, a sentence each; a `Complaint` where there are values to say.
 
         Args:
             settings: all of them (`repro.config.settings.Settings`).
@@ -85,7 +103,10 @@ def check(settings: Any) -> None:
         line for group in groups if isinstance(group, Complaining) for line in group.complaints(settings)
     ]
     if lines:
-        raise UserError("\n".join(lines))
+        works: dict[str, str | None] = {}
+        for line in lines:
+            works |= getattr(line, "works", {})
+        raise UserError("\n".join(lines), works=works)
 
 
 def _fields(group: Any, prefix: str) -> Iterator[str]:
@@ -109,8 +130,10 @@ def _complaint(label: str, value: Any, rule: Any) -> Iterator[str]:
     elif "positive" in rule and not 0 < value < math.inf:
         yield f"{label}={value} must be a positive number."
     elif "options" in rule and value not in rule["options"]:
-        near = suggestion(value, list(rule["options"]))
-        yield f"{label}={value!r} is unknown; {near}choose one of {', '.join(rule['options'])}."
+        near = suggestion(value, rule["options"])
+        complaint = Complaint(f"{label}={value!r} is unknown; {near}choose one of {', '.join(rule['options'])}.")
+        complaint.works = {label: nearest(value, rule["options"])}
+        yield complaint
     elif "share" in rule and value != (rule["word"] or None):
         yield from _share(label, value, rule)
     elif "name" in rule and (not value.isprintable() or len(value) > 100):

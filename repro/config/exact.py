@@ -5,6 +5,10 @@ from fractions import Fraction
 
 from repro.common.errors import UserError
 
+STEPS = "stream.steps_per_version"
+MULTIPLE = "multiple"
+"""What works in place of T: a multiple of what makes every share of it whole (`repro.recipes.recipe.step_multiple`)."""
+
 
 def fraction(name: str, value: str) -> Fraction:
     """`value` as an exact fraction.
@@ -23,7 +27,17 @@ def fraction(name: str, value: str) -> Fraction:
         raise UserError(f"{name}={value!r} is no number; a decimal or a fraction such as 0.6 or 3/5 works.") from None
 
 
-def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version", most: int | None = None) -> int:
+def same(name: str, one: object, other: object) -> bool:
+    """Whether two values of a setting are one: 1/2 and 0.50 are."""
+    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+        return one == other
+    try:
+        return fraction(name, one) == fraction(name, other)
+    except UserError:  # words
+        return False
+
+
+def whole(name: str, share: str, of: int, unit: str = STEPS, most: int | None = None) -> int:
     """`share` x `of` as an integer; exact, never rounded.
 
     Args:
@@ -44,5 +58,6 @@ def whole(name: str, share: str, of: int, unit: str = "stream.steps_per_version"
     raise UserError(
         f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. "
         + (f"The nearest values that work: {name}={nearest}; or a " if near else "What works: a ")
-        + f"{unit} that is a multiple of {multiple}."
+        + f"{unit} that is a multiple of {multiple}.",
+        works={STEPS: MULTIPLE} if unit in (STEPS, "cycle") else {name: str(Fraction(near[0], of)) if near else None},
     )

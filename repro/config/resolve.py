@@ -7,7 +7,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from repro.common.errors import UserError
-from repro.common.registry import suggestion
+from repro.common.registry import nearest, suggestion
 from repro.config import checks, registries
 from repro.config.registries import OPEN, chooser
 from repro.config.settings import Settings
@@ -32,7 +32,7 @@ def check_name(setting: str) -> None:
         UserError
     """
     if setting in RENAMED:
-        raise UserError(f"{setting} is now called {RENAMED[setting]}.")
+        raise UserError(f"{setting} is now called {RENAMED[setting]}.", meant={setting: RENAMED[setting]})
 
 
 def from_config(config: DictConfig) -> Settings:
@@ -76,8 +76,13 @@ def has(group: str, cls: type, name: str) -> bool:
     known = {each for choice in OPEN[group].values() for each in _names(choice)}
     if name not in known:
         check_name(f"{group}.{name}")
-        near = suggestion(name, sorted(known))
-        raise UserError(f"{group}.{name} is unknown; {near}{OPEN[group].setting} has {', '.join(_names(cls))}.")
+        near = nearest(name, sorted(known))
+        raise UserError(
+            f"{group}.{name} is unknown; {suggestion(name, sorted(known))}{OPEN[group].setting} has "
+            f"{', '.join(_names(cls))}.",
+            works=None if near else {f"{group}.{name}": None},
+            meant={f"{group}.{name}": f"{group}.{near}"} if near else None,
+        )
     return False
 
 

@@ -8,13 +8,14 @@ Five groups are open: what they choose by name brings fields of its own (`repro.
 here is what all their choices share.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
-from repro.config.checks import choice, divisors, name, path, positive, share, within
+from repro.config.checks import Complaint, choice, divisors, name, path, positive, share, within
 
 AUTO = "auto"
 """Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases."""
@@ -128,16 +129,18 @@ class ScheduleSettings:
     def complaints(self, settings: "Settings") -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
         if self.floor_lr > self.max_lr:
-            yield (
+            yield Complaint.of(
                 f"schedule.min_lr={self.floor_lr:g} is above schedule.max_lr={self.max_lr:g}; "
-                "lower it, or leave it out for a tenth of the maximum."
+                "lower it, or leave it out for a tenth of the maximum.",
+                schedule__min_lr="null",
             )
         each = settings.stream.steps_per_version
         first = each[0] if isinstance(each, tuple) else each
         if first != AUTO and self.warmup_steps > first:
-            yield (
+            yield Complaint.of(
                 f"schedule.warmup_steps={self.warmup_steps} is longer than version 1, which has "
-                f"stream.steps_per_version={first} steps."
+                f"stream.steps_per_version={first} steps.",
+                schedule__warmup_steps=first,
             )
 
 
@@ -198,19 +201,22 @@ class NumericsSettings:
         """See `repro.config.checks.Complaining`."""
         batch, processes, micro = settings.stream.global_batch_size, self.world_size, self.micro_batch_size
         if processes > 1 and self.parallel == "none":
-            yield (
+            yield Complaint.of(
                 f"numerics.parallel=none trains in one process, but there are numerics.world_size={processes}; "
-                "numerics.parallel=ddp or fsdp would work."
+                "numerics.parallel=ddp or fsdp would work.",
+                numerics__parallel="ddp",
             )
         if batch % processes:
-            yield (
+            yield Complaint.of(
                 f"numerics.world_size={processes} does not divide stream.global_batch_size={batch}; "
-                f"{divisors(batch)} processes would work."
+                f"{divisors(batch)} processes would work.",
+                numerics__world_size=math.gcd(processes, batch),
             )
         elif micro is not None and (micro > batch or batch // processes % micro):
-            yield (
+            yield Complaint.of(
                 f"numerics.micro_batch_size={micro} does not divide stream.global_batch_size={batch} over "
-                f"numerics.world_size={processes}; {divisors(batch // processes)} would work."
+                f"numerics.world_size={processes}; {divisors(batch // processes)} would work.",
+                numerics__micro_batch_size=math.gcd(micro, batch // processes),
             )
 
 

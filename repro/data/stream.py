@@ -281,5 +281,6 @@ def _too_short(settings: StreamSettings, version: int, steps: int, held: Sequenc
     return UserError(
         f"{name}={steps} needs {needed:,} training tokens a version "
         f"(steps x {batch} blocks x {length} tokens + 1), but version "
-        f"{at} has {tokens:,}: {needed - tokens:,} are missing. {remedy}"
+        f"{at} has {tokens:,}: {needed - tokens:,} are missing. {remedy}",
+        works={"stream.steps_per_version": str(most)} if one and most else None,
     )

@@ -1,9 +1,7 @@
 """A model card: what a hub reads (YAML between dashes) and what people read."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +9,7 @@ import yaml
 
 from repro.data.corpora.corpus import Corpus, corpus
 from repro.models.optimizers.optimizer import optimizer
+from repro.planning import again
 from repro.planning.runs import Run
 from repro.recipes.recipe import recipe
 from repro.recipes.schedules import schedule
@@ -18,11 +17,8 @@ from repro.recipes.schedules import schedule
 HUB_LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "odc-by", "bsd-3-clause")
 """Names that hubs know, of those that corpora have."""
 
-PLACES = ("store.", "data.", "ledger.", "tracker.", "hydra", "output=", "rates=", "-m", "--multirun")
-"""Beginnings of words of a command line that say where, not what: a card is read elsewhere."""
-
-
-TEXT = "corpus.path="
+OF_EXPORT = ("version", "what", "step", "dtype")
+"""Options of repro.export that repro.train does not have."""
 
 
 def exported_by(words: Sequence[str]) -> list[str]:
@@ -31,15 +27,8 @@ def exported_by(words: Sequence[str]) -> list[str]:
     Args:
         words: those that repro.export was given.
     """
-    told = shared(words)
-    trained = [word for word in told if word.partition("=")[0] not in ("version", "what", "step", "dtype")]
-    return [f"python -m repro.train {shlex.join(trained)}", f"python -m repro.export {shlex.join(told)}"]
-
-
-def shared(words: Sequence[str]) -> list[str]:
-    """The words of a command line that others can use: of where the text lies, its last folder alone."""
-    told = (word for word in words if not word.startswith(PLACES))
-    return [f"{TEXT}{Path(word.removeprefix(TEXT)).name}" if word.startswith(TEXT) else word for word in told]
+    trained = [word for word in words if word.partition("=")[0] not in OF_EXPORT]
+    return [again.published("repro.train", trained), again.published("repro.export", words)]
 
 
 def text(

@@ -28,11 +28,14 @@ def check(path: Path, runs: list[Run], version: int | None) -> None:
         raise UserError(f"version={version}: the run has versions 1 to {runs[0].versions}.")
 
 
-def write(path: Path, run: Run, version: int | None) -> str:
+def write(path: Path, run: Run, version: int | None, command: str) -> str:
     """Write the rates of the training that leads to a version (None: the last); returns what to tell about it.
 
     CSV has the columns `step` and `lr`, JSON the same as lists, and the settings of others. Steps are counted from 0;
     a rate is written so that reading it gives the same bits.
+
+    Args:
+        command: what makes the file again, which JSON says.
 
     Raises:
         UserError: the disk refuses.
@@ -47,6 +50,7 @@ def write(path: Path, run: Run, version: int | None) -> str:
         content = {
             "run": run.name,
             "version": number,
+            "command": command,
             "step": list(steps),
             "lr": lr.tolist(),
             "optimizer_reset_before": resets,

@@ -6,7 +6,6 @@ release does not change: whatever would make another version of the same name is
 """
 
 import json
-import shlex
 import shutil
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +24,7 @@ from repro.exports import card
 from repro.exports import folder as folders
 from repro.exports.folder import folder_name
 from repro.models import numerics
+from repro.planning import again
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Node
@@ -228,7 +228,7 @@ def write(release: Release, before: Sequence[Release], store: Store, words: Sequ
     slices = measures.find(run, node.key, store)
     if slices is None:
         raise UserError(f"release {release.name} is not measured; the same command does that.")
-    command = f"python -m repro.update {shlex.join(card.shared(words))}"
+    command = again.published("repro.update", [word for word in words if not word.startswith("dry_run=")])
     output = release.folder.parent
     scratch = output / f".{release.folder.name[:100]}.{uuid.uuid4().hex}"
     with clear_errors(release.folder, undo=lambda: shutil.rmtree(scratch, ignore_errors=True), setting="output"):

@@ -94,7 +94,9 @@ def _opened(settings: Settings) -> Opened:
                     f"data.path={place} holds no sound stream of {chosen(corpus).place} any more. "
                     "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
                 )
-        tree = merge([run(each) for each in every], planned)
+        runs = [run(each) for each in every]
+        frozen.check_streams(settings.frozen_plan, runs, store)
+        tree = merge(runs, planned)
         machines.note(tree, planned, store)
         _LATEST.frozen, _LATEST.opened = settings.frozen_plan, (every, tree, store)
     assert _LATEST.opened is not None

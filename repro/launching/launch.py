@@ -10,16 +10,17 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from repro.common import output
 from repro.common.errors import UserError, printable, refusals
-from repro.launching import console
+from repro.launching import console, launchers
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
-from repro.planning import frozen, machines, planner, sweeps
+from repro.planning import again, asked, frozen, machines, planner
 from repro.planning.places import as_typed
 from repro.planning.planner import Plan
 from repro.results import ledger, trackers
@@ -32,6 +33,8 @@ from repro.training.parallel import Processes
 class Command:
     """What differs between the commands that work through a sweep."""
 
+    verb: str
+    """The module of `repro` that does it: `train`."""
     name: str
     """What it does, for the progress bar: `training`."""
     unit: str
@@ -52,69 +55,98 @@ INFORMING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info
 """Hydra's flags that only show something."""
 
 
-def launch(command: Command, arguments: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class _Sweep:
+    """A checked sweep under a command."""
+
+    command: Command
+    plan: Plan
+    store: Store
+
+    @property
+    def seen(self) -> Plan:
+        """The plan, as that machine sees it which has done most of it."""
+        return machines.nearest(self.plan, self.command.left, self.store)
+
+    def left(self) -> int:
+        return self.command.left(self.seen, self.store)
+
+    def outstanding(self) -> int:
+        """What is left but for what workers have under way, for the progress bar."""
+        seen = self.seen
+        return self.command.left(seen, self.store) - self.command.begun(seen, self.store)
+
+    def check(self, arguments: Sequence[str]) -> str:
+        """Refuse what cannot work, and freeze the plan; its id."""
+        command, plan, store = self.command, self.plan, self.store
+        if launchers.chosen(arguments) in ("basic", "joblib"):  # which work on this machine
+            for run in plan.tree.runs:
+                numerics.check_here(run.settings.numerics.device)
+        store.tidy()
+        for line in planner.foreign(plan, store, arguments):
+            print(printable(f"note: {line}"), file=sys.stderr)
+        trackers.check(run.settings for run in plan.tree.runs)
+        ledger.check(plan)
+        command.check(self.seen, store)
+        return frozen.freeze(plan, store, {command.verb: again.command(f"repro.{command.verb}", arguments)})
+
+
+def launch(command: Command, typed: Sequence[str]) -> None:
     """Carry out a command for a whole sweep; ends the process with a status other than 0 where it is not finished."""
     output.secure()
-    arguments = as_typed(arguments)
+    arguments = as_typed(typed)
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
     names = {flag.partition("=")[0] for flag in flags} - {"-m", "--multirun"}
     if names & INFORMING:
-        _hydra(command, [argument for argument in arguments if argument not in ("-m", "--multirun")])  # nothing to do
+        _inform(command, arguments, names)
         return
     with refusals(answers=False):
         if names:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
-    with leaving():
-        with refusals(answers=False):
-            settings = sweeps.compose(overrides, multirun=bool(flags))
-            processes = _joined(command, overrides)
-            handed = _handed(overrides, flags)
-            plan = planner.make(settings)
-            store = open_store(settings[0])
+    with leaving(), refusals(answers=False):
+        plan = asked.plan(overrides, multirun=bool(flags))
+        processes = _joined(command, overrides)
+        handed = launchers.handed(overrides, flags)
+        sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
+        plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
+    # torchrun and what started it may each hand a signal on.
+    with stopping(counting=processes.size == 1) as stop, refusals(status=1, answers=False):
+        if processes.on_rank_zero(sweep.left):
+            bar = console.progress(command.name, command.unit, sweep.outstanding)
+            with nullcontext() if processes.rank else bar:
+                _run(command, [*handed, f"frozen_plan={plan_id}"], stop)
+    if not processes.rank:  # which reports
+        _sum_up(sweep, stop)
 
-            def check() -> str:
-                if _launcher(overrides) in ("basic", "joblib"):  # which work on this machine
-                    for run in plan.tree.runs:
-                        numerics.check_here(run.settings.numerics.device)
-                store.tidy()
-                for line in planner.foreign(plan, store, arguments):
-                    print(printable(f"note: {line}"), file=sys.stderr)
-                trackers.check(settings)
-                ledger.check(plan)
-                command.check(machines.nearest(plan, command.left, store), store)
-                return frozen.freeze(plan, store)
 
-            plan_id = processes.on_rank_zero(check)
-
-        def left() -> int:
-            return command.left(machines.nearest(plan, command.left, store), store)
-
-        def outstanding() -> int:
-            seen = machines.nearest(plan, command.left, store)
-            return command.left(seen, store) - command.begun(seen, store)
-
-        # torchrun and what started it may each hand a signal on.
-        with stopping(counting=processes.size == 1) as stop, refusals(status=1, answers=False):
-            if processes.on_rank_zero(left):
-                bar = console.progress(command.name, command.unit, outstanding)
-                with nullcontext() if processes.rank else bar:
-                    _run(command, [*handed, f"frozen_plan={plan_id}"], stop)
-        if processes.rank:
-            return  # rank 0 reports
-        with refusals(status=1, answers=False):
-            seen = machines.nearest(plan, command.left, store)
-            ledger.write(seen, store)
-            remaining = left()  # now, since what was found damaged on the way is left to be done
-            shown = trackers.publish(seen.tree, store)
-            console.summary(seen, store)
+def _sum_up(sweep: _Sweep, stop: threading.Event) -> None:
+    """Write and show what is done; ends the process with a status other than 0 where something is left."""
+    command, store = sweep.command, sweep.store
+    with refusals(status=1, answers=False):
+        seen = sweep.seen
+        ledger.write(seen, store)
+        remaining = sweep.left()  # now, since what was found damaged on the way is left to be done
+        shown = trackers.publish(seen.tree, store)
+        console.summary(seen, store)
     if remaining:
         if stop.is_set():
             raise SystemExit(PREEMPTED_STATUS)
         print(f"{command.name}: {remaining:,} {command.unit} are not done; see the messages above", file=sys.stderr)
     if remaining or not shown:
         raise SystemExit(1)
+
+
+def _inform(command: Command, arguments: Sequence[str], names: AbstractSet[str]) -> None:
+    """Have Hydra show something."""
+    shown = [argument for argument in arguments if argument not in ("-m", "--multirun")]  # nothing to do
+    if names & {"--help", "-h"}:
+        usage = (
+            f"python -m repro.{command.verb} study=NAME scale=NAME [group=option] [setting=value] ...: see README.md"
+        )
+        shown.append(f"hydra.help.header='{usage}'")
+    _hydra(command, shown)
 
 
 def _joined(command: Command, overrides: Sequence[str]) -> Processes:
@@ -126,40 +158,10 @@ def _joined(command: Command, overrides: Sequence[str]) -> Processes:
     processes = parallel.join()
     if processes.size > 1 and not command.together:
         raise UserError(f"{command.name} takes one process, and torchrun started {processes.size}; start it without.")
-    launcher = _launcher(overrides)
+    launcher = launchers.chosen(overrides)
     if processes.size > 1 and launcher != "basic":
         raise UserError(f"hydra/launcher={launcher} starts workers of one process each; leave it out under torchrun.")
     return processes
-
-
-def _launcher(overrides: Sequence[str]) -> str:
-    name = "hydra/launcher="
-    return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
-
-
-def _handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """What Hydra is given.
-
-    `study=all` is no study of Hydra's: a job for each study then works on the one plan of all of them. Joblib is told
-    to start no more workers than there are jobs: one that never has any takes processors and heeds no signal.
-
-    Raises:
-        UserError: the launcher cannot work.
-    """
-    if sweeps.ALL_STUDIES in overrides:
-        every = "study=" + ",".join(sweeps.studies(overrides))
-        overrides = [every if override == sweeps.ALL_STUDIES else override for override in overrides]
-        flags = ["-m"]
-    if _launcher(overrides) != "joblib":
-        return [*flags, *overrides]
-    from joblib import cpu_count
-
-    hydra, jobs = sweeps.launched(overrides, multirun=bool(flags))
-    asked = hydra.launcher.n_jobs
-    if not isinstance(asked, int) or isinstance(asked, bool) or asked == 0:
-        raise UserError(f"hydra.launcher.n_jobs={asked} starts no worker; a number from 1, or -1 for all processors.")
-    workers = asked if asked > 0 else max(1, cpu_count() + 1 + asked)
-    return [*flags, *overrides, f"hydra.launcher.n_jobs={min(workers, jobs)}"]
 
 
 def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> None:
@@ -180,7 +182,9 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
             print(f"error: {error}\nOther jobs of the sweep go on; the same command goes on with all.", file=sys.stderr)
         # joblib's word for a worker that was killed, by the system (no memory left) or by whoever asked to stop.
         elif name != "TerminatedWorkerError":
-            raise
+            if not launchers.is_to_blame(error):
+                raise
+            print(printable(f"error: {launchers.chosen(arguments)}: {name}: {error}"), file=sys.stderr)
         elif not stop.is_set():
             print("error: a worker was killed; is there too little memory for so many?", file=sys.stderr)
     finally:

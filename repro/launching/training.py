@@ -65,4 +65,4 @@ def begun(plan: Plan, store: Store) -> int:
 
 def command() -> Command:
     """The command that a launcher carries out."""
-    return Command("training", "steps", job, check, left, begun, together=True)
+    return Command("train", "training", "steps", job, check, left, begun, together=True)

@@ -8,7 +8,7 @@ from repro.common.errors import UserError, refusals
 from repro.exports import release as releases
 from repro.launching import outlook, training
 from repro.launching.launch import launch
-from repro.planning import machines, planner
+from repro.planning import machines
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.store.store import Store
@@ -61,7 +61,7 @@ def _seen(words: Sequence[str]) -> tuple[Plan, Store]:
     Raises:
         UserError: there is more than one run.
     """
-    plan = planner.make(CommandLine(None, words).settings())
+    plan = CommandLine(None, words).plan()
     if len(plan.tree.runs) > 1:
         raise UserError(
             f"{' '.join(words)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from repro.common import output
 from repro.common.errors import UserError
 from repro.config.settings import Settings
-from repro.planning import sweeps
+from repro.planning import asked
+from repro.planning.planner import Plan
 
 
 class CommandLine:
@@ -42,15 +43,24 @@ class CommandLine:
         return self._given
 
     def settings(self) -> list[Settings]:
-        """The sweep that is left, of which `-m` or `--multirun` may be a part.
+        """The sweep that is left, of which `-m` or `--multirun` may be a part; raises as `plan`."""
+        overrides, multirun = self._overrides()
+        return asked.settings(overrides, multirun=multirun)
+
+    def plan(self, *, data_optional: bool = False) -> Plan:
+        """Its plan.
 
         Raises:
-            UserError: there are other flags, or as `sweeps.compose`.
+            UserError: there are other flags, or as `asked.plan`.
         """
+        overrides, multirun = self._overrides()
+        return asked.plan(overrides, multirun=multirun, data_optional=data_optional)
+
+    def _overrides(self) -> tuple[list[str], bool]:
         overrides = [each for each in self._given if each not in ("-m", "--multirun")]
         if flags := [each for each in overrides if each.startswith("-")]:
             raise UserError(
                 f"{' '.join(flags)}: not supported here; -m and --help are. "
                 "python -m repro.train --cfg job, with the same arguments, shows what they lead to."
             )
-        return sweeps.compose(overrides, multirun=len(overrides) < len(self._given))
+        return overrides, len(overrides) < len(self._given)

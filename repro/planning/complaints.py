@@ -3,15 +3,20 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from repro.common.errors import UserError
+from repro.common.registry import nearest, suggestion
 from repro.config.resolve import check_name
 
 QUOTING = (
     "Overrides look like group=option or setting=value; a value with characters such as = , # ' & [ ] ( ) or others "
     "beyond ASCII stands in quotes within quotes: 'corpus.path=\"my folder (2)\"'."
+)
+
+NO_SWEEPER = (
+    "a sweeper that chooses its runs on the way is not supported, since a sweep is checked as a whole before anything "
+    "is trained. Leave hydra/sweeper out, and list the values: seed=0,1,2."
 )
 
 
@@ -33,7 +38,10 @@ def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[
         raise
     except OverrideParseException as error:
         said = (error.message or "").splitlines()[0]
-        raise UserError(f"{error.override}: {said}. {QUOTING}") from None
+        name, _, value = str(error.override).partition("=")
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        works = {name.lstrip("+~"): f'"{quoted}"' if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
+        raise UserError(f"{error.override}: {said}. {QUOTING}", works=works) from None
     except MissingConfigException as error:
         raise _missing_option(error, overrides) from None
     except ConfigCompositionException as error:
@@ -53,28 +61,28 @@ def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if "submitit_" in option:
         return UserError(f"{' '.join(overrides)}: that launcher comes with pip install -e '.[slurm]'.")
+    if group == "hydra/sweeper":
+        return UserError(f"{group}={option}: {NO_SWEEPER}", works={group: None})
     if not group or not error.options:
         return UserError(str(error).splitlines()[0])
     options = [each for each in error.options if each != "base"]  # what a group's files share
-    return UserError(f"{group}={option} is unknown; {_near(option, options)}choose one of {', '.join(options)}.")
+    return UserError(
+        f"{group}={option} is unknown; {suggestion(option, options)}choose one of {', '.join(options)}.",
+        works={group: nearest(option, options)},
+    )
 
 
 def _unknown(setting: str, names: Iterable[str]) -> UserError:
     check_name(setting)
     known = sorted(names)
-    if near := _near(setting, known):
-        return UserError(f"{setting} is unknown; {near}".rstrip())
+    if near := nearest(setting, known):
+        return UserError(f"{setting} is unknown; did you mean {near}?", meant={setting: near})
     group = setting.rpartition(".")[0]
     inside = [
         name for name in known if group and name.startswith(f"{group}.") and name.count(".") == setting.count(".")
     ]
     there = f"; {group} has {', '.join(name.rpartition('.')[2] for name in inside)}" if inside else ""
-    return UserError(f"{setting} is unknown{there}.")
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}? " if near else ""
+    return UserError(f"{setting} is unknown{there}.", works={setting: None})
 
 
 def settings_of(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from repro.common.disk import Flaw
@@ -16,8 +18,11 @@ from repro.store.plans import described, parse
 from repro.store.store import Store
 
 
-def freeze(plan: Plan, store: Store) -> str:
+def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyType({})) -> str:
     """Write the checked sweep to the store for its workers to read; its id.
+
+    Args:
+        commands: what was typed to work on it, by verb (`train`), for whoever wants to make it again.
 
     The plan file names every node of the tree: that is what collecting garbage keeps (repro.store.upkeep). Other
     machines that share the store may freeze the same sweep under other numerics, hence under other keys: all stay.
@@ -31,9 +36,40 @@ def freeze(plan: Plan, store: Store) -> str:
         before = store.get_plan(frozen)
         nodes = _nodes(before) | nodes
         content = {"study": plan.study, "scale": plan.scale, "settings": _settings(plan), "nodes": nodes}
+        content |= {"commands": _commands(before) | dict(commands)}
+        content |= {"streams": [r.stream.fingerprint for r in tree.runs]}
         if content != before:
             store.put_plan(frozen, content)
     return frozen
+
+
+def commands(frozen: str, store: Store) -> dict[str, str]:
+    """What was typed last to work on a sweep, by verb; empty for one that was frozen by nobody, or long ago."""
+    return _commands(store.get_plan(frozen))
+
+
+def check_streams(frozen: str, runs: Sequence[Run], store: Store) -> None:
+    """Refuse to work on a plan with other text than it was made with: all would be trained under other keys.
+
+    Args:
+        runs: the plan's, as they are here and now.
+
+    Raises:
+        UserError: a stream is another one.
+    """
+    then = (store.get_plan(frozen) or {}).get("streams")
+    for r, before in zip(runs, then if isinstance(then, list) else [], strict=False):  # older plans have none
+        if r.stream.fingerprint != before:
+            text = described(asdict(r.settings.corpus))
+            raise UserError(
+                f"corpus {text} has changed since frozen_plan={frozen} was made: its stream was {before} and is "
+                f"{r.stream.fingerprint} here. Nothing is trained; put the text back, or start the sweep again."
+            )
+
+
+def _commands(content: dict[str, Any] | None) -> dict[str, str]:
+    found = (content or {}).get("commands")
+    return {str(verb): str(line) for verb, line in found.items()} if isinstance(found, dict) else {}
 
 
 def _nodes(before: dict[str, Any] | None) -> dict[str, Any]:
@@ -61,7 +97,8 @@ def _id(settings: list[dict[str, Any]]) -> str:
 
 
 def _settings(plan: Plan) -> list[dict[str, Any]]:
-    return [asdict(r.settings) for r in plan.tree.runs]
+    """As reading a plan gives them: with lists for tuples."""
+    return list(json.loads(json.dumps([asdict(r.settings) for r in plan.tree.runs])))
 
 
 def thaw(name: str, store: Store) -> tuple[list[Settings], dict[str, int]]:

@@ -1,6 +1,5 @@
 """A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
-from repro.planning import lengths, prices
+from repro.planning import again, lengths, prices
 from repro.planning.runs import Run, run
 from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
@@ -154,14 +153,17 @@ def _hours(run: Run, flops: int) -> float:
     return flops / run.settings.estimate.flops_per_second / 3600
 
 
-def make(sweep: Sequence[Settings], *, data_optional: bool = False) -> Plan:
-    """Check every run of a sweep and merge them into a plan. Trains and writes nothing.
+def make(sweep: Sequence[Settings], *, data_optional: bool = False, prepare: bool = True) -> Plan:
+    """Check every run of a sweep and merge them into a plan. Trains nothing, and writes nothing but prepared text.
+
+    Args:
+        data_optional, prepare: as of `runs.run`.
 
     Raises:
         UserError: what cannot work, before anything is trained.
     """
     sweep = lengths.resolved(sweep)
-    runs = [run(settings, data_optional=data_optional) for settings in sweep]
+    runs = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
     first = sweep[0]
     stored = Store(Path(first.store.path)).steps()
     tree = merge(runs, stored)
@@ -175,7 +177,7 @@ def study_name(sweep: Sequence[Settings]) -> str:
 
 
 def check_models(plan: Plan) -> None:
-    """Build each model that has to be trained, on the meta device.
+    """Check each model that has to be trained: one that was never built here is, on the meta device.
 
     Raises:
         UserError: transformers refuses the shape, or `model.init` does not fit it.
@@ -186,6 +188,7 @@ def check_models(plan: Plan) -> None:
         shapes[r.settings.model, *r.model_shape] = r
     for r in shapes.values():
         tokenizer = r.stream.tokenizer_file if isinstance(r.stream, Stream) else None
+        _ = r.shape  # which cannot be counted where it cannot be built
         architecture(r.settings.model).check(*r.model_shape, tokenizer)
 
 
@@ -222,7 +225,7 @@ def foreign(plan: Plan, store: Store, arguments: Sequence[str]) -> list[str]:
         names[difference] = list(map(numerics.called, numerics.differing(run.numerics, manifest["numerics"])))
     return [
         f"store.path={store.root} holds checkpoints of this plan ({count} found) that were made under other numerics "
-        f"and are not used: {difference}. To use them: python -m repro.adopt differ={','.join(names[difference])} "
-        f"{shlex.join(arguments)}"
+        f"and are not used: {difference}. To use them: "
+        + again.command("repro.adopt", [f"differ={','.join(names[difference])}", *arguments])
         for difference, count in found.items()
     ]

@@ -12,7 +12,8 @@ from repro.data.corpora.corpus import corpus as chosen
 from repro.data.opening import describe, is_prepared, open_stream
 from repro.data.stream import VersionStream
 from repro.models import numerics
-from repro.models.architectures.architecture import architecture
+from repro.models.architectures import shapes
+from repro.models.architectures.architecture import Shape, architecture
 from repro.models.numerics import Machine
 from repro.models.optimizers.optimizer import optimizer
 from repro.recipes.recipe import Releases, recipe
@@ -98,9 +99,18 @@ class Run:
         """What the data decide of the model: vocabulary, and sequence length."""
         return self.stream.vocab_size, self.settings.stream.sequence_length
 
+    @cached_property
+    def shape(self) -> Shape:
+        """
+        Raises:
+            UserError: transformers cannot build such a model.
+        """
+        s = self.settings
+        return shapes.known(architecture(s.model), *self.model_shape, Path(s.data.path))
+
     @property
     def parameters(self) -> int:
-        return architecture(self.settings.model).parameters(*self.model_shape)
+        return self.shape.parameters
 
     @property
     def step_tokens(self) -> int:
@@ -108,7 +118,7 @@ class Run:
 
     @property
     def step_flops(self) -> int:
-        return self.step_tokens * architecture(self.settings.model).flops_per_token(*self.model_shape)
+        return self.step_tokens * self.shape.flops_per_token(self.settings.stream.sequence_length)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -121,13 +131,14 @@ class Run:
         return 4 * self.parameters
 
 
-def run(settings: Settings, *, data_optional: bool = False) -> Run:
+def run(settings: Settings, *, data_optional: bool = False, prepare: bool = True) -> Run:
     """The run that `settings` ask for.
 
     Args:
         data_optional: plan with a stand-in for a hub's corpus that is not prepared here (repro.prepare).
+        prepare: False: plan with a stand-in for any corpus that is not.
     """
-    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional))
+    return Run(settings, _stream(settings.corpus, settings.stream, settings.data.path, data_optional, prepare))
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -138,8 +149,11 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _stream(corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool) -> VersionStream:
+def _stream(
+    corpus: CorpusSettings, stream: StreamSettings, data_path: str, optional: bool, prepare: bool
+) -> VersionStream:
     """Opened once a process: runs of one sweep share it, and what is derived from it."""
-    if optional and chosen(corpus).remote and not is_prepared(corpus, stream, Path(data_path)):
+    stands_in = not prepare or (optional and chosen(corpus).remote)
+    if stands_in and not is_prepared(corpus, stream, Path(data_path)):
         return describe(corpus, stream)
     return open_stream(corpus, stream, Path(data_path))

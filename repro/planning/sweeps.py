@@ -21,7 +21,7 @@ from repro.config.places import CONF
 from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
 from repro.config.settings import Settings
-from repro.planning.complaints import settings_of, translated
+from repro.planning.complaints import NO_SWEEPER, settings_of, translated
 from repro.planning.overrides import check_swept
 from repro.planning.places import as_typed
 
@@ -96,10 +96,7 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
     if not multirun and master.hydra.mode != RunMode.MULTIRUN:
         return [given]
     if not str(master.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
-        raise UserError(
-            f"{' '.join(overrides)}: a sweeper that chooses its runs on the way is not supported, since a sweep is "
-            "checked as a whole before anything is trained. Leave hydra/sweeper out, and list the values: seed=0,1,2."
-        )
+        raise UserError(f"{' '.join(overrides)}: {NO_SWEEPER}")
     with translated(overrides), _initialized() as loader:
         parser = OverridesParser.create(config_loader=loader)  # which glob() asks for a group's options
         swept = [f"{name}={value}" for name, value in (master.hydra.sweeper.params or {}).items()]
@@ -116,15 +113,15 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
 
 def studies(overrides: Sequence[str] = ()) -> list[str]:
     """Names of the studies there are, in our configuration and in the folders that `hydra.searchpath` adds."""
-    folders = [CONF, *(Path(place.removeprefix("file://")) for place in _listed("hydra.searchpath", overrides))]
+    folders = [CONF, *(Path(place.removeprefix("file://")) for place in listed("hydra.searchpath", overrides))]
     return sorted({path.stem for folder in folders for path in (folder / "study").glob("*.yaml")})
 
 
 def _extensions(overrides: Sequence[str]) -> list[str]:
-    return _listed("extensions", overrides)
+    return listed("extensions", overrides)
 
 
-def _listed(setting: str, overrides: Sequence[str]) -> list[str]:
+def listed(setting: str, overrides: Sequence[str]) -> list[str]:
     """The values of a setting that is a list, as it was given last: `extensions=[one,two]`."""
     start = f"{setting}="
     given = [each.removeprefix(start) for each in overrides if each.startswith(start)]
@@ -147,7 +144,8 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
             choices = [choice for choice, cls in OPEN[group].items() if has(group, cls, name)]
             raise UserError(
                 f"{setting} is a setting of {', '.join(choices)}, and {OPEN[group].setting} is none of them "
-                "in any run here."
+                "in any run here.",
+                works={setting: None},
             )
     if len(places := {each.store.path for each in sweep}) > 1:
         raise UserError(f"store.path must be one for a whole sweep, and here it is {', '.join(sorted(places)[:3])}.")
@@ -173,8 +171,21 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settin
             if group in OPEN and not has(group, OPEN[group].find(config[group][chooser(group)]), name):
                 unused[each.key_or_group] = unused.get(each.key_or_group, 0) + 1
             else:
-                OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+                with _named(each):
+                    OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
     return checked(config)
+
+
+@contextmanager
+def _named(override: "Override") -> Iterator[None]:
+    """Have a value of a wrong type refused by its setting's name."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{override.input_line}: {said}", works={override.key_or_group: None}) from None
 
 
 def _is_value(override: "Override") -> bool:

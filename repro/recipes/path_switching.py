@@ -57,7 +57,8 @@ class PathSwitching(Recipe):
             raise UserError(
                 f"{self._length} makes version {version}'s branch leave the main path at step {trunk}, within "
                 f"schedule.warmup_steps={warmup}; a warm-up of at most {trunk} steps, "
-                + (remedy if self.branch_share is None else "or a smaller share works.")
+                + (remedy if self.branch_share is None else "or a smaller share works."),
+                works={"schedule.warmup_steps": str(trunk)},
             )
         decays = self.branch == "decay"
         return [

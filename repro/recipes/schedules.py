@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share
-from repro.config.exact import fraction, whole
+from repro.config.exact import MULTIPLE, STEPS, fraction, same, whole
 from repro.config.registries import SCHEDULES
 from repro.config.settings import ScheduleSettings, Settings
 
@@ -77,6 +77,13 @@ class Schedule(ScheduleSettings):
         )
         return math.lcm(1, *wholes)
 
+    @property
+    def own_settings(self) -> dict[str, str]:
+        """The settings that only this schedule has, as written, where they are not its defaults."""
+        shared = {one.name for one in fields(ScheduleSettings)}
+        own = ((f"schedule.{one.name}", getattr(self, one.name), one) for one in fields(self) if one.name not in shared)
+        return {name: str(value) for name, value, one in own if not same(name, value, one.default)}
+
     # What recipes are built from
 
     def cycle(self, steps: int, *, warm: bool, high: float | None = None, low: float | None = None) -> "Curve":
@@ -96,7 +103,8 @@ class Schedule(ScheduleSettings):
         if warmup > limit:
             raise UserError(
                 f"schedule.warmup_steps={warmup} reaches into the decay of schedule={self.kind}, which begins at step "
-                f"{limit} of a cycle of {steps}; at most {limit} works."
+                f"{limit} of a cycle of {steps}; at most {limit} works.",
+                works={"schedule.warmup_steps": str(limit)},
             )
         return self._curve(max(held, warmup), steps, warmup, high, low)
 
@@ -111,7 +119,8 @@ class Schedule(ScheduleSettings):
         if rewarm > (held or steps - 1):
             raise UserError(
                 f"paradigm.rewarm_steps={rewarm} reaches into the decay of schedule={self.kind}, which begins at step "
-                f"{held} of a cycle of {steps}; at most {held or steps - 1} works."
+                f"{held} of a cycle of {steps}; at most {held or steps - 1} works.",
+                works={"paradigm.rewarm_steps": str(held or steps - 1)},
             )
         return replace(self._curve(max(held, rewarm), steps, rewarm, None, None), warm_from=self.floor_lr)
 
@@ -194,7 +203,8 @@ class MultiStep(Schedule):
             raise UserError(
                 f"schedule=multi_step changes at {' and '.join(MULTI_STEP_BOUNDS)} of a cycle, and one of {cycle} "
                 f"steps has no such whole steps; multiples of {multiple} have. A branch's cycle is paradigm.alpha "
-                "times stream.steps_per_version."
+                "times stream.steps_per_version.",
+                works={STEPS: MULTIPLE},
             )
         return int(bounds[0] * cycle)
 
@@ -204,7 +214,8 @@ class MultiStep(Schedule):
     def check_decay(self, steps: int) -> None:
         if steps % 2:
             raise UserError(
-                f"schedule=multi_step decays in two halves, and a decay of {steps} steps has none; an even number has."
+                f"schedule=multi_step decays in two halves, and a decay of {steps} steps has none; an even number has.",
+                works={STEPS: MULTIPLE},
             )
 
     def falling(self, done: float, high: float, low: float) -> float:
@@ -222,7 +233,10 @@ class Constant(Schedule):
 
     def cycle(self, steps: int, *, warm: bool, high: float | None = None, low: float | None = None) -> "Curve":
         if warm and self.warmup_steps > steps:
-            raise UserError(f"schedule.warmup_steps={self.warmup_steps} is longer than a cycle of {steps} steps.")
+            raise UserError(
+                f"schedule.warmup_steps={self.warmup_steps} is longer than a cycle of {steps} steps.",
+                works={"schedule.warmup_steps": str(steps)},
+            )
         return self.constant(warm=warm, high=high)
 
     def rewarmed(self, steps: int, rewarm: int) -> "Curve":

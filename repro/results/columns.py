@@ -65,7 +65,7 @@ def is_absurd(column: str, cell: str, table: str = "") -> bool:
 
 
 def settings_text(own: dict[str, str]) -> str:
-    """The settings that tell a recipe's runs apart, in one cell: `alpha=0.6`."""
+    """The settings that tell runs apart, in one cell: `alpha=0.6`, and a schedule's own: `schedule.decay_share=0.2`."""
     return " ".join(f"{name}={value}" for name, value in own.items() if value)
 
 

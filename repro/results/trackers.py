@@ -28,7 +28,7 @@ from repro.common.canonical import digest
 from repro.common.errors import UserError
 from repro.config.settings import Settings, TrackerSettings
 from repro.planning.tree import Tree
-from repro.results import ledger, measures
+from repro.results import measures, rows
 from repro.store.layout import Damaged
 from repro.store.store import Store
 
@@ -96,7 +96,7 @@ def publish(tree: Tree, store: Store) -> bool:
             slices = measures.find(r, key, store)
             if key not in stored or slices is None:
                 continue
-            view_id = _view_id(settings, ledger.run_id(tree, index), version)
+            view_id = _view_id(settings, rows.run_id(tree, index), version)
             with store.lease(view_id) as lease:
                 kept = settings.uri is not None or settings.path not in gone
                 if lease is None or (kept and store.get_result(KIND, view_id) is not None):
@@ -128,7 +128,7 @@ def _view_id(settings: TrackerSettings, run: str, version: int) -> str:
 
 def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float, store: Store) -> TrackedVersion:
     r, key = tree.runs[index], tree.ends[index][version - 1]
-    run = ledger.run_id(tree, index)
+    run = rows.run_id(tree, index)
     path, trajectory = tree.path(key), r.trajectories[version - 1]
     lineage = {
         "run": run,

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from repro.common.disk import Flaw, clear_errors, move, read, write_atomically
+from repro.common.disk import Flaw, clear_errors, move, read, read_document, write_atomically
 from repro.common.errors import printable
 
 SUMS = "SHA256SUMS"
@@ -18,6 +18,8 @@ ABSENT = "0" * 64
 """In place of a checksum while a ledger is written: the file may not be there yet."""
 RUNS = "runs.csv"
 """The one that every ledger has."""
+COMMANDS = "commands.json"
+"""What was typed to make the tables: a document with a checksum of its own."""
 TABLE_NAME = re.compile(r"[a-z_]+\.csv")
 
 
@@ -27,6 +29,10 @@ def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, s
     Args:
         expected: names of files that, if they are there, have to be listed as well.
     """
+    try:
+        read_document(folder / COMMANDS)
+    except Flaw as flaw:
+        yield folder / COMMANDS, str(flaw)
     try:
         sums = _sums(folder)
     except Flaw as flaw:

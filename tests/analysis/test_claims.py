@@ -12,13 +12,13 @@ from analysis import contrasts
 from analysis.claims import main as main_claims
 from analysis.claims import parts as claim_parts
 from analysis.claims import stages
+from analysis.commands import command
 from analysis.evidence import Part, weakest
 from analysis.findings import ledger as findings
 from analysis.findings.alpha import alpha as alpha_findings
 from analysis.formats import ENDLESS
 from analysis.frames import load
 from analysis.registries import CLAIMS, STUDIES
-from analysis.rerun import command
 from analysis.tables.alpha import alpha as alpha_table
 from analysis.verdicts import Judged, judge
 

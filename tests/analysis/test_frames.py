@@ -11,6 +11,8 @@ from analysis.frames import load
 from analysis.registries import STUDIES
 from analysis.tables.comparison import by_version
 from repro.common.errors import UserError
+from repro.results import commands
+from repro.store import tables
 
 
 def test_every_study_that_can_be_run_is_known():
@@ -292,3 +294,33 @@ def test_advice_never_leads_into_what_is_published(monkeypatch):
     with pytest.raises(UserError, match=r"repro\.train study=headline scale=smoke$") as refusal:
         load(Path("paper_figures"), "smoke")
     assert "ledger.path" not in str(refusal.value)
+
+
+def test_what_only_one_schedule_has_tells_its_runs_apart(tmp_path):
+    """Most runs' value goes without saying, whether it is the default or not."""
+    knee = {"paradigm": "cpt", "schedule": "knee"}
+    own = "schedule.explore_share=1/4"
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)), sweep=[knee, knee | {"settings": own}])
+    build(tmp_path, ["main"], Synthetic(seeds=(0,)), sweep=[knee])
+    view = load(tmp_path, "synthetic").primary()
+    assert set(view.runs("headline")["schedule"]) == {"knee", "knee, explore_share=0.25"}
+    assert set(view.runs("headline")["paradigm"]) == {"cpt"}
+    assert view.left_out("headline").empty
+    build(tmp_path, ["pilot"], Synthetic(seeds=(0, 1)), sweep=[knee | {"settings": own}])
+    view = load(tmp_path, "synthetic").primary()
+    assert set(view.runs("headline")["schedule"]) == {"knee", "knee, explore_share=0.5"}
+
+
+def test_a_ledger_that_was_half_written_names_the_commands_that_write_it_whole(tmp_path):
+    folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    (folder / "versions.csv").unlink()
+    with pytest.raises(UserError, match=r"versions\.csv is missing; .*python -m repro\.train \.\.\. with its ledger"):
+        load(tmp_path, "synthetic")
+    line = "python -m repro.train study=headline 'corpus.path=\"my texts\"'"
+    commands.record(folder, {"headline": {"aa": {"train": line}, "bb": {"train": line}}})
+    with pytest.raises(UserError) as refusal:
+        load(tmp_path, "synthetic")
+    assert str(refusal.value).endswith(f"To write all of them again from the store: {line}.")
+    path = folder / "commands.json"
+    path.write_text(path.read_text().replace("headline", "headlime", 1))
+    assert [each.name for each, _ in tables.damage(folder)] == ["commands.json"]

@@ -1,8 +1,10 @@
 """Benchmark items, their files, and the lm-eval tasks that read them."""
 # ruff: noqa: RUF001 - Chinese has punctuation of its own
 
+import errno
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -155,6 +157,24 @@ def test_a_lost_or_torn_file_is_written_again(
     damage(path)
     local_items.prepare(data_path)
     assert path.read_bytes() == files["mmlu.test.jsonl"]
+
+
+def test_sound_items_are_used_where_nothing_can_be_written(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, data_path = installed
+    place = local_items.prepare(data_path)
+
+    def refuse(*given: object, **more: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("mkdir", "touch", "write_bytes", "replace"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(local_items.locks, "held", refuse)
+    assert local_items.prepare(data_path) == place
+    (place / "mmlu.test.jsonl").unlink()
+    with pytest.raises(UserError, match="cannot be kept there"):
+        local_items.prepare(data_path)
 
 
 def test_a_data_path_that_cannot_be_written_is_refused(installed: Installed, tmp_path: Path) -> None:

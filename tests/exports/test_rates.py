@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def test_tables_hold_the_bits_that_training_uses(
     assert content["step"] == list(range(200))
     assert content["optimizer_reset_before"] == [170]
     assert set(content["settings"]) == {"Megatron-LM", "OLMo-core", "transformers"}
+    *words, last = shlex.split(content.pop("command"))
+    assert (words[:3], last) == (["python", "-m", "repro.export"], "rates=rates.json")
+    places = [each for each in given if ".path=" in each]
+    export.main([*words[3:], *places, f"rates={tmp_path / 'again.json'}"])
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert {name: again[name] for name in content} == content
     assert not (tmp_path / "store").exists()
 
 

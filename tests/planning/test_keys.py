@@ -16,7 +16,7 @@ from repro.models import numerics
 from repro.planning import sweeps
 from repro.planning.runs import run
 from repro.planning.tree import merge
-from repro.results import ledger, measures
+from repro.results import measures, rows
 
 RECORDED = Path(__file__).parent / "recorded_keys.json"
 MACHINE = {"cpu": {"processor": "pinned"}, "c++": {"compiler": "pinned"}, "onednn": {"matmul": "onednn pinned"}}
@@ -47,7 +47,7 @@ def keys(case: str, data_path: Path) -> dict[str, object]:
         f"{index} {r.name}": {
             "ends": [key[:32] for key in tree.ends[index]],
             "without numerics": [tree.nodes[key].identity_key[:32] for key in tree.ends[index]],
-            "ledger": ledger.run_id(tree, index),
+            "ledger": rows.run_id(tree, index),
             "measures": next(iter(measures.result_keys(r, tree.ends[index][-1])))[:32],
             "downstream": downstream.get(index, []),
         }

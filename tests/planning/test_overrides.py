@@ -1,7 +1,8 @@
 """What was typed is what is meant: paths stay text, places are not swept, and what cannot be launched is refused."""
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,11 @@ def test_where_a_sweep_is_kept_cannot_be_swept(
     [
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs=0 starts no worker"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=many"], "n_jobs"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1.5"], "n_jobs"),
+        (["hydra/launcher=joblib", "hydra.launcher.batch_size=0"], "batch_size"),
+        (["hydra/launcher=joblib", "hydra.launcher.backend=nope"], "nope"),
+        (["hydra/launcher=joblip"], "did you mean joblib?"),
+        (["hydra/sweeper=optuna"], "list the values"),
         (["hydra.sweeper._target_=other.OptunaSweeper"], "list the values"),
         (["seed=interval(0,1)"], "interval|INTERVAL"),
     ],
@@ -91,14 +97,16 @@ def test_what_cannot_be_launched_is_refused_before_anything_is_frozen(
 def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Overrides) -> None:
     from joblib import cpu_count
 
-    from repro.launching.launch import _handed
+    from repro.launching.launchers import handed
 
     def workers(*overrides: str) -> int:
-        return int(_handed(smoke("hydra/launcher=joblib", *overrides), ["-m"])[-1].partition("=")[2])
+        return int(handed(smoke("hydra/launcher=joblib", *overrides), ["-m"])[-1].partition("=")[2])
 
     assert workers("seed=0,1") == min(2, cpu_count())
     assert workers("seed=0,1", "hydra.launcher.n_jobs=7") == 2
     assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=3") == 3
+    assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=-1") == min(4, cpu_count())
+    assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=-300") == 1
     assert workers("study=all", "hydra.launcher.n_jobs=1000") == len(sweeps.studies())
 
 
@@ -121,3 +129,49 @@ def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) 
     slices = measures.find(tree.runs[0], tree.ends[0][1], Store(tmp_path / "store"))
     assert slices is not None
     assert math.exp(loss) == measures.perplexity(slices, 2)
+
+
+@pytest.mark.parametrize("given", ["timeout_min=0", "timeout_min=-5", "nodes=0", "mem_gb=0", "cpus_per_task=-1"])
+def test_a_cluster_is_not_asked_for_nothing(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    pytest.importorskip("submitit", reason="comes with the extra slurm")
+    with pytest.raises(SystemExit) as status:
+        train.main(smoke("paradigm=ptfs", "-m", "hydra/launcher=submitit_local", f"hydra.launcher.{given}"))
+    assert status.value.code == 2
+    assert f"hydra.launcher.{given} must be at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "store" / "plans").exists()
+
+
+def test_what_only_a_launcher_finds_wrong_ends_in_its_words(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke("paradigm=ptfs", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.pre_dispatch=a+b")
+    with pytest.raises(SystemExit) as status:
+        train.main(["-m", *given])
+    assert status.value.code == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "error: joblib: " in said
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Takes back what Hydra's --info does to this process's logging."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name in ("hydra", "hydra.core.utils"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("shown", ["--cfg job", "--cfg all", "--info config", "-c hydra", "--info"])
+@pytest.mark.parametrize("more", [[], ["-m"], ["study=alpha"]])
+def test_a_configuration_is_shown_whatever_is_swept(
+    smoke: Overrides, tmp_path: Path, shown: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main([*more, *smoke("paradigm.alpha=0.5"), *shown.split()])
+    assert len(capsys.readouterr().out) > 200
+    assert not (tmp_path / "store").exists()

@@ -98,3 +98,11 @@ def test_equal_rates_of_differently_named_curves_are_equal() -> None:
     knee = settings("knee", 10).cycle(100, warm=True)
     assert np.array_equal(rates(knee, 0, 50), rates(settings("knee", 10).constant(warm=True), 0, 50))
     assert isinstance(knee, Curve)
+
+
+def test_what_only_one_schedule_has_is_named_where_it_is_not_the_default() -> None:
+    assert settings("cosine").own_settings == {}
+    assert settings("knee").own_settings == settings("knee", explore_share="1/2").own_settings == {}
+    assert settings("knee", explore_share="0.25").own_settings == {"schedule.explore_share": "0.25"}
+    wsd = settings("wsd", decay_share="0.2", decay_shape="sqrt")
+    assert wsd.own_settings == {"schedule.decay_share": "0.2", "schedule.decay_shape": "sqrt"}

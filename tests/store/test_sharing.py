@@ -18,7 +18,7 @@ from repro import train
 from repro.common.disk import Flaw, read, write_document
 from repro.common.errors import UserError
 from repro.planning import frozen, planner, sweeps
-from repro.results import ledger
+from repro.results import commands, ledger
 from repro.store import __main__ as store_command
 from repro.store import leases as leases_module
 from repro.store import tables, upkeep
@@ -329,7 +329,12 @@ def test_a_ledger_is_one_whatever_its_name_and_looked_at_from_anywhere(
     before = (tmp_path / "tables" / "runs.csv").read_bytes()
     (tmp_path / "tables" / "runs.csv").write_bytes(before[:-2])
     assert status("verify", at) == 1
+    (tmp_path / "tables" / "commands.json").unlink()
     train.main([*given, f"ledger.path={tmp_path / 'tables'}", "seed=1"])
+    made = commands.read(tmp_path / "tables")["none"].values()
+    assert sorted(each["train"].partition("ledger.path=")[2] for each in made) == sorted(
+        ["tables", f"{tmp_path / 'tables'} seed=1"]
+    )
     assert (tmp_path / "tables" / "runs.csv").read_bytes() == before, "the first run's rows as well"
 
 

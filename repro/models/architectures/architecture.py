@@ -31,6 +31,16 @@ class Shape:
     layers: int
     hidden_size: int
 
+    def flops_per_token(self, sequence_length: int) -> int:
+        """Floating-point operations of one forward and backward pass, per token.
+
+        6 for each parameter that multiplies (embeddings do not, unless they are the output's too), plus attention's
+        12 x layers x hidden size x sequence length (PaLM's appendix B; causal masking not subtracted). Every expert of
+        a mixture counts, whether a token reaches it or not.
+        """
+        attention = 12 * self.layers * self.hidden_size * sequence_length
+        return 6 * (self.parameters - self.lookups) + attention
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(ModelSettings):
@@ -92,7 +102,7 @@ class Architecture(ModelSettings):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
     def check(self, vocab_size: int, sequence_length: int, tokenizer: Path | None) -> None:
-        """Refuse what cannot be built, or cannot begin with the weights of `init`.
+        """Refuse what can be built and cannot begin with the weights of `init`.
 
         Args:
             tokenizer: the stream's, once it is prepared.
@@ -100,10 +110,13 @@ class Architecture(ModelSettings):
         Raises:
             UserError
         """
-        with self._refusing():
-            self.build_meta(vocab_size, sequence_length)
         if self.init is not None:
             initial.check(Path(self.init), self.configuration(vocab_size, sequence_length), tokenizer)
+
+    def check_built(self, vocab_size: int, sequence_length: int) -> None:
+        """Refuse what transformers cannot build, having it try on the meta device."""
+        with self._refusing():
+            self.build_meta(vocab_size, sequence_length)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -123,15 +136,8 @@ class Architecture(ModelSettings):
         return self.shape(vocab_size, sequence_length).parameters
 
     def flops_per_token(self, vocab_size: int, sequence_length: int) -> int:
-        """Floating-point operations of one forward and backward pass, per token.
-
-        6 for each parameter that multiplies (embeddings do not, unless they are the output's too), plus attention's
-        12 x layers x hidden size x sequence length (PaLM's appendix B; causal masking not subtracted). Every expert of
-        a mixture counts, whether a token reaches it or not.
-        """
-        shape = self.shape(vocab_size, sequence_length)
-        attention = 12 * shape.layers * shape.hidden_size * sequence_length
-        return 6 * (shape.parameters - shape.lookups) + attention
+        """As of its shape."""
+        return self.shape(vocab_size, sequence_length).flops_per_token(sequence_length)
 
 
 def architecture(settings: ModelSettings) -> Architecture:

@@ -1,0 +1,203 @@
+"""What a command line asks for, checked; where it cannot work, all that is wrong with it at once, and what would work.
+
+Checks stand in stages: names, then values, then what goes together, then lengths against the text. So each complaint is
+mended as it says itself (`UserError.works`), and what is then asked for is checked again, until all is accepted. The
+values of the last round are shown as one set, which was tried as a whole.
+"""
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from repro.common.errors import UserError
+from repro.config.exact import MULTIPLE, STEPS
+from repro.config.settings import AUTO, Settings
+from repro.data.opening import is_prepared
+from repro.planning import planner, sweeps
+from repro.planning.places import PLACES
+from repro.planning.planner import Plan
+from repro.recipes.recipe import recipe
+
+MOST_VALUES = 1000
+"""Of one swept setting, that are looked at."""
+ROUNDS = 16
+"""Complaints that are mended, one after another, at most."""
+
+T = TypeVar("T")
+_NAMED = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.[a-z_]\w*)?)=('[^']*'|[^\s;,]+)")
+"""A setting with its value, as complaints name them."""
+
+
+def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
+    """The settings of every run; raises as `plan`."""
+
+    def compose(given: Sequence[str]) -> list[Settings]:
+        return sweeps.compose(given, multirun=multirun)
+
+    return _checked(overrides, compose, compose, multirun)
+
+
+def plan(overrides: Sequence[str], *, multirun: bool = False, data_optional: bool = False) -> Plan:
+    """The plan of a sweep.
+
+    Raises:
+        UserError: it cannot work; all that is wrong, a line each, and overrides that work, if any were found.
+    """
+
+    def make(given: Sequence[str]) -> Plan:
+        return planner.make(sweeps.compose(given, multirun=multirun), data_optional=data_optional)
+
+    def attempt(given: Sequence[str]) -> None:
+        sweep = sweeps.compose(given, multirun=multirun)
+        open_lengths = (s for s in sweep if AUTO in (s.stream.versions, s.stream.steps_per_version))
+        if all(is_prepared(s.corpus, s.stream, Path(s.data.path)) for s in open_lengths):
+            planner.make(sweep, prepare=False)
+
+    return _checked(overrides, make, attempt, multirun)
+
+
+def _checked(
+    overrides: Sequence[str],
+    make: Callable[[Sequence[str]], T],
+    attempt: Callable[[Sequence[str]], object],
+    multirun: bool,
+) -> T:
+    """What is made of overrides; where they are refused, all that is wrong.
+
+    Args:
+        attempt: says whether other overrides would be refused, and prepares no text for it.
+    """
+    try:
+        return make(overrides)
+    except UserError as error:
+        raise _whole(error, overrides, attempt, multirun) from error.__cause__
+
+
+def _whole(
+    error: UserError, overrides: Sequence[str], attempt: Callable[[Sequence[str]], object], multirun: bool
+) -> UserError:
+    """All that is wrong, and what works."""
+    typed = {_name(each): set(_elements(each)) for each in overrides}
+    lines = str(error).splitlines()
+    given, changed = list(overrides), set[str]()
+    for _ in range(ROUNDS):
+        before = given
+        given = _mended(given, error, multirun)
+        if given == before:
+            break
+        typed |= {meant: typed.get(name, set()) for name, meant in error.meant.items()}
+        changed |= {_name(each) for each in {*given} ^ {*before}}
+        try:
+            attempt(given)
+        except UserError as next_error:
+            error = next_error
+            lines += [
+                line
+                for line in str(error).splitlines()
+                if line not in lines
+                and all(_is_one(value, typed.get(name, ())) for name, value in _mentioned(line) if name in changed)
+            ]
+        except (HydraException, OmegaConfBaseException):
+            break
+        else:
+            lines.append(f"All of this works together: {shlex.join(['-m', *given] if multirun else given)}")
+            break
+    return UserError("\n".join(lines))
+
+
+def _mended(given: Sequence[str], error: UserError, multirun: bool) -> list[str]:
+    """The overrides with what a complaint says in place of what it refuses; the same where it says nothing that helps.
+
+    Where it names values and says none that work, the first one that was typed is left out, since defaults work. (Not
+    a place: what there is on this machine only the user knows.)
+    """
+    named = _mentioned(str(error))
+    works = dict(error.works)
+    if STEPS in works:
+        works[STEPS] = _steps(given, works[STEPS], multirun)
+    result = [_renamed(each, error.meant) for each in given]
+    for setting, value in works.items():
+        result = _replaced(result, setting, value, [each for name, each in named if name == setting])
+    if result != list(given):
+        return result
+    there = set(map(_name, given)) - {*PLACES, "corpus"}
+    settings = [name for name, _ in named]
+    for setting in (*settings, *(name.partition(".")[0] for name in settings)):
+        if setting in there:
+            return _replaced(given, setting, None, [each for name, each in named if name == setting])
+    return list(given)
+
+
+def _replaced(given: Sequence[str], setting: str, works: str | None, refused: Sequence[str]) -> list[str]:
+    """The overrides with another value of a setting in place of those refused, or of all if none is there."""
+    result, found = [], False
+    for each in given:
+        if _name(each) != setting:
+            result.append(each)
+            continue
+        found = True
+        elements = _elements(each)
+        good = [works if value in refused else value for value in elements]
+        if len(elements) < 2 or good == elements:
+            good = [works]
+        kept = list(dict.fromkeys(value for value in good if value is not None))
+        if kept:
+            result.append(f"{each.partition('=')[0]}={','.join(kept)}")
+    return result if found or works is None else [*result, f"{setting}={works}"]
+
+
+def _steps(given: Sequence[str], most: str | None, multirun: bool) -> str | None:
+    """T of which every share of these runs is whole: the largest multiple up to `most`, or up to what is asked for."""
+    try:
+        sweep = sweeps.compose(given, multirun=multirun)
+    except (UserError, HydraException, OmegaConfBaseException):
+        return None
+    multiple = math.lcm(*(recipe(each).step_multiple(each) for each in sweep))
+    asked = [each.stream.steps for each in sweep if each.stream.steps_per_version != AUTO]
+    if not asked:
+        return None
+    lengths = min(asked) if most in (MULTIPLE, None) else [int(str(most))]
+    rounded = [length // multiple * multiple or multiple for length in lengths]
+    return str(rounded[0]) if len(set(rounded)) == 1 else f"[{','.join(map(str, rounded))}]"
+
+
+def _renamed(override: str, meant: Mapping[str, str]) -> str:
+    _, equals, value = override.partition("=")
+    return f"{meant[_name(override)]}{equals}{value}" if _name(override) in meant else override
+
+
+def _name(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _elements(override: str) -> list[str]:
+    """The values of an override, several of a sweep's."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        if parsed.is_sweep_override():
+            return list(map(str, islice(parsed.sweep_string_iterator(), MOST_VALUES)))
+    except Exception:  # whatever it chokes on; an element of its own then
+        pass
+    return [override.partition("=")[2]]
+
+
+def _is_one(value: str, typed: Collection[str]) -> bool:
+    """Whether a value is one that was typed, however it was spelled."""
+    try:
+        return value in typed or float(value) in map(float, typed)
+    except ValueError:
+        return False
+
+
+def _mentioned(text: str) -> list[tuple[str, str]]:
+    """Settings with their values, as a complaint names them."""
+    return [(name, value.strip("'").rstrip(".:")) for name, value in _NAMED.findall(text)]

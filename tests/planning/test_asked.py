@@ -1,0 +1,123 @@
+"""All that is wrong with a command line is said at once, with one set of values that is then accepted as a whole."""
+
+import random
+import shlex
+
+import pytest
+
+from repro import plan as plan_command
+from repro.common.errors import UserError
+from repro.planning import asked
+from repro.planning.planner import Plan
+
+WORKS = "All of this works together: "
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides for scale smoke on text that is enough for some 60 steps a version."""
+    chance = random.Random(0)
+    words = ["".join(chance.choices("aeioubcdfgklmnprst", k=chance.randint(2, 7))) for _ in range(400)]
+    place = tmp_path_factory.mktemp("little")
+    (place / "texts").mkdir()
+    for number in range(60):
+        (place / "texts" / f"{number}.txt").write_text(" ".join(chance.choices(words, k=150)))
+    places = [f"{name}.path={place / name}" for name in ("store", "data", "ledger")]
+    return ["scale=smoke", "corpus=local", f"corpus.path={place / 'texts'}", *places]
+
+
+def refused(given: list[str], *, multirun: bool = False) -> tuple[str, Plan]:
+    """What is said of overrides, and the plan of those that are said to work."""
+    with pytest.raises(UserError) as refusal:
+        asked.plan(given, multirun=multirun)
+    said, _, works = str(refusal.value).rpartition(WORKS)
+    words = shlex.split(works)
+    assert words, str(refusal.value)
+    return said, asked.plan([each for each in words if each != "-m"], multirun="-m" in words)
+
+
+def test_unknown_names_and_values_are_all_named_with_what_was_meant(little: list[str]) -> None:
+    wrong = ["study=headlin", "schedule=cosin", "modle=qwen", "paradigm.alfa=1/2", "seed=-1", "numerics.dtype=bfloat"]
+    wrong += ["stream.vocab_size=12", "schedule.max_lr=two", "nonsense=1"]
+    said, plan = refused([*little, *wrong])
+    for name, meant in (("study", "headline"), ("schedule", "cosine"), ("modle", "model"), ("alfa", "alpha")):
+        assert any(
+            name in line and f"did you mean {'paradigm.' * (name == 'alfa')}{meant}?" in line
+            for line in said.splitlines()
+        )
+    for line in (
+        *("seed=-1 must lie between", "numerics.dtype='bfloat' is unknown; did you mean bfloat16?"),
+        *("stream.vocab_size=12 must lie", "schedule.max_lr=two: Value 'two'", "nonsense is unknown"),
+    ):
+        assert line in said
+    assert len(said.splitlines()) == 9
+    runs = [run.settings for run in plan.tree.runs]
+    assert {s.paradigm.kind for s in runs} == {"ptfs", "cpt", "path_switching"}
+    assert {(s.study, s.model.architecture, s.numerics.dtype, s.seed) for s in runs} == {
+        ("headline", "qwen2", "bfloat16", 0)
+    }
+    assert {s.paradigm.alpha for s in runs if s.paradigm.kind == "path_switching"} == {"1/2"}
+
+
+def test_too_little_text_is_answered_with_lengths_that_everything_fits(little: list[str]) -> None:
+    """Found in three rounds once: T, then a warm-up that is too long for it, then shares that are not whole."""
+    said, plan = refused([*little, "study=main", "stream.steps_per_version=500", "schedule.warmup_steps=60"])
+    (line,) = said.splitlines()
+    most = int(line.rpartition("stream.steps_per_version=")[2].split()[0])
+    (steps,) = {run.settings.stream.steps_per_version for run in plan.tree.runs}
+    assert most - 50 < steps <= most
+    assert steps % 50 == 0, "multi-step's tenths of a branch of 0.6"
+    assert all(run.settings.schedule.warmup_steps <= steps for run in plan.tree.runs)
+    assert len(plan.tree.runs) == 12
+
+
+@pytest.mark.parametrize(
+    ("wrong", "lines"),
+    [
+        (["model.heads=3", "stream.global_batch_size=6", "numerics.micro_batch_size=4", "schedule.min_lr=1"], 5),
+        (["paradigm=cpt", "paradigm.start=previous_end", "paradigm.rewarm_steps=3", "schedule.min_lr=0"], 2),
+        (["paradigm=merge", "paradigm.count=7", "paradigm.window=0.1"], 1),
+        (["paradigm.alpha=0.55", "schedule=knee"], 1),
+        (["paradigm.branch_share=0.123"], 1),
+        (["stream=chronological", "stream.versions=auto"], 2),
+        (["numerics.world_size=3"], 2),
+        (["schedule.warmup_steps=49"], 1),
+        (["paradigm=cpt", "paradigm.alpha=0.5"], 1),
+        (["stream.block_tokens=16"], 1),
+        (["optimizer=muon", "optimizer.betta=3"], 2),
+    ],
+)
+def test_what_does_not_go_together_is_answered_with_what_does(little: list[str], wrong: list[str], lines: int) -> None:
+    said, plan = refused([*little, *wrong])
+    assert len(said.splitlines()) == lines, said
+    assert plan.tree.runs
+
+
+def test_of_a_sweep_the_values_that_work_stay(little: list[str]) -> None:
+    said, plan = refused([*little, "paradigm.alpha=0.3,0.6,1.5", "seed=0,-1,2"], multirun=True)
+    assert [line.split()[0] for line in said.splitlines()] == ["seed=-1", "paradigm.alpha=1.5"] or len(
+        said.splitlines()
+    ) == 2
+    kept = {(run.settings.paradigm.alpha, run.settings.seed) for run in plan.tree.runs}
+    assert kept == {(alpha, seed) for alpha in ("0.3", "0.6") for seed in (0, 2)}
+
+
+@pytest.mark.parametrize("wrong", [["corpus.path=nowhere"], ["corpus.path=a(b"], ["extensions=[no_such]"]])
+def test_what_only_the_user_knows_is_not_made_up(little: list[str], wrong: list[str]) -> None:
+    with pytest.raises(UserError) as refusal:
+        asked.plan([*little, *wrong])
+    said, _, works = str(refusal.value).partition(WORKS)
+    assert wrong[0].partition("=")[2].strip("[]") in said
+    assert wrong[0] not in shlex.split(works)
+
+
+def test_the_command_says_it_and_takes_what_it_says(little: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*little, "paradigm=ptsf,cpt", "seed=0,1", "stream.steps_per_version=5000", "-m"]
+    with pytest.raises(SystemExit) as status:
+        plan_command.main(given)
+    assert status.value.code == 2
+    said = capsys.readouterr().err
+    assert "did you mean ptfs?" in said
+    assert "is the largest that works" in said
+    plan_command.main(shlex.split(said.rpartition(WORKS)[2]))
+    assert "cost over PTFS" in capsys.readouterr().out
