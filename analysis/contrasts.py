@@ -18,9 +18,11 @@ from repro.common.errors import UserError
 
 PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 """The recipes that the paper's claims name."""
+TWIN = names.variant(PTFS, ["order=arrival"])
+"""PTFS with the order of its data as the only difference."""
 TWO_STAGE = "two_stage"
 DATA = ("corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
-"""Columns of runs.csv that say which data a run saw, and how much of them."""
+"""Columns of runs.csv that say which data a run saw, and how much of them; the cut of the text may follow the seed."""
 
 
 def versions_after_first(view: View) -> list[int]:
@@ -58,8 +60,10 @@ def _check_data(rows: pd.DataFrame) -> None:
     Raises:
         UserError: which column of runs.csv says so, and what its values are.
     """
-    for column in (column for column in DATA if column in rows):
-        values = sorted({text(value) for value in rows[column]} - {""})
+    seeds = [group["cut"] for _, group in rows.groupby("seed")] if {"seed", "cut"} <= set(rows) else []
+    told = [("conditions", values) for values in seeds]
+    for column, entries in [*((column, rows[column]) for column in DATA if column in rows), *told]:
+        values = sorted({text(value) for value in entries} - {""})
         if len(values) > 1:
             raise UserError(
                 f"runs.csv, column {column}: {', '.join(values)} are unequal data, and runs over them are not "
@@ -82,6 +86,14 @@ def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
 def alpha_means(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame:
     """The alpha study's losses, mean over versions 2 to N: (seeds, alphas in rising order); NaN: not all of them."""
     return _alpha_means(view, view.scores("alpha"), schedule, recipe)
+
+
+def alpha_losses(view: View, schedule: str, version: int, recipe: str = SWITCH) -> pd.DataFrame:
+    """The alpha study's losses at a version: (seeds, alphas in rising order); NaN: not there, or diverged."""
+    rows = view.scores("alpha")
+    rows = rows[(rows["schedule"] == schedule) & (rows["paradigm"] == recipe) & (rows["version"] == version)]
+    wide = _wide(rows, ["alpha"])
+    return wide[sorted(wide.columns)]
 
 
 def alpha_block(view: View, schedule: str) -> pd.DataFrame:
@@ -215,16 +227,19 @@ def downstream_scores(view: View, *studies: str, finetuned: bool = True) -> pd.D
     return rows.sort_values([*keys, "_rank", "metric"]).drop_duplicates(keys).drop(columns="_rank")
 
 
-def downstream_shared(view: View, recipes: Sequence[str]) -> pd.DataFrame:
-    """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each, in points.
+def downstream_shared(view: View, recipes: Sequence[str], column: str = "value") -> pd.DataFrame:
+    """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each.
 
     One entry a seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
+
+    Args:
+        column: of downstream.csv; scores (`value`) in points.
     """
     rows = downstream_scores(view)
     rows = rows[rows["version"] >= 2]
     keys = ["seed", "schedule", "version", "task"]
-    wide = rows.pivot_table(index=keys, columns="paradigm", values="value").reindex(columns=list(recipes))
-    return 100 * wide.dropna()
+    wide = rows.pivot_table(index=keys, columns="paradigm", values=column).reindex(columns=list(recipes))
+    return wide.dropna() * (100 if column == "value" else 1)
 
 
 def downstream_recipes(view: View) -> list[str]:

@@ -37,9 +37,9 @@ def plus_minus(interval: stats.Interval, decimals: int = 2) -> str:
 
 
 def percent(nats: stats.Values) -> str:
-    """The mean over seeds of a difference in nats, as per cent of PPL."""
+    """The mean over seeds of a difference in nats, as per cent of PPL (100 x nats)."""
     interval = stats.mean_interval(nats)
-    low, middle, high = (100 * float(np.expm1(x)) for x in (interval.low, interval.estimate, interval.high))
+    low, middle, high = (100 * x for x in (interval.low, interval.estimate, interval.high))
     return f"{middle:+.2f} %" + ("" if np.isnan(low) else f" [{low:+.2f}, {high:+.2f}]")
 
 

@@ -1,8 +1,7 @@
 """A ledger as tidy frames, cut into settings that may be compared.
 
-Reads `<root>/<scale>/data/*.csv`, and what was typed to make them, one scale at a time. Invariants
-of everything handed out:
-- PPL of version k is over the held-out slices 1..k, and exists only where all k were evaluated;
+Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
+- PPL of a version is over all held-out slices of the stream, and exists only where all were evaluated;
 - one run a cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
   may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
@@ -13,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import lengths, names, reading, readings
+from analysis import cuts, lengths, names, plans, reading, readings
+from analysis.best import Best, best_rates
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -25,7 +26,6 @@ from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
-from repro.results import measures
 from repro.results.commands import Commands
 from repro.store.tables import COMMANDS
 
@@ -63,18 +63,24 @@ class Ledger:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """run, version, loss (nats a token), ppl, bits_per_byte: version k over slices 1..k, as the suite defines them.
-
-        A version that diverged has NaN.
-        """
-        found = []
-        for (run, version), group in self.perplexity.groupby(["run", "version"]):
-            rows = [{str(name): value for name, value in row.items()} for row in group.to_dict("records")]
-            slices = [row for row in rows if row["slice"] <= version]
-            if len({row["slice"] for row in slices}) == version:
-                found.append((run, version, *(of(slices, version) for of in measures.SCORES)))
-        frame = pd.DataFrame(found, columns=["run", "version", "loss", "ppl", "bits_per_byte"])
-        return frame.astype({"run": str, **dict.fromkeys(["loss", "ppl", "bits_per_byte"], float)})
+        """run, version, loss (nats a token), ppl, bits_per_byte: over all slices of the stream, weighted by tokens."""
+        sums = self.perplexity.groupby(["run", "version"], as_index=False).agg(
+            nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique"),
+            numbers=("nll", "count"),
+        )  # fmt: skip
+        sums = sums[sums["slices"] == sums.groupby("run")["slices"].transform("max")]
+        # A sum passes over NaN, which is how a run that diverged shows.
+        sums["nll"] = sums["nll"].where(sums["numbers"] == sums["slices"])
+        loss = sums["nll"] / sums["tokens"]
+        return pd.DataFrame(
+            {
+                "run": sums["run"],
+                "version": sums["version"],
+                "loss": loss,
+                "ppl": np.exp(loss),
+                "bits_per_byte": sums["nll"] / np.log(2) / sums["bytes"],
+            }
+        )
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -146,7 +152,15 @@ class View:
     """Of the branch: runs of it are the plain ones then. Empty: whichever most runs share."""
     equal: bool = False
     """Whether runs over versions of unequal lengths are left out."""
+    planned: bool = False
+    """Whether seeds that a study was not planned with are left out (`analysis.plans`)."""
+    own_best: bool = False
+    """Whether the plain runs of a recipe are those at its own best maximum, where there are any (`analysis.best`)."""
+    reference: str = "ptfs"
+    """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
+    _kin: dict[tuple[object, ...], "View"] = field(default_factory=dict, repr=False)
+    """The same runs as others of the methods below show them, so that each is worked out once."""
 
     @property
     def label(self) -> str:
@@ -187,15 +201,33 @@ class View:
 
     def under(self, read: str) -> "View":
         """The same runs, those of a reading of the branch as the plain ones."""
-        return replace(self, reading=read, _splits={})
+        return self._as(reading=read)
 
     def of_equal_versions(self) -> "View":
         """The same runs, but for those over versions of unequal lengths."""
-        return replace(self, equal=True, _splits={})
+        return self._as(equal=True)
+
+    def judged(self, *, own_best: bool, reference: str = "ptfs") -> "View":
+        """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""
+        return self._as(planned=True, own_best=own_best, reference=reference)
+
+    def _as(self, **changes: Any) -> "View":
+        now = (self.reading, self.equal, self.planned, self.own_best, self.reference)
+        names = ("reading", "equal", "planned", "own_best", "reference")
+        key = tuple((dict(zip(names, now, strict=True)) | changes).items())
+        if key not in self._kin:
+            self._kin[key] = replace(self, **changes, _splits={})
+        return self._kin[key]
+
+    @cached_property
+    def best(self) -> list[Best]:
+        """Each recipe's best maximum in this setting; empty where none was tuned."""
+        setting = {column: self.setting[column] for column in ALWAYS}
+        return best_rates(self.ledger.scale, self.ledger.rows, self.ledger.scores, setting)
 
     @cached_property
     def usual(self) -> Usual:
-        return Usual(self._fitting(list(STUDIES)), self.reading)
+        return Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         if studies not in self._splits:
@@ -207,6 +239,8 @@ class View:
         rows = self.ledger.rows[self.ledger.rows["study"].isin(studies)]
         if self.equal:
             rows = rows[~lengths.unequal(rows)]
+        if self.planned:
+            rows = rows[plans.planned(rows, self.ledger.scale)]
         fits = pd.Series(True, index=rows.index)
         for column in SETTING:
             swept = rows["study"].isin([*sweeping(column), *self.ledger.strangers])
@@ -255,6 +289,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         name for name, recipe in RECIPES.items() if getattr(recipe, "versions", Recipe.versions) is not Recipe.versions
     ]
     runs["versions"] = runs["versions"].where(~runs["paradigm"].isin(fixed))
+    runs = frames["runs"] = cuts.joined(runs, frames["studies"])
     carry = runs["carry_optimizer"].str.lower()
     runs["carry_optimizer"] = carry.where(runs["paradigm"] != "ptfs", "")
     for name, frame in frames.items():

@@ -10,7 +10,7 @@ from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.exact import fraction
 from repro.results import commands as noted
-from repro.results.columns import COLUMNS, COUNTS, OWN, TEXT, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, OWN, TEXT, is_absurd, settings_of_old
 from repro.results.commands import Commands
 from repro.store import tables
 
@@ -83,11 +83,13 @@ def _table(path: Path, name: str) -> pd.DataFrame:
         frame["settings"] = [
             settings_of_old({str(k): str(v) for k, v in row.items()}) for row in frame.to_dict("records")
         ]
+    if name == "runs":
+        frame = frame.assign(**{column: "" for column in LATER if column not in frame and column != "settings"})
     missing = [c for c in COLUMNS[name] if c not in frame]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}.")
     if set(COUNTS) & set(frame):
-        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(c, cell)]
+        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(c, cell, name)]
         if odd:
             raise UserError(f"{path}, column {odd[0][0]}: no run has {odd[0][1]!r}; the table is none of this suite's.")
     if name == "runs":

@@ -66,6 +66,8 @@ class Study:
     """What it varies, if whether the paper's comparison holds for every value is what it asks."""
     pooled: bool = False
     """Whether its runs are those of the main comparison, which the store trains once, whichever study asks first."""
+    seeds: str = "fewer_seeds"
+    """The entry of a scale's `sweep` that lists the seeds it is planned with (`analysis.plans`)."""
     part_of: str = ""
     """A study that runs all of this one's runs as well: where that was run, this one is not missing."""
     verbs: tuple[str, ...] = ("train",)
@@ -99,6 +101,10 @@ class Claim:
     """Its `analysis.verdicts.Evidence` in a view."""
     note: str = ""
     """What the verdict rests on besides the runs; shown with it."""
+    twin: bool = False
+    """Whether it compares with PTFS, and is shown against PTFS in order of arrival as well."""
+    exact: bool = False
+    """Whether it is arithmetic on the tree, which needs no seed."""
     readings: bool = False
     """Whether it is judged under each reading of the branch, where those rest on other runs."""
     equal_versions: bool = False

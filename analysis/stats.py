@@ -13,11 +13,6 @@ from scipy.special import nctdtr, stdtr, stdtrit
 
 LEVEL = 0.95
 """Of every interval (two-sided)."""
-POWER = 0.8
-"""Chance to decide that a number of seeds is asked to give."""
-MOST_SEEDS = 1000
-"""Where the search for a deciding number of seeds ends."""
-
 Values = npt.NDArray[np.float64]
 
 
@@ -105,22 +100,16 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def deciding_seeds(values: Values, level: float = LEVEL, power: float = POWER) -> int | None:
-    """Seeds whose interval leaves 0 outside with a chance of `power`, if true mean and spread are those seen here.
+def power(truth: float, spread: float, n: int, level: float = LEVEL) -> float:
+    """Chance that the interval of `n` values lies above 0, where their mean is truly `truth` and they vary by `spread`.
 
-    Returns:
-        None: unknown (one seed), or more than `MOST_SEEDS`.
+    The noncentral t distribution; NaN for one value.
     """
-    n = len(values)
     if n < 2:
-        return None
-    mean, spread = abs(float(np.mean(values))), float(np.std(values, ddof=1))
+        return np.nan
     if spread == 0:
-        return 2 if mean else None
-    for seeds in range(2, MOST_SEEDS + 1):
-        if 1 - nctdtr(seeds - 1, mean / spread * np.sqrt(seeds), t_quantile(seeds, level)) >= power:
-            return seeds
-    return None
+        return float(truth > 0)
+    return float(1 - nctdtr(n - 1, truth / spread * np.sqrt(n), t_quantile(n, level)))
 
 
 def effect(values: Values) -> float:

@@ -11,7 +11,7 @@ from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.sections import study_of
 from analysis.tables.table import NOT_COMPARED, Table, quantity
-from analysis.verdicts import Judged, counted
+from analysis.verdicts import Judged, counted, scorecard
 
 STYLES = {"reproduced": "green", "contradicted": "red"}
 
@@ -27,12 +27,12 @@ def summary(view: View, judged: list[Judged], report: Path) -> RenderableType:
     grid = Grid(title="Claims of the paper", title_justify="left")
     for column in ("", "claim", "weakest evidence [95 % interval]", "verdict"):
         grid.add_column(column)
-    for one in (one for one in judged if one.verdict != "not run"):
+    for one in (one for one in scorecard(judged) if one.verdict != "not run"):
         part = one.weakest
         evidence = f"{part.what}: {quantity(part)}" if part else ""
         verdict = Text(one.verdict, style=STYLES.get(one.verdict, "dim"))
         grid.add_row(one.claim.id, one.statement, Text(evidence), verdict)
-    idle = ", ".join(one.claim.id for one in judged if one.verdict == "not run")
+    idle = ", ".join(one.claim.id for one in scorecard(judged) if one.verdict == "not run")
     counts = counted(judged).replace("not run.", f"not run ({idle})." if idle else "not run.")
     left_out = [Text(note) for note in findings.missing(view) if note.startswith("Left out")]
     lines += [grid] if grid.row_count else []

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import best as best_rates
 from analysis import names, reading, readings
+from analysis.best import PTFS, Best
 from analysis.formats import text
-from analysis.registries import STUDIES
+from analysis.registries import STUDIES, pooled
 from repro.config.registries import RECIPES, SCHEDULES
 
 SCHEDULE = ("max_lr", "min_lr", "warmup_steps")
@@ -22,21 +24,28 @@ OF_SCHEDULE = "schedule."
 RECIPE = ("carry_optimizer", "settings")
 """What belongs to a recipe; `settings` are its own, by name."""
 
+AS_PUBLISHED = {(PTFS, "order"): "mixed", (PTFS, "curve"): "cycle"}
+"""What PTFS is, whatever most runs are: with another order it is a twin, with another curve a control."""
+
 
 class Usual:
     """What most runs of a setting share of a schedule's and a recipe's settings; those with others are variants."""
 
-    def __init__(self, rows: pd.DataFrame, reading: str = "") -> None:
+    def __init__(self, rows: pd.DataFrame, reading: str = "", best: Sequence[Best] = (), *, own_best: bool = False):
         """
         Args:
             rows: runs of one setting, by study.
             reading: of the branch, which is the usual one then.
+            best: each recipe's best maximum; PTFS's under a cosine is the one that all share.
+            own_best: whether runs at a recipe's own best maximum are the usual ones, by study, where it has any.
         """
         self._reading = reading
+        shared = best_rates.shared(list(best))
         plain = rows[~rows["study"].isin(sweepers(SCHEDULE))]
         self.rates = _most_common(plain, SCHEDULE) or _most_common(rows, SCHEDULE) or dict.fromkeys(SCHEDULE, "")
-        groups = [*rows.groupby("schedule"), *plain.groupby("schedule")]
-        self._schedules = {str(kind): _most_common(group, SCHEDULE) for kind, group in groups}
+        groups = [rows, plain, *([] if shared is None else [plain[plain["max_lr"] == shared]])]
+        kinds = [pair for group in groups for pair in group.groupby("schedule")]
+        self._schedules = {str(kind): _most_common(group, SCHEDULE) for kind, group in kinds}
         self._own_schedules = _schedules_own(rows)
         self._recipes: dict[tuple[str, str], Counter[object]] = {}
         for row in rows.to_dict("records"):
@@ -44,9 +53,30 @@ class Usual:
             for name, value in _own(row).items():
                 if name not in sweeps:
                     self._recipes.setdefault((str(row["paradigm"]), name), Counter())[value] += 1
+        self._chosen: dict[tuple[str, str, str], float] = {}
+        self.lacking: list[tuple[str, Best]] = []
+        """Recipes of which a study (`group`) has runs, and none at their own best maximum."""
+        for one in best if own_best else ():
+            self._choose(one, rows)
+
+    def _choose(self, one: Best, rows: pd.DataFrame) -> None:
+        """Take a recipe's own best maximum where there are runs at it, study by study."""
+        if one.reading and one.reading != self.own(one.recipe, readings.SETTING):
+            return
+        mine = rows[(rows["schedule"] == one.schedule) & (rows["paradigm"] == one.recipe)]
+        mine = mine[~mine["study"].isin(sweepers(SCHEDULE))]
+        if one.reading and len(mine):
+            mine = mine[[_own(row).get(readings.SETTING) == one.reading for row in mine.to_dict("records")]]
+        for name, runs in mine.groupby(mine["study"].map(group)):
+            if np.isclose(runs["max_lr"], one.max_lr).any():
+                self._chosen[str(name), one.schedule, one.recipe] = one.max_lr
+            else:
+                self.lacking.append((str(name), one))
 
     def own(self, recipe: str, name: str) -> object:
         """A recipe's usual setting, its default among equals; None where it has none, or only studies that vary it."""
+        if (recipe, name) in AS_PUBLISHED:
+            return AS_PUBLISHED[recipe, name]
         counts = self._recipes.get((recipe, name))
         if counts and self._reading and (recipe, name) == (readings.RECIPE, readings.SETTING):
             return self._reading
@@ -83,7 +113,11 @@ class Usual:
         kind, sweeps, usual = str(row["schedule"]), _sweeps(row), self._schedules.get(str(row["schedule"]), {})
         if sweeps is None or not usual:
             return kind
-        differs = [name for name in SCHEDULE if name not in sweeps and row[name] != usual[name]]
+        recipe = self._recipe(row).split(names.VARIANT)
+        if recipe[0] == PTFS or len(recipe) == 1:  # PTFS's twin and its control take its maximum
+            rate = self._chosen.get((group(str(row["study"])), kind, recipe[0]), usual["max_lr"])
+            usual = usual | {"max_lr": rate, "min_lr": usual["min_lr"] * rate / usual["max_lr"]}
+        differs = [name for name in SCHEDULE if name not in sweeps and not np.isclose(row[name], usual[name], 1e-9, 0)]
         if {"max_lr", "min_lr"} <= set(differs) and np.isclose(
             row["min_lr"] * usual["max_lr"], usual["min_lr"] * row["max_lr"]
         ):
@@ -95,6 +129,11 @@ class Usual:
             if name not in sweeps and own.get(name, "") != usual_value
         ]
         return names.variant(kind, [*(f"{name}={text(row[name])}" for name in differs), *more])
+
+
+def group(study: str) -> str:
+    """Studies whose runs are compared together: those of the main comparison, or one by itself."""
+    return "the main comparison" if study in pooled() else study
 
 
 def sweepers(columns: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
-"""From parts with margins to a verdict: reproduced, contradicted, undecided or not run.
+"""From parts with margins to a verdict: reproduced, contradicted, undecided, not judged or not run.
 
-Every quantity is signed so that a positive one speaks for the claim. In words: docs/claims.md.
+Every quantity is signed so that a positive one speaks for the claim. In words: docs/claims.md and docs/protocol.md.
 """
 
 from collections.abc import Sequence
@@ -9,66 +9,21 @@ from typing import Literal
 
 import numpy as np
 
-from analysis import lengths, readings, stats
+from analysis import plans, readings, stats
 from analysis.commands import command
+from analysis.contrasts import THREE, TWIN, TWO_STAGE
+from analysis.evidence import Part, weakest
 from analysis.frames import View
-from analysis.registries import CLAIMS, Claim, Role, pooled
+from analysis.names import recipe_name, schedule_name
+from analysis.registries import CLAIMS, Claim
+from analysis.rerun import left_out, studies_of
+from analysis.variants import group
 
-Verdict = Literal["reproduced", "contradicted", "undecided", "not run"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One quantity that a claim stands on."""
-
-    what: str
-    unit: str
-    needs: str
-    """The margin, as shown: "> 0", "> 80"."""
-    estimate: float
-    low: float
-    high: float
-    contrast: stats.Values
-    """One entry a seed; the part holds when its mean is above 0. Margins are already taken off."""
-    seeds: tuple[int, ...] = ()
-    """Empty for arithmetic on the tree, which needs none."""
-    role: Role = "decides"
-
-    @property
-    def exact(self) -> bool:
-        return not self.seeds
-
-    @property
-    def holds(self) -> bool:
-        if self.exact:
-            return bool(self.contrast[0] > 0)
-        return bool(stats.mean_interval(self.contrast).low > 0)
-
-    @property
-    def p(self) -> float:
-        return np.nan if self.exact else stats.p_value(self.contrast)
-
-    @property
-    def effect(self) -> float:
-        """Effect size: distance from the margin in standard deviations over seeds; NaN for one seed or none."""
-        return stats.effect(self.contrast) if len(self.seeds) > 1 else np.nan
-
-    @property
-    def weakness(self) -> float:
-        """To find a claim's weakest part: one-sided p of "it does not hold"; for one seed or none only which side."""
-        if len(self.seeds) > 1:
-            return stats.p_below(self.contrast)
-        return float(np.mean(self.contrast) <= 0)
-
-
-def weakest(parts: Sequence[Part]) -> Part | None:
-    """The deciding part that is nearest to failing (or fails by most); arithmetic counts only if it fails."""
-    deciding = [part for part in parts if part.role == "decides"]
-    return max(deciding, key=lambda part: (not (part.exact and part.holds), part.weakness), default=None)
-
-
-Evidence = tuple[list[Part], list[str]]
-"""Parts that could be computed, and what is missing, in words."""
+Verdict = Literal["reproduced", "contradicted", "undecided", "not judged", "not run"]
+ALPHA = 1 - stats.LEVEL
+"""Chance of any false verdict over the scorecard, on both sides together."""
+TRUTHS = {"equals PTFS": 0.0, "is 0.5 % worse": 0.005, "is 1 % worse": 0.01}
+"""What path switching may truly be, in nats above PTFS, for the chance that the design says "reproduced"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +33,24 @@ class Judged:
     claim: Claim
     view: View = field(repr=False)
     parts: list[Part]
+    """Empty while a study is not judged: there is one look, when all of its seeds are there."""
     verdict: Verdict
     reason: str
-    p: float
-    """Two-sided, of the weakest part; contradicted: of the part that speaks most against it, by Holm over its parts."""
-    p_holm: float
-    """Holm's correction over all claims of this setting that have a p."""
+    p: float = np.nan
+    """One-sided: the largest of the parts'; of a contradiction the smallest, by Holm over the parts."""
+    p_holm: float = np.nan
+    """Of the scorecard's claims of quality, both sides counted, by Holm; NaN for what stands beside the scorecard."""
     reading: str = ""
     """Of the branch, where the verdicts of its readings rest on other runs."""
+    beside: str = ""
+    """In what it departs from the scorecard's own verdict, beside which it stands."""
+    family: float = np.nan
+    """Its p as it enters Holm's correction; NaN: exact, or beside the scorecard."""
 
     @property
     def statement(self) -> str:
-        return f"{self.claim.statement}, its branch read as a {self.reading}" if self.reading else self.claim.statement
+        said = [self.claim.statement, f"its branch read as a {self.reading}" if self.reading else "", self.beside]
+        return ", ".join(filter(None, said))
 
     @property
     def weakest(self) -> Part | None:
@@ -99,115 +60,212 @@ class Judged:
     def command(self) -> str:
         return command(self.claim.study, self.view.ledger.scale, self.view)
 
+    @property
+    def power(self) -> dict[str, float]:
+        """Chance of "reproduced" at stated truths, with the spread measured: that of the part that has the least.
+
+        All parts must hold, so it is an upper bound; parts that move together, as schedules do, come near it.
+        """
+        parts = [part for part in self.parts if part.role == "decides" and part.equal is not None]
+        chances = {truth: [part.power(worse) for part in parts] for truth, worse in TRUTHS.items()}
+        return {truth: min(each) for truth, each in chances.items() if each}
+
 
 def judge(view: View) -> list[Judged]:
-    """Every claim's verdict in one setting, in the order of `CLAIMS`; of M1, under each reading of the branch."""
-    judged = [one for claim in CLAIMS.values() for one in _under_each_reading(claim, view)]
-    adjusted = stats.holm([one.p for one in judged])
-    return [replace(one, p_holm=p) for one, p in zip(judged, adjusted, strict=True)]
+    """Every claim's verdict in one setting, in the order of `CLAIMS`; each under the readings it rests on."""
+    judged = [one for claim in CLAIMS.values() for one in _each(claim, view)]
+    adjusted = stats.holm([one.family for one in judged])
+    return [_after_holm(one, p) for one, p in zip(judged, adjusted, strict=True)]
 
 
-def _under_each_reading(claim: Claim, view: View) -> list[Judged]:
-    plain = _verdict(claim, view)
+def _each(claim: Claim, view: View) -> list[Judged]:
+    """A claim's verdict, under each reading of the branch; after it what stands beside it."""
+    plain = _with_beside(claim, view, "")
     if not claim.readings:
-        return [plain]
-    each = [replace(_verdict(claim, view.under(reading)), view=view, reading=reading) for reading in readings.READINGS]
-    rest_on = [([(part.what, part.estimate) for part in one.parts], one.reason) for one in each]
-    return [plain] if all(one == rest_on[0] for one in rest_on) else each
+        return plain
+    each = [_with_beside(claim, view, reading) for reading in readings.READINGS]
+    same = [[(one.beside, one.reason, *_numbers(one)) for one in rows] for rows in each]
+    return plain if all(one == same[0] for one in same) else [one for rows in each for one in rows]
 
 
-def _verdict(claim: Claim, view: View) -> Judged:
+def _with_beside(claim: Claim, view: View, reading: str) -> list[Judged]:
+    at = view.under(reading) if reading else view
+    tuned = bool(view.best)
+    main = replace(_judged(claim, at.judged(own_best=tuned)), view=view, reading=reading)
+    others = []
+    if tuned and not claim.exact:
+        others.append(("at the maximum that all share", at.judged(own_best=False)))
+    if claim.twin and view.ledger.runs["settings"].str.contains("order=arrival").any():
+        others.append(("against PTFS in order of arrival", at.judged(own_best=tuned, reference=TWIN)))
+    found = [main]
+    for beside, there in others:
+        one = replace(_judged(claim, there), view=view, reading=reading, beside=beside, family=np.nan)
+        if one.verdict != "not run" and (_numbers(one), one.verdict) != (_numbers(main), main.verdict):
+            found.append(one)
+    return found
+
+
+def _numbers(one: Judged) -> list[tuple[str, float]]:
+    return [(part.what, part.estimate) for part in one.parts]
+
+
+def _judged(claim: Claim, view: View) -> Judged:
     parts, missing = claim.evaluate(view.of_equal_versions() if claim.equal_versions else view)
-    left_out = _left_out(claim, view)
+    aside = [*left_out(claim, view), *_not_at_best(claim, view)]
     deciding = [part for part in parts if part.role == "decides"]
+    planned = () if claim.exact else plans.seeds(view.ledger.scale, claim.study)
+    family = np.nan if claim.exact else 1.0
+    count = 0 if missing else len(_seeds_there(claim, view, deciding))
+    if count < len(planned) and (deciding or (missing and len(view.runs(*studies_of(claim))))):
+        reason = "; ".join([f"not judged: {count} of {len(planned)} seeds", *missing, *aside])
+        return Judged(claim=claim, view=view, parts=[], verdict="not judged", reason=reason, family=family)
     if not deciding:
         why = missing or [f"not run: {command(claim.study, view.ledger.scale, view)}"]
-        reason = "; ".join([*why, *left_out])
-        return Judged(claim=claim, view=view, parts=parts, verdict="not run", reason=reason, p=np.nan, p_holm=np.nan)
-    # "For all" needs no correction where every part must hold, but "one of them fails" does.
-    adjusted = stats.holm([part.p for part in deciding])
-    against = {
-        part.what: p
-        for part, p in zip(deciding, adjusted, strict=True)
-        if (part.exact and not part.holds) or (p < 1 - stats.LEVEL and np.mean(part.contrast) < 0)
-    }
-    open_parts = [part for part in deciding if not part.holds]
-    premises = [part for part in parts if part.role == "premise" and not part.holds]
+        reason = "; ".join([*why, *aside])
+        return Judged(claim=claim, view=view, parts=parts, verdict="not run", reason=reason, family=family)
+    return _verdict(claim, view, parts, missing, aside)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What parts say, by themselves: before Holm's correction over the scorecard."""
+
     verdict: Verdict
-    if premises:
-        verdict, reason = "undecided", f"its premise is not established: {premises[0].what} ({_seeds_text(premises)})"
-    elif against:
-        verdict, reason = "contradicted", f"against it: {'; '.join(against)}"
-    elif open_parts:
-        verdict, reason = "undecided", _seeds_text(open_parts, len(deciding))
+    p_for: float
+    """One-sided, of "not all parts hold": the largest of theirs."""
+    p_against: float
+    """One-sided, of "no part is beyond its margin on the wrong side": the smallest of theirs, by Holm."""
+    against: list[str]
+
+
+def decide(parts: Sequence[Part]) -> Decision:
+    """Reproduced when all deciding parts hold, which needs no correction for their number; contradicted when one of
+    them fails, which does; else undecided."""
+    deciding = [part for part in parts if part.role == "decides"]
+    measured = [part for part in deciding if not part.exact]
+    failing = [part.what for part in deciding if part.exact and not part.holds]
+    against = dict(zip([part.what for part in measured], stats.holm([1 - part.p for part in measured]), strict=True))
+    beyond = [what for what, p in against.items() if p <= ALPHA / 2]
+    holds = bool(deciding) and all(part.holds for part in deciding)
+    verdict: Verdict = "contradicted" if failing or beyond else "reproduced" if holds else "undecided"
+    p_for, p_against = max((part.p for part in measured), default=np.nan), min(against.values(), default=np.nan)
+    return Decision(verdict, p_for, p_against, [*failing, *beyond])
+
+
+def _verdict(claim: Claim, view: View, parts: list[Part], missing: list[str], aside: list[str]) -> Judged:
+    """Of a claim whose seeds are there."""
+    deciding = [part for part in parts if part.role == "decides"]
+    premises = [part for part in parts if part.role == "premise" and not part.holds]
+    found = decide(parts)
+    verdict: Verdict = "undecided"
+    if any(len(part.seeds) == 1 for part in premises):
+        reason = _open(premises, len(premises))
+    elif premises:
+        reason = f"its premise is not established: {'; '.join(part.what for part in premises)} ({_coverage(premises)})"
+    elif found.verdict == "contradicted":
+        verdict, reason = "contradicted", f"against it: {'; '.join(found.against)}"
+    elif found.verdict == "undecided":
+        reason = _open([part for part in deciding if not part.holds], len(deciding))
     elif missing:
-        verdict, reason = "undecided", f"holds in what was run ({_coverage(deciding)})"
+        reason = f"holds in what was run ({_coverage(deciding)})"
     else:
         verdict, reason = "reproduced", _coverage(deciding)
-    reason = "; ".join([reason, *missing, *left_out, *([claim.note] if claim.note else [])])
-    least = weakest(parts)
-    assert least is not None
-    measured = [p for p in against.values() if not np.isnan(p)]
-    p = min(measured, default=np.nan) if verdict == "contradicted" else least.p
-    return Judged(claim=claim, view=view, parts=parts, verdict=verdict, reason=reason, p=p, p_holm=np.nan)
+    ties = [part.what for part in deciding if part.tied and verdict == "reproduced"]
+    said = [reason, *([f"by a tie: {'; '.join(ties)}"] if ties else []), *missing, *aside, *filter(None, [claim.note])]
+    one = Judged(
+        claim=claim, view=view, parts=parts, verdict=verdict, reason="; ".join(said),
+        p=found.p_against if verdict == "contradicted" else found.p_for,
+        family=_family(claim, 1.0 if missing or premises else found.p_for, 1.0 if premises else found.p_against),
+    )  # fmt: skip
+    power = ", ".join(f"{100 * chance:.0f} % if path switching {truth}" for truth, chance in one.power.items())
+    return replace(one, reason=f"{one.reason}; power {power}") if power and "nan" not in power else one
 
 
-def _left_out(claim: Claim, view: View) -> list[str]:
-    """What a claim that speaks of equal versions says of the runs over others that it is not judged on."""
-    if not claim.equal_versions:
-        return []
-    studies = pooled() if claim.study in pooled() else (claim.study,)
-    count = int(lengths.unequal(view.runs(*studies)).sum())
-    return [f"judged on equal versions only: {count} runs of unequal versions left out"] if count else []
+def _family(claim: Claim, p_for: float, p_against: float) -> float:
+    """A claim can be wrong on either side, so twice the smaller p; 1 where there is none yet."""
+    known = [p for p in (p_for, p_against) if not np.isnan(p)]
+    return np.nan if claim.exact else min(1.0, 2 * min(known, default=1.0))
 
 
-def _coverage(parts: list[Part]) -> str:
+def _after_holm(one: Judged, adjusted: float) -> Judged:
+    """A verdict stands if it is one after the correction over the scorecard, too; arithmetic needs none."""
+    if np.isnan(one.p) or np.isnan(adjusted):
+        return one
+    found = replace(one, p_holm=adjusted)
+    decided = one.verdict in ("reproduced", "contradicted")
+    by_arithmetic = one.verdict == "contradicted" and any(part.exact and not part.holds for part in one.parts)
+    if not decided or by_arithmetic or adjusted <= ALPHA:
+        return found
+    reason = f"{one.verdict} by itself (p = {one.p:.2g}), but not after Holm's correction over the scorecard"
+    return replace(found, verdict="undecided", reason=f"{reason} ({adjusted:.2g}); {one.reason}")
+
+
+def _seeds_there(claim: Claim, view: View, deciding: Sequence[Part]) -> set[int]:
+    """Seeds that every part has, or that a run diverged with, which is a result as well."""
+    measured = [set(part.seeds) for part in deciding if not part.exact]
+    if not measured:
+        return set()
+    scores = view.scores(*studies_of(claim))
+    recipes = (*THREE, TWO_STAGE, view.reference)
+    lost = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin(recipes)]
+    return set.intersection(*measured) | {int(seed) for seed in lost["seed"]}
+
+
+def _not_at_best(claim: Claim, view: View) -> list[str]:
+    """Recipes that were judged at the shared maximum for lack of runs at their own best."""
+    rates = view.usual.rates["max_lr"]
+    lacking = [
+        f"{recipe_name(one.recipe)} under {schedule_name(one.schedule)} ({one.max_lr:g})"
+        for name, one in view.usual.lacking
+        if name == group(claim.study) and one.recipe in THREE and not np.isclose(one.max_lr, rates) and not claim.exact
+    ]
+    return [f"at the shared maximum, for lack of runs at its own best: {', '.join(lacking)}"] if lacking else []
+
+
+def _coverage(parts: Sequence[Part]) -> str:
     counts = {len(part.seeds) for part in parts if not part.exact}
     if not counts:
         return "arithmetic on the tree"
     low, high = min(counts), max(counts)
-    return f"{low} seeds" if low == high else f"{low} to {high} seeds"
+    noun = "seed" if high == 1 else "seeds"
+    return f"{low} {noun}" if low == high else f"{low} to {high} {noun}"
 
 
-def _seeds_text(parts: list[Part], deciding: int = 1) -> str:
-    """How many seeds would decide: for the claim all of its parts must hold, against it one of `deciding` must fail."""
+def _open(parts: list[Part], deciding: int) -> str:
     if any(len(part.seeds) == 1 for part in parts):
         return "1 seed; at least 2 needed for an interval"
-    failing = [part for part in parts if np.mean(part.contrast) < 0]
-    if failing:
-        level = 1 - (1 - stats.LEVEL) / deciding  # Holm's first step
-        counts = [stats.deciding_seeds(part.contrast, level) for part in failing]
-        wanted = min((n for n in counts if n is not None), default=None)
-        which = "would contradict it"
-    else:
-        power = stats.POWER ** (1 / len(parts))  # of each, that all of them hold, as if they were independent
-        counts = [stats.deciding_seeds(part.contrast, power=power) for part in parts]
-        wanted = None if None in counts else max(n for n in counts if n is not None)
-        which = "would decide"
-    would = f"more than {stats.MOST_SEEDS}" if wanted is None else f"about {wanted}"
-    return f"{_coverage(parts)}; {would} {which} with a chance of {100 * stats.POWER:g} %, if mean and spread stayed"
+    return f"{_coverage(parts)}; {len(parts)} of {deciding} parts not told apart from their margins"
+
+
+def scorecard(judged: Sequence[Judged]) -> list[Judged]:
+    """Without what stands beside it."""
+    return [one for one in judged if not one.beside]
 
 
 def counted(judged: Sequence[Judged]) -> str:
     """How many claims came out how."""
-    kinds = ("reproduced", "contradicted", "undecided", "not run")
+    judged = scorecard(judged)
+    kinds = ("reproduced", "contradicted", "undecided", "not judged", "not run")
     counts = {kind: sum(one.verdict == kind for one in judged) for kind in kinds}
     twice = sorted({one.claim.id for one in judged if one.reading})
     exact = sum(one.verdict == "reproduced" and all(part.exact for part in one.parts) for one in judged)
-    shown = {kind: f"{count} {kind}" for kind, count in counts.items()}
+    shown = {kind: f"{count} {kind}" for kind, count in counts.items() if count or kind != "not judged"}
     if exact:
         shown["reproduced"] += f" ({exact} of them by arithmetic alone)"
     claims = len({one.claim.id for one in judged})
-    both = f" {', '.join(twice)} is judged under each reading of the branch, and counts for each." if twice else ""
-    return f"{claims} claims: {', '.join(shown.values())}.{both}"
+    verb = "is" if len(twice) == 1 else "are"
+    counts_for = "counts" if len(twice) == 1 else "count"
+    both = f" {', '.join(twice)} {verb} judged under each reading of the branch, and {counts_for} for each."
+    return f"{claims} claims: {', '.join(shown.values())}.{both if twice else ''}"
 
 
 def elsewhere(judged: Sequence[Judged], others: Sequence[View]) -> list[Judged]:
     """Verdicts in the other settings, where they rest on other numbers than the primary one's."""
-    known = {(one.claim.id, one.reading): [part.estimate for part in one.parts] for one in judged}
+    known = {(one.claim.id, one.reading, one.beside): _numbers(one) for one in judged}
     return [
         one
         for view in others
         for one in judge(view)
-        if one.verdict != "not run" and [part.estimate for part in one.parts] != known.get((one.claim.id, one.reading))
+        if one.verdict not in ("not run", "not judged")
+        and _numbers(one) != known.get((one.claim.id, one.reading, one.beside))
     ]

@@ -37,7 +37,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         from repro.downstream.loading import load_model
         from repro.training.engine import configure
 
-        run = tree.run_at(item.run, item.base)
+        run = jobs.run_of(tree, item)
         s = run.settings
         configure(run)
         model, tokenizer = load_model(run, jobs.load(tree, item, item.weights, store))

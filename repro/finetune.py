@@ -39,7 +39,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         from repro.models import weights
         from repro.training.engine import configure
 
-        run = tree.run_at(item.run, item.base)
+        run = jobs.run_of(tree, item)
         s = run.settings
         assert item.seed is not None
         configure(run)

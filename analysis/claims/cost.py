@@ -4,10 +4,10 @@ import numpy as np
 
 from analysis.claims.parts import exact
 from analysis.contrasts import PTFS, THREE, tree_costs
+from analysis.evidence import Evidence
 from analysis.frames import View
 from analysis.names import recipe_name
 from analysis.registries import Claim
-from analysis.verdicts import Evidence
 
 
 def t1(view: View) -> Evidence:
@@ -34,7 +34,7 @@ CLAIMS = (
     Claim(
         id="T1",
         statement="Its cost, like CPT's, grows linearly with the number of versions; PTFS's grows quadratically",
-        source="[article], [review]", study="headline", evaluate=t1, equal_versions=True,
+        source="[article], [review]", study="headline", evaluate=t1, equal_versions=True, exact=True,
         estimator="second differences of steps over versions 1 to N, in units of T",
         margin="0 for CPT and path switching, a positive constant for PTFS; exact",
     ),

@@ -1,9 +1,10 @@
 """What claims are made of: quantities with a margin, from losses paired by seed.
 
-Margins were fixed before any run was looked at; changing one changes a verdict and belongs in a commit of its own.
+Margins are those of docs/protocol.md, fixed before any run that they judge; changing one changes a verdict and belongs
+in a commit of its own. Differences are in nats a token, shown as per cent of PPL (100 x nats).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,54 +12,71 @@ import pandas as pd
 
 from analysis import stats
 from analysis.commands import command
-from analysis.contrasts import CPT, PTFS, SWITCH, losses, recovery, versions_after_first
+from analysis.contrasts import CPT, SWITCH, losses, recovery, versions_after_first
+from analysis.evidence import Part
 from analysis.frames import View
-from analysis.names import schedule_name
+from analysis.names import VARIANT, recipe_name, schedule_name
 from analysis.registries import Role
-from analysis.verdicts import Part
 
 Series: TypeAlias = "pd.Series[float]"
 """One entry a seed."""
+Losses: TypeAlias = "Mapping[str, pd.DataFrame]"
+"""By recipe: (seeds, versions)."""
 
-RECOVERED = 0.8
-"""Path switching "matches" PTFS when it recovers more than this share of the gap between CPT and PTFS."""
+MATCH = 0.01
+"""Path switching "matches" PTFS when its PPL lies less than this above it, in nats a token: 1 %."""
+STRICTER_AND_LOOSER = (0.005, 0.02)
+"""Margins that are shown beside it and decide nothing."""
 THREE_SCHEDULES = ("cosine", "knee", "multi_step")
 """Those that the paper's claims speak of."""
+PER_CENT = "% of PPL"
 
 
-def measured(what: str, values: Series, *, unit: str = "% of PPL", above: float = 0.0, role: Role = "decides") -> Part:
-    """The mean over seeds of `values` (nats a token where the unit is per cent of PPL) must be above `above`."""
-    contrast = np.asarray(values, dtype=np.float64)
-    interval = stats.mean_interval(contrast)
-    show = _percent if unit.startswith("% of PPL") else float
+def measured(
+    what: str,
+    values: Series,
+    *,
+    unit: str = PER_CENT,
+    above: float | None = None,
+    below: float | None = None,
+    tie: float = 0.0,
+    equal: float | None = None,
+    role: Role = "decides",
+) -> Part:
+    """The mean over seeds of `values` must be above `above`, or below `below`; above 0 where neither is given.
+
+    Values and margins are nats a token where the unit is per cent of PPL.
+
+    Args:
+        tie: that far on the wrong side of `above` still counts.
+        equal: see `Part.equal`.
+    """
+    nats = np.asarray(values, dtype=np.float64)
+    interval = stats.mean_interval(nats)
+    scale = 100.0 if unit.startswith(PER_CENT) else 1.0
+    least = (above or 0.0) - tie
+    contrast = nats - least if below is None else below - nats
+    needs = f"> {scale * least:.3g}" if below is None else f"< {scale * below:.3g}"
     return Part(
-        what=what, unit=unit, needs=f"> {show(above):.3g}", estimate=show(interval.estimate), low=show(interval.low),
-        high=show(interval.high), contrast=contrast - above, seeds=_seeds(values), role=role,
+        what=what, unit=unit, needs=needs, estimate=scale * interval.estimate, low=scale * interval.low,
+        high=scale * interval.high, contrast=contrast, seeds=tuple(int(seed) for seed in values.index), role=role,
+        tie=tie, equal=equal,
     )  # fmt: skip
 
 
-def recovered(where: str, gained: Series, gap: Series, role: Role = "decides") -> Part:
-    """The share of `gap` that `gained` is, both in nats a token.
-
-    Decided on the linear contrast gained - RECOVERED x gap, which is sound for any gap; shown as a share with Fieller's
-    interval where there is a gap to recover, as that contrast otherwise.
-    """
-    contrast, seeds = np.asarray(gained - RECOVERED * gap, dtype=np.float64), _seeds(gained)
+def recovered(where: str, gained: Series, gap: Series) -> list[Part]:
+    """The share of `gap` that `gained` is, both in nats a token, with Fieller's interval; none without a gap."""
     found = recovery(gained, gap)
     if not found.established:
-        point = stats.mean_interval(contrast)
-        return Part(
-            what=f"point {100 * RECOVERED:g} % of the way from CPT to PTFS above path switching, {where} "
-            "(no gap is established, so no share is shown)",
-            unit="% of PPL", needs="> 0", estimate=_percent(point.estimate), low=_percent(point.low),
-            high=_percent(point.high), contrast=contrast, seeds=seeds, role=role,
-        )  # fmt: skip
+        return []
     share = found.share
-    return Part(
-        what=f"gap recovered, {where}", unit="% of the gap", needs=f"> {100 * RECOVERED:g}",
-        estimate=100 * share.estimate, low=100 * share.low, high=100 * share.high, contrast=contrast, seeds=seeds,
-        role=role,
-    )  # fmt: skip
+    return [
+        Part(
+            what=f"gap recovered, {where}", unit="% of the gap", needs="", estimate=100 * share.estimate,
+            low=100 * share.low, high=100 * share.high, contrast=np.asarray(gained, dtype=np.float64),
+            seeds=tuple(int(seed) for seed in gained.index), role="shown",
+        )
+    ]  # fmt: skip
 
 
 def exact(what: str, estimate: float, holds: bool, *, unit: str, needs: str, role: Role = "decides") -> Part:
@@ -68,36 +86,51 @@ def exact(what: str, estimate: float, holds: bool, *, unit: str, needs: str, rol
     )  # fmt: skip
 
 
-def _percent(nats: float) -> float:
-    return 100 * float(np.expm1(nats))
+def beats(where: str, loss: Losses, gap: "pd.DataFrame | None", version: int, role: Role = "decides") -> Part:
+    """CPT's PPL lies above path switching's at a version.
+
+    Args:
+        gap: of CPT to PTFS: how far that would be if path switching equalled PTFS.
+    """
+    equal = None if gap is None else float(gap[version].mean())
+    lead = (loss[CPT] - loss[SWITCH])[version]
+    return measured(f"CPT above path switching, version {version}, {where}", lead, equal=equal, role=role)
 
 
-def _seeds(values: Series) -> tuple[int, ...]:
-    return tuple(int(seed) for seed in values.index)
+def matches(where: str, loss: Losses, reference: str, version: int, role: Role = "decides") -> list[Part]:
+    """Path switching's PPL lies less than 1 % above PTFS's at a version; beside it other margins, and the share of the
+    gap that it recovers."""
+    behind = (loss[SWITCH] - loss[reference])[version]
+    what = f"path switching above {called(reference)}, version {version}, {where}"
+    others = [
+        measured(f"{what}, margin {100 * margin:g} %", behind, below=margin, role="shown")
+        for margin in STRICTER_AND_LOOSER
+    ]
+    cpt = [] if CPT not in loss else recovered(f"version {version}, {where}",
+                                               (loss[CPT] - loss[SWITCH])[version],
+                                               (loss[CPT] - loss[reference])[version])  # fmt: skip
+    return [measured(what, behind, below=MATCH, equal=MATCH, role=role), *others, *cpt]
+
+
+def called(reference: str) -> str:
+    """PTFS or its twin, in words."""
+    return "PTFS in order of arrival" if VARIANT in reference else recipe_name(reference)
 
 
 def by_schedule(
-    view: View, scores: pd.DataFrame, paradigms: Sequence[str], wanted: Sequence[str], study: str
+    view: View, scores: pd.DataFrame, paradigms: Sequence[str], study: str
 ) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:
-    """Losses by schedule, others than the wanted ones too; and which of the wanted ones have none."""
+    """Losses of versions 2 to N by schedule, others than the paper's too; and which of the paper's have none."""
     found = {}
-    for schedule in dict.fromkeys([*wanted, *scores["schedule"]]):
+    plain = [schedule for schedule in dict.fromkeys(scores["schedule"]) if VARIANT not in schedule]
+    for schedule in dict.fromkeys([*THREE_SCHEDULES, *plain]):
         loss = losses(scores[scores["schedule"] == schedule], paradigms, versions_after_first(view))
         if loss:
             found[schedule] = loss
-    absent = ", ".join(schedule_name(schedule) for schedule in wanted if schedule not in found)
+    absent = ", ".join(schedule_name(schedule) for schedule in THREE_SCHEDULES if schedule not in found)
     return found, [f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else []
 
 
 def role(schedule: str) -> Role:
     """The claims speak of three schedules; what another one does is shown."""
     return "decides" if schedule in THREE_SCHEDULES else "shown"
-
-
-def matches(where: str, loss: dict[str, pd.DataFrame], role: Role = "decides") -> list[Part]:
-    mean = {paradigm: frame.mean(axis=1) for paradigm, frame in loss.items()}
-    return [
-        measured(f"CPT above path switching, {where}", mean[CPT] - mean[SWITCH], role=role),
-        recovered(where, mean[CPT] - mean[SWITCH], mean[CPT] - mean[PTFS], role),
-        measured(f"PTFS above path switching, {where}", mean[PTFS] - mean[SWITCH], role="shown"),
-    ]

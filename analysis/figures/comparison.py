@@ -53,7 +53,7 @@ def ppl_by_version(view: View) -> "Figure | None":
             top.set_xlabel("version")
     fit(tops[0], values)
     fit(bottoms[0], differences)
-    tops[0].set_ylabel("PPL on slices 1..version")
+    tops[0].set_ylabel("PPL")
     bottoms[0].set_ylabel("PPL above PTFS (%)")
     legend_below(figure, recipe_handles(present))
     return figure

@@ -142,7 +142,7 @@ FRONTIER_PLOT = Plot(
 )  # fmt: skip
 BY_VERSION = Plot(
     "frontier_by_version", make=ppl_by_version,
-    caption="PPL of every version on slices 1 to it, above that of the recipe that is best at that version.",
+    caption="PPL of every version, above that of the recipe that is best at that version.",
 )  # fmt: skip
 REGRET = Plot(
     "regret", make=regrets,

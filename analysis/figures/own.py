@@ -42,7 +42,7 @@ def draw(view: View, study: str) -> "Figure | None":
     fit(axes, drawn)
     axes.set_xticks(sorted(set(scores["version"])))
     axes.set_xlabel("version")
-    axes.set_ylabel("PPL on slices 1..version")
+    axes.set_ylabel("PPL")
     figure.legend(handles=handles, loc="outside lower center", ncols=1 if len(groups) > 4 else 2)
     return figure
 

@@ -62,10 +62,10 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
 FIRST_STAGE = Plot(
     "first_stage", make=lambda view: _stages(view, "first_stage", "first_cycle", "cycle of the first stage"),
     caption="First stage: a cosine of several cycles, cut at T; then a full cosine over T. Left: learning rates. "
-    f"Right: PPL of the checkpoint (slice 1) and of the model updated from it (slices 1 and 2). {WITHIN}",
+    f"Right: PPL of the checkpoint and of the model updated from it. {WITHIN}",
 )  # fmt: skip
 SECOND_STAGE = Plot(
     "second_stage", make=lambda view: _stages(view, "second_stage", "second_cycle", "cycle of the second stage"),
     caption="Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. "
-    f"Right: PPL of the updated model (slices 1 and 2). {WITHIN}",
+    f"Right: PPL of the updated model. {WITHIN}",
 )  # fmt: skip

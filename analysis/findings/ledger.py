@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from analysis import lengths
 from analysis.commands import again, command
@@ -46,16 +47,22 @@ def set_up(view: View) -> list[str]:
         f"tokens a version ({t * tokens:,.0f} tokens).{lengths.note(plain)}",
         f"Learning rate: maximum {text(rates['max_lr'])}, minimum {text(rates['min_lr'])}, "
         f"warm-up of {text(rates['warmup_steps'])} steps once, at a random initialization.",
-        f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order together, every comparison is "
-        "paired by seed, and n counts seeds.",
+        f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order{_cut(runs)}; every comparison is "
+        "within a seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
         *_sensitivity(view),
     ]
 
 
+def _cut(runs: pd.DataFrame) -> str:
+    follows = (runs["cut"] != runs["conditions"]).all()
+    return ", and the cut of the text into versions and slices" if follows else " together"
+
+
 def verdicts(judged: Sequence[Judged]) -> list[str]:
     return [
-        f"{one.claim.id}{f', branch read as a {one.reading}' if one.reading else ''}: {one.verdict} ({one.reason})."
+        f"{', '.join(filter(None, [one.claim.id, one.reading and f'branch read as a {one.reading}', one.beside]))}: "
+        f"{one.verdict} ({one.reason})."
         for one in judged
     ]
 
@@ -107,7 +114,7 @@ def _sensitivity(view: View) -> list[str]:
     first = losses(scores[scores["schedule"] == "cosine"], (CPT,), [1])
     sentences = []
     if first and len(first[CPT]) > 1:
-        noise = f"{100 * np.expm1(np.std(first[CPT].to_numpy(), ddof=1)):.2f} %"
+        noise = f"{100 * np.std(first[CPT].to_numpy(), ddof=1):.2f} %"
         sentences.append(
             f"Seed noise: the PPL of version 1 varies by {noise} from seed to seed (one standard deviation)."
         )

@@ -10,6 +10,7 @@ from analysis.studies import (
     alpha,
     architecture,
     branch,
+    components,
     data_scale,
     downstream,
     first_stage,
@@ -28,7 +29,7 @@ from analysis.studies import (
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-BEYOND = (frontier, plasticity, rates, branch, grow, future)
+BEYOND = (frontier, plasticity, rates, components, branch, grow, future)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:

@@ -9,6 +9,7 @@ from analysis.tables.alpha import alpha
 STUDY = Study(
     name="alpha",
     question="How long should a branch be?",
+    seeds="judged_seeds",
     sweeps=("alpha",),
     gaps=findings.gaps,
     shows=(

@@ -8,6 +8,7 @@ from analysis.tables.stages import stages_of
 STUDY = Study(
     name="first_stage",
     question="How should the checkpoint be prepared?",
+    seeds="judged_seeds",
     sweeps=("first_cycle",),
     gaps=stages.gaps_of("first_stage"),
     shows=(stages_of("first_stage"), FIRST_STAGE, Sentences("first_stage_findings", make=stages.first_stage)),

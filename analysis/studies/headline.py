@@ -13,6 +13,7 @@ from analysis.tables.comparison import by_version_of
 STUDY = Study(
     name="headline",
     question="How do the three paradigms differ in learning rate, PPL and cost?",
+    seeds="judged_seeds",
     pooled=True,
     part_of="main",
     shows=(

@@ -12,6 +12,7 @@ from analysis.tables.comparison import by_version_of
 STUDY = Study(
     name="main",
     question="Does path switching reach PTFS's PPL at its lower cost?",
+    seeds="judged_seeds",
     pooled=True,
     shows=(by_version_of("main"), RECOVERY, SLICES, PARETO, FORGETTING, MAIN_FINDINGS),
     also=(COST, SCORES, LEARNING_RATES, TRAINING_LOSS, COST_GROWTH, PPL_BY_VERSION, DOWNSTREAM),

@@ -12,6 +12,7 @@ from analysis.tables.comparison import by_version_of
 STUDY = Study(
     name="pilot",
     question="How far does CPT fall behind PTFS, and does the gap grow?",
+    seeds="judged_seeds",
     pooled=True,
     part_of="main",
     shows=(by_version_of("pilot"), PPL_BY_VERSION, Sentences("pilot_findings", make=comparison.pilot)),

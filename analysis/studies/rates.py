@@ -2,11 +2,13 @@
 
 from analysis.figures.rates import RATES as RATES_PLOT
 from analysis.registries import Study
+from analysis.tables.best import BEST_RATES
 from analysis.tables.rates import RATES
 
 STUDY = Study(
     name="rates",
     question="What is each recipe's best maximum learning rate, and what does a rate off by two cost?",
-    sweeps=("max_lr", "min_lr"),
-    shows=(RATES, RATES_PLOT),
+    seeds="tuning_seeds",
+    sweeps=("max_lr", "min_lr", "versions"),
+    shows=(BEST_RATES, RATES, RATES_PLOT),
 )

@@ -8,6 +8,7 @@ from analysis.tables.stages import stages_of
 STUDY = Study(
     name="second_stage",
     question="How should training go on from that checkpoint?",
+    seeds="judged_seeds",
     sweeps=("second_cycle",),
     gaps=stages.gaps_of("second_stage"),
     shows=(stages_of("second_stage"), SECOND_STAGE, Sentences("second_stage_findings", make=stages.second_stage)),

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.claims.parts import RECOVERED
 from analysis.contrasts import CPT, PTFS, SWITCH, THREE, losses, recovery, swept_values, versions_after_first
 from analysis.formats import number, percent, plus_minus
 from analysis.frames import View
@@ -58,7 +57,7 @@ def by_version(view: View, study: str) -> Table | None:
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
-        caption="PPL of version k on held-out slices 1 to k. Cost: steps of the run's own tree over PTFS's, all "
+        caption="PPL on all held-out slices. Cost: steps of the run's own tree over PTFS's, all "
         f"versions. PPL to PTFS: mean over versions {last}, paired by seed.{uneven(counts)} {tuned_note(view, scores)}"
         f"{numerics_note(view, study)}",
     )  # fmt: skip
@@ -118,7 +117,7 @@ def recovered(view: View) -> Table | None:
     return Table(
         name="recovery", data=pd.DataFrame(data), rows=rows,
         head=["schedule", "version", "CPT above PTFS", "path switching above PTFS", "gap recovered", "n"],
-        caption=f"Paired by seed. The claim needs more than {100 * RECOVERED:g} % of the gap recovered; shares with "
+        caption="Paired by seed; shares with "
         "Fieller's interval, and only where the gap itself is told apart from 0. "
         f"{numerics_note(view, *pooled())}",
     )  # fmt: skip

@@ -62,7 +62,7 @@ def plasticity(view: View) -> Table | None:
         name=PLASTICITY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "releases of", "released", f"PPL of the next update, v2 to v{view.last}", "to CPT's", "n"],
         caption="The next update, the same for all: version k - 1 as each recipe releases it, then one full cycle on "
-        "version k's data. PPL on slices 1 to k, mean over versions; to CPT's: paired by seed. All of these end "
+        "version k's data. PPL on all slices, mean over versions; to CPT's: paired by seed. All of these end "
         "decayed. From derived weights (means of checkpoints) the optimizer starts afresh. "
         f"{numerics_note(view, PLASTICITY)}",
     )  # fmt: skip

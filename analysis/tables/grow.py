@@ -126,7 +126,7 @@ def grow(view: View) -> Table | None:
         name=STUDY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "recipe", "grows", "from", *(f"PPL v{v}" for v in range(1, view.last + 1)), "steps", "FLOPs",
               f"v{view.last} to PTFS", "n"],
-        caption="PPL of version k on held-out slices 1 to k; versions before it grows are those of the smaller model. "
+        caption="PPL on all held-out slices; versions before it grows are those of the smaller model. "
         "Steps and FLOPs: of all versions, over those of PTFS, which pre-trains the larger model from scratch each "
         "time; FLOPs count each step at the size that it trained. Where it grows, the function is preserved and the "
         f"optimizer starts afresh, warmed up once more. To PTFS: paired by seed. {numerics_note(view, STUDY)}",

@@ -38,7 +38,7 @@ def own(view: View, study: str) -> Table | None:
     return Table(
         name=f"study_{file_name(study)}", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "schedule", "settings", *(f"PPL v{version}" for version in versions), "cost", "n"],
-        caption="PPL of version k on held-out slices 1 to k. Settings: those in which these runs differ. Cost: steps "
+        caption="PPL on all held-out slices. Settings: those in which these runs differ. Cost: steps "
         f"of the run's own tree over those of pre-training every version from scratch.{uneven(counts)} "
         f"{numerics_note(view, study)}",
     )  # fmt: skip

@@ -40,7 +40,7 @@ def stages(view: View, study: str) -> Table | None:
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[f"cycle of the {stage} stage", "learning rate at its end / maximum",
               *(["PPL checkpoint"] if first else []), "PPL updated", "n"],
-        caption=f"The {stage} stage is cut at T steps. Checkpoint on slice 1, updated model on slices 1 and 2. "
+        caption=f"The {stage} stage is cut at T steps. PPL on all held-out slices. "
         f"{numerics_note(view, study)}",
     )  # fmt: skip
 

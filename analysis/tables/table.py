@@ -11,9 +11,9 @@ import pandas as pd
 
 from analysis import lengths, names, stats
 from analysis.contrasts import PTFS, losses, versions_after_first
+from analysis.evidence import Part
 from analysis.formats import escape_latex, escape_markdown, listed, number, paired, plus_minus
 from analysis.frames import View
-from analysis.verdicts import Part
 
 NOT_COMPARED = "undecayed: not compared"
 """In place of a distance in PPL."""

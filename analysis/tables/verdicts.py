@@ -8,6 +8,9 @@ import pandas as pd
 from analysis.tables.table import Table, quantity
 from analysis.verdicts import Judged
 
+POWER = ("power_equal", "power_half_worse", "power_one_worse")
+"""Columns of `Judged.power`: path switching equals PTFS, is 0.5 % worse, 1 % worse."""
+
 
 def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
     """Every claim with its weakest evidence and verdict."""
@@ -20,8 +23,8 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
         name=name, data=verdicts(judged), rows=rows,
         head=["", "claim", "from", "weakest evidence [95 % interval]", "verdict", "because"],
         caption="A claim is reproduced when the 95 % interval of every part of it lies beyond its margin, contradicted "
-        "when one is on the wrong side of it at 5 % (Holm over the claim's parts), and undecided otherwise. The "
-        "weakest part is shown.",
+        "when one is on the wrong side of it (Holm over the claim's parts), both after Holm's correction over the "
+        "scorecard, and undecided otherwise. What stands beside a claim is not corrected. The weakest part is shown.",
     )  # fmt: skip
 
 
@@ -70,6 +73,7 @@ def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
         part = one.weakest
         row: dict[str, object] = {
             "setting": one.view.label or "primary", "claim": one.claim.id, "reading": one.reading,
+            "beside": one.beside,
             "statement": one.statement,
             "source": one.claim.source, "study": one.claim.study, "estimator": one.claim.estimator,
             "margin": one.claim.margin, "verdict": one.verdict, "reason": one.reason,
@@ -79,11 +83,11 @@ def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
                 "weakest_part": part.what, "estimate": part.estimate, "low": part.low, "high": part.high,
                 "unit": part.unit, "needs": part.needs, "n": "exact" if part.exact else len(part.seeds),
                 "seeds": " ".join(map(str, part.seeds)), "p": one.p, "p_holm": one.p_holm,
-            }  # fmt: skip
+            } | dict(zip(POWER, one.power.values(), strict=False))  # fmt: skip
         rows.append(row | {"command": one.command})
     columns = [
-        "setting", "claim", "reading", "statement", "source", "study", "estimator", "margin", "verdict", "reason",
-        "weakest_part",
-        "estimate", "low", "high", "unit", "needs", "n", "seeds", "p", "p_holm", "command",
+        "setting", "claim", "reading", "beside", "statement", "source", "study", "estimator", "margin", "verdict",
+        "reason", "weakest_part",
+        "estimate", "low", "high", "unit", "needs", "n", "seeds", "p", "p_holm", *POWER, "command",
     ]  # fmt: skip
     return pd.DataFrame(rows).reindex(columns=columns)

@@ -251,7 +251,7 @@ class FinetuneSettings:
     seeds: list[int] = field(default_factory=lambda: [0], metadata={"low": 0, "high": 2**63 - 1})
     """Its own seeds: the order of the examples."""
     versions: list[int] | None = None
-    """Which versions of a run to fine-tune; None: the last one."""
+    """Which versions of a run to fine-tune; None: the last one. 0 is the model before any training: a control."""
     update: str = choice(("anew", "continue", "transfer"), "anew")
     """From the second version on: `anew`, each version is fine-tuned by itself; `transfer`, what fine-tuning changed in
     the version before is added to the new weights, and that is all; `continue`, fine-tuning goes on from there."""
@@ -267,8 +267,8 @@ class FinetuneSettings:
     def complaints(self, settings: "Settings") -> Iterator[str]:
         """See `repro.config.checks.Complaining`."""
         for version in self.versions or []:
-            if settings.stream.versions != AUTO and not 1 <= version <= settings.stream.versions:
-                yield f"finetune.versions={version} must lie between 1 and {settings.stream.versions}."
+            if settings.stream.versions != AUTO and not 0 <= version <= settings.stream.versions:
+                yield f"finetune.versions={version} must lie between 0 (untrained) and {settings.stream.versions}."
 
 
 @dataclass(frozen=True, kw_only=True)

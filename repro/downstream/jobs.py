@@ -28,6 +28,8 @@ from repro.store.store import Store
 KIND = "downstream"
 RECIPE = 1
 """Raised by hand whenever fine-tuning or evaluation itself computes something else."""
+UNTRAINED = 0
+"""The version that stands for the model before any training."""
 WAIT_SECONDS = 0.5
 """Between two looks at what others have finished."""
 
@@ -39,8 +41,9 @@ class Job:
     run: int
     """The run, by its place in the tree."""
     version: int
+    """0: the model before any training, a control for what training taught."""
     base: Key
-    """The version's checkpoint."""
+    """The version's checkpoint; of version 0 what stands for the initialization, which is drawn again."""
     seed: int | None
     """Fine-tuning's seed; None: as it was pre-trained."""
     weights: Key
@@ -61,8 +64,9 @@ def jobs_of(tree: Tree) -> list[Job]:
         settings = run.settings
         for version in settings.finetune.versions or [len(ends)]:
             if version <= len(ends):
-                base = ends[version - 1]
-                found.append(Job(index, version, base, None, base, digest([base, _evaluation(run)])))
+                base = _base(tree, index, version)
+                if version != UNTRAINED:
+                    found.append(Job(index, version, base, None, base, digest([base, _evaluation(run)])))
                 found += [
                     _tuned(tree, index, version, seed, settings.finetune.update) for seed in settings.finetune.seeds
                 ]
@@ -77,12 +81,25 @@ def fine_tunings(tree: Tree) -> list[Job]:
 
 def _tuned(tree: Tree, index: int, version: int, seed: int, update: str) -> Job:
     """A version under one fine-tuning seed; version 1 has none before it, and is fine-tuned anew."""
-    run, base = tree.runs[index], tree.ends[index][version - 1]
+    run, base = tree.runs[index], _base(tree, index, version)
     before = _tuned(tree, index, version - 1, seed, "anew") if version > 1 and update != "anew" else None
     added = [] if before is None else [["added", before.weights, before.base]]
     tunes = before is None or update == "continue"
     weights = digest([base, *added, *([_recipe(run), seed] if tunes else [])])
     return Job(index, version, base, seed, weights, digest([weights, _evaluation(run)]), before, tunes)
+
+
+def _base(tree: Tree, index: int, version: int) -> Key:
+    """What a version's fine-tuning begins with."""
+    if version != UNTRAINED:
+        return tree.ends[index][version - 1]
+    run = tree.run_at(index, tree.ends[index][0])
+    return digest(["untrained", run.identity, list(run.model_shape)])
+
+
+def run_of(tree: Tree, job: Job) -> Run:
+    """A job's run, with the model that it fine-tunes or evaluates."""
+    return tree.run_at(job.run, job.base if job.version != UNTRAINED else tree.ends[job.run][0])
 
 
 def _recipe(run: Run) -> list[Any]:
@@ -123,7 +140,7 @@ def check_trained(plan: Plan, store: Store) -> None:
         UserError
     """
     for item in jobs_of(plan.tree):
-        if item.base not in plan.stored:
+        if item.version != UNTRAINED and item.base not in plan.stored:
             raise UserError(
                 f"version {item.version} of run {plan.tree.runs[item.run].name} is not trained yet; "
                 f"give repro.train the same arguments first."
@@ -151,11 +168,22 @@ def start(tree: Tree, job: Job, store: Store) -> Tensors:
     Raises:
         UserError: as `load`.
     """
+    if job.version == UNTRAINED:
+        return untrained(run_of(tree, job))
     weights = load(tree, job, job.base, store)
     if job.before is None:
         return weights
     tuned, base = (load(tree, job.before, key, store) for key in (job.before.weights, job.before.base))
     return {name: weights[name] + (tuned[name] - base[name]) for name in weights}
+
+
+def untrained(run: Run) -> Tensors:
+    """Weights as a run's training begins with them."""
+    from repro.models import weights
+    from repro.models.architectures.architecture import architecture
+
+    model = architecture(run.settings.model).initialize(*run.model_shape, run.settings.seed)
+    return {name: tensor.contiguous() for name, tensor in weights.of(model).items()}
 
 
 def load(tree: Tree, item: Job, key: Key, store: Store) -> Tensors:

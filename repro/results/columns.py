@@ -9,6 +9,7 @@ TEXT = {
     "runs": (
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "settings"),
         *("carry_optimizer", "architecture", "size", "corpus", "stream", "conditions", "numerics"),
+        *("split_seed", "uncut_conditions"),
     ),
     "versions": ("run", "key"),
     "perplexity": ("run",),
@@ -25,7 +26,7 @@ COLUMNS = {
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "carry_optimizer"),
         *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
         *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
-        *("logical_steps", "unique_steps", "relative_cost", "flops", "settings"),
+        *("logical_steps", "unique_steps", "relative_cost", "flops", "settings", "split_seed", "uncut_conditions"),
     ],
     "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
     "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
@@ -39,6 +40,9 @@ COLUMNS = {
 }
 """Each file's columns, as written."""
 
+LATER = ("settings", "split_seed", "uncut_conditions")
+"""Last columns of `runs` that old ledgers lack, in the order in which they came."""
+
 COUNTS = ("version", "versions", "slice")
 """Columns that count versions."""
 MOST_VERSIONS = int(StreamSettings.__dataclass_fields__["versions"].metadata["high"])
@@ -47,10 +51,16 @@ OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
 
 
-def is_absurd(column: str, cell: str) -> bool:
-    """Whether a count is none that a run can have: whoever counted or drew up to it might never end."""
+def is_absurd(column: str, cell: str, table: str = "") -> bool:
+    """Whether a count is none that a run can have: whoever counted or drew up to it might never end.
+
+    Downstream, version 0 is the model before any training.
+    """
+    least = 0 if table == "downstream" else 1
     return (
-        column in COUNTS and cell != "" and not (re.fullmatch("[0-9]{1,9}", cell) and 1 <= int(cell) <= MOST_VERSIONS)
+        column in COUNTS
+        and cell != ""
+        and not (re.fullmatch("[0-9]{1,9}", cell) and least <= int(cell) <= MOST_VERSIONS)
     )
 
 

@@ -22,7 +22,7 @@ from repro.data.opening import is_prepared
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
-from repro.results.columns import COLUMNS, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, LATER, is_absurd, settings_of_old
 from repro.results.rows import Row
 from repro.store import tables
 from repro.store.store import Store
@@ -169,18 +169,24 @@ def read(path: Path, table: str) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error, Flaw):
         header, rows = [], []
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or any(map(is_absurd, header, row)):
+        if len(row) != len(header) or any(is_absurd(*pair, table) for pair in zip(header, row, strict=True)):
             raise UserError(
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."
             )
-    if table == "runs" and header == COLUMNS[table][:-1]:
-        return [[*row, settings_of_old(dict(zip(header, row, strict=True)))] for row in rows]
+    lacks = COLUMNS[table][len(header) :]
+    if table == "runs" and lacks and header == COLUMNS[table][: len(header)] and set(lacks) <= set(LATER):
+        return [[*row, *_of_old(dict(zip(header, row, strict=True)), lacks)] for row in rows]
     if header != COLUMNS[table]:
         raise UserError(
             f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."
         )
     return rows
+
+
+def _of_old(row: dict[str, str], lacks: list[str]) -> list[str]:
+    """What a row that was written before there were such columns says in them: nothing, but for its settings."""
+    return [settings_of_old(row) if column == "settings" else "" for column in lacks]
 
 
 def _order(cell: str) -> tuple[int, float, str]:

@@ -1,12 +1,18 @@
 """Rows of the ledger's tables: what the store knows of each run of a plan, one row a fact."""
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from repro.common.canonical import digest
+from repro.config.settings import CorpusSettings
+from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import corpus
+from repro.data.memory import known_identity
+from repro.data.stream import tokens_key
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
 from repro.models.optimizers.optimizer import optimizer
@@ -38,12 +44,29 @@ def run_id(tree: Tree, run: int) -> str:
 
 def conditions(r: Run) -> str:
     """What runs have to share to be compared and no other column says: optimizer, text, and what is measured of it."""
+    return digest(_conditions(r, r.stream.fingerprint))[:8]
+
+
+def uncut_conditions(r: Run) -> str:
+    """As `conditions`, but for how the text is cut into versions and slices: runs share it whose cuts follow their
+    seeds. The number of versions is a column of its own."""
+    s = r.settings
+    text = {name: value for name, value in tokens_key(s.stream).items() if name not in ("split_seed", "versions")}
+    text["corpus"] = [_identity(s.corpus, s.data.path), corpus(s.corpus).near_duplicates]
+    text["tokenizer"] = s.stream.tokenizer and tokenizers.given(s.stream.tokenizer)[1]
+    return digest(_conditions(r, text))[:8]
+
+
+def _conditions(r: Run, text: object) -> list[object]:
     s = r.settings
     beside = optimizer(recipe(s).shared(s))  # one that a recipe brings belongs to the recipe
-    content = [beside.identity, r.stream.fingerprint, s.stream.heldout_blocks, s.evaluation.batch_size]
-    if " " in s.stream.steps_label:  # else a column says it whole
-        content.append(s.stream.steps_label)
-    return digest(content)[:8]
+    content = [beside.identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
+    return [*content, *([s.stream.steps_label] if " " in s.stream.steps_label else [])]  # else a column says it whole
+
+
+@lru_cache(maxsize=16)
+def _identity(settings: CorpusSettings, data_path: str) -> dict[str, object]:
+    return known_identity(corpus(settings), Path(data_path))
 
 
 def of(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -136,6 +159,8 @@ def _run_row(tree: Tree, index: int) -> Row:
         "min_lr": s.schedule.floor_lr,
         "warmup_steps": s.schedule.warmup_steps,
         "conditions": conditions(r),
+        "split_seed": s.stream.split_seed,
+        "uncut_conditions": uncut_conditions(r),
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),

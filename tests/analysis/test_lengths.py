@@ -18,7 +18,7 @@ from analysis.tables.cost import cost
 from analysis.tables.verdicts import scorecard
 from analysis.verdicts import Judged, judge
 
-OF_EQUAL = {"P1", "P2", "P3", "M1", "M2", "T1", "A1", "G1", "G2", "G3", "G4"}
+OF_EQUAL = {"P1", "P2", "P3", "M1 beats", "M1 matches", "M2", "T1", "A1", "G1", "G2", "G3", "G4"}
 DOUBLING = "20 40 80 160"
 UNEQUAL = {"steps_per_version": DOUBLING, "conditions": "d0ub1e"}
 
@@ -46,7 +46,7 @@ def test_claims_of_equal_versions_are_not_judged_on_others_and_say_so(unequal: P
         assert found[claim].parts == []
     assert "judged on equal versions only: 12 runs of unequal versions left out" in found["A1"].reason
     # Nine of the main comparison, with three seeds each.
-    for claim in ("P1", "P2", "P3", "M1", "M2", "T1"):
+    for claim in ("P1", "P2", "P3", "M1 beats", "M1 matches", "M2", "T1"):
         assert "judged on equal versions only: 27 runs of unequal versions left out" in found[claim].reason
     for claim in ("S1", "S2", "C1", "D1"):
         assert found[claim].verdict == "reproduced"
@@ -117,7 +117,7 @@ def test_nothing_is_said_of_equal_versions(tmp_path: Path) -> None:
     view = load(tmp_path, "synthetic").primary()
     assert lengths.note(view.runs("main")) == ""
     assert lengths.axis(view.runs("main")) == "T = one version's new data"
-    assert "equal versions" not in judged(view)["M1"].reason
+    assert "equal versions" not in judged(view)["M1 matches"].reason
 
 
 def test_a_report_of_unequal_versions(unequal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

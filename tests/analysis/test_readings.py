@@ -16,7 +16,7 @@ DECAY = [{"schedule": s, "paradigm": "path_switching", "settings": "alpha=0.6 br
 
 
 def m1(root: Path) -> dict[str, Judged]:
-    return {one.reading: one for one in judge(load(root, "synthetic").primary()) if one.claim.id == "M1"}
+    return {one.reading: one for one in judge(load(root, "synthetic").primary()) if one.claim.id == "M1 matches"}
 
 
 @pytest.fixture
@@ -46,22 +46,25 @@ def test_each_reading_is_judged_on_its_own_runs(both: Path) -> None:
     found = m1(both)
     assert found["decay"].verdict == "reproduced"
     assert found["cycle"].verdict == "contradicted"
-    assert {part.what for part in found["decay"].parts} & {"gap recovered, cosine", "gap recovered, Knee"} == {
-        "gap recovered, cosine"
-    }
+    assert {part.what for part in found["decay"].parts} & {
+        "gap recovered, version 4, cosine",
+        "gap recovered, version 4, Knee",
+    } == {"gap recovered, version 4, cosine"}
     shares = {part.what: part.estimate for one in found.values() for part in one.parts}
-    assert shares["gap recovered, Knee, branch read as a decay"] == pytest.approx(95, abs=3)
-    assert shares["gap recovered, Knee, branch read as a cycle"] == pytest.approx(50, abs=3)
+    assert shares["gap recovered, version 4, Knee, branch read as a decay"] == pytest.approx(95, abs=4)
+    assert shares["gap recovered, version 4, Knee, branch read as a cycle"] == pytest.approx(50, abs=4)
 
 
 def test_the_scorecard_shows_both_and_counts_both(both: Path) -> None:
     judged = judge(load(both, "synthetic").primary())
-    rows = [row for row in scorecard(judged).rows if row[0] == "M1"]
+    rows = [row for row in scorecard(judged).rows if row[0] == "M1 matches"]
     assert [row[1].rsplit(" ", 1)[1] for row in rows] == ["decay", "cycle"]
-    parts = [row[1] for row in claim_parts(judged).rows if row[0] == "M1"]
+    parts = [row[1] for row in claim_parts(judged).rows if row[0] == "M1 matches"]
     assert len(parts) == len(set(parts))
-    assert counted(judged).startswith("15 claims: ")
-    assert counted(judged).endswith("M1 is judged under each reading of the branch, and counts for each.")
+    assert counted(judged).startswith("16 claims: ")
+    assert counted(judged).endswith(
+        "M1 beats, M1 matches are judged under each reading of the branch, and count for each."
+    )
 
 
 def test_the_report_names_the_reading_that_is_not_the_usual_one(both: Path) -> None:

@@ -185,10 +185,10 @@ def test_files_of_studies_that_are_gone_are_gone_too(headline, tmp_path):
 
 def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):
     shown = terminal_text(headline.parent, 80)
-    assert re.search(r"path switching\W+33\.\d\d\W+30\.\d\d\W+27\.\d\d\W+24\.\d\d\W+58 %", shown)
+    assert re.search(r"path switching\W+35\.\d\d\W+31\.\d\d\W+27\.\d\d\W+24\.\d\d\W+58 %", shown)
     assert "…" not in shown
     assert re.search(r"M2.*58\.0 %.*reproduced", shown, re.DOTALL)
-    assert "15 claims: 3 reproduced" in shown
+    assert "16 claims: 3 reproduced" in shown
     assert str(headline / "report.html") in shown.replace("\n", "")
 
 

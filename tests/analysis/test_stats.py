@@ -73,19 +73,17 @@ def test_holm_orders_multiplies_and_stays_monotone():
     assert adjusted[2] == pytest.approx(0.6)
 
 
-def test_the_deciding_number_of_seeds_decides_four_times_in_five():
-    values = np.array([0.9, -0.2, 0.5])
-    seeds = stats.deciding_seeds(values)
-    assert seeds is not None
-    draws = np.random.default_rng(0).normal(values.mean(), values.std(ddof=1), size=(20_000, seeds))
+@pytest.mark.parametrize(("truth", "n"), [(0.0, 3), (0.5, 4), (1.0, 8)])
+def test_power_is_how_often_an_interval_lies_above_0(truth, n):
+    draws = np.random.default_rng(0).normal(truth, 0.8, size=(20_000, n))
+    mean, error = draws.mean(axis=1), draws.std(axis=1, ddof=1) / np.sqrt(n)
+    assert stats.power(truth, 0.8, n) == pytest.approx(np.mean(mean > stats.t_quantile(n) * error), abs=0.01)
 
-    def share(n: int) -> float:
-        mean, error = draws[:, :n].mean(axis=1), draws[:, :n].std(axis=1, ddof=1) / np.sqrt(n)
-        return float(np.mean(mean > stats.t_quantile(n) * error))
 
-    assert share(seeds) == pytest.approx(stats.POWER, abs=0.05)
-    assert share(seeds) > stats.POWER - 0.01
-    assert share(seeds - 1) < stats.POWER + 0.01
+def test_power_without_spread_or_with_one_value():
+    assert stats.power(0.1, 0.0, 3) == 1.0
+    assert stats.power(0.0, 0.0, 3) == 0.0
+    assert np.isnan(stats.power(0.1, 0.1, 1))
 
 
 def test_a_one_sided_p_says_on_which_side_of_0_a_mean_lies():
@@ -93,11 +91,6 @@ def test_a_one_sided_p_says_on_which_side_of_0_a_mean_lies():
     assert stats.p_below(values) == pytest.approx(stats.p_value(values) / 2)
     assert stats.p_below(-values) == pytest.approx(1 - stats.p_value(values) / 2)
     assert np.isnan(stats.p_below(values[:1]))
-
-
-def test_no_number_of_seeds_is_named_where_none_would_decide():
-    assert stats.deciding_seeds(np.array([1.0, -1.0])) is None
-    assert stats.deciding_seeds(np.array([1.0])) is None
 
 
 def test_an_effect_is_a_mean_in_standard_deviations():

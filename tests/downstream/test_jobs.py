@@ -21,6 +21,7 @@ from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.store.leases import Lease
 from repro.store.store import Store
+from repro.training.state import fresh
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
@@ -107,6 +108,23 @@ def test_how_a_batch_of_examples_is_split_keys_what_is_fine_tuned(smoke: Overrid
     assert [item.base for item in whole] == [item.base for item in split]
     assert whole[-1].weights != split[-1].weights
     assert larger[-1].weights == unsplit[-1].weights
+
+
+def test_version_0_is_the_model_before_any_training_and_all_recipes_share_it(
+    trained: tuple[Tree, Store], smoke: Overrides
+) -> None:
+    """A control: fine-tuned as the others are, and never scored as it was drawn."""
+    _, store = trained
+    given = smoke("paradigm=ptfs,cpt", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=2")
+    tree = make(compose([*given, "finetune.versions=[0]", "finetune.seeds=[0]"], multirun=True)).tree
+    (weights,) = {job.weights for job in jobs.fine_tunings(tree)}
+    assert {(job.version, job.seed) for job in jobs.jobs_of(tree)} == {(0, 0)}
+    begin = jobs.start(tree, jobs.jobs_of(tree)[0], store)
+    drawn = fresh(tree.runs[0]).tensors()["model"]
+    assert all(torch.equal(begin[name], drawn[name]) for name in drawn)
+    finetune._work(tree, 0, store, threading.Event())
+    tuned = store.load_weights(weights)
+    assert any(not torch.equal(tuned[name], drawn[name]) for name in drawn)
 
 
 def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trained: tuple[Tree, Store]) -> None:

@@ -63,10 +63,11 @@ def test_scores_of_one_version_leave_those_of_others_alone(tmp_path: Path) -> No
 def test_a_ledger_from_before_there_was_a_column_of_settings_is_added_to(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     row: dict[str, object] = dict.fromkeys(ledger.COLUMNS["runs"], "") | {"run": "aa", "alpha": "0.6"}
-    header, old = ",".join(ledger.COLUMNS["runs"][:-1]), ",".join(map(str, list(row.values())[:-1]))
+    since = ledger.COLUMNS["runs"].index("settings")
+    header, old = ",".join(ledger.COLUMNS["runs"][:since]), ",".join(map(str, list(row.values())[:since]))
     path.write_text(f"{header}\n{old}\n")
     ledger._replace(tmp_path, {"runs": [row | {"run": "bb", "settings": "branch=0.2"}]})
-    assert [(line[0], line[-1]) for line in ledger.read(path, "runs")] == [("aa", "alpha=0.6"), ("bb", "branch=0.2")]
+    assert [(line[0], line[since]) for line in ledger.read(path, "runs")] == [("aa", "alpha=0.6"), ("bb", "branch=0.2")]
 
 
 def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:

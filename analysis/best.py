@@ -1,0 +1,103 @@
+"""Each recipe's best maximum learning rate, chosen on the tuning seeds of study `rates` by the rule of the protocol.
+
+By schedule, recipe and reading of the branch: the lowest mean over the tuning seeds of ln PPL of version 2. None of
+these seeds enters a claim. A schedule whose tuning has not run takes the cosine's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis import names, plans, readings
+
+STUDY, GRID = "rates", "rates"
+"""The study, and the entry of a scale's `sweep` that lists its maxima."""
+VERSION = 2
+COSINE, PTFS = "cosine", "ptfs"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best maximum of a recipe under a schedule."""
+
+    schedule: str
+    recipe: str
+    reading: str
+    """Of the branch, where the two are two trainings."""
+    loss: "pd.Series[float]"
+    """Mean over the tuning seeds, nats a token, by maximum; infinite: a run diverged."""
+    seeds: tuple[int, ...]
+    of: str
+    """The schedule that it was tuned under."""
+
+    @property
+    def max_lr(self) -> float:
+        return float(str(self.loss.idxmin()))
+
+    @property
+    def end(self) -> str:
+        """Which end of the grid it lies at: there may be a better one beyond."""
+        rates = list(self.loss.index)
+        return "lowest" if self.max_lr == min(rates) else "highest" if self.max_lr == max(rates) else ""
+
+
+def best_rates(scale: str, rows: pd.DataFrame, scores: pd.DataFrame, setting: Mapping[str, object]) -> list[Best]:
+    """Of every recipe and schedule whose tuning is complete; empty where a scale plans no tuning.
+
+    Args:
+        rows: a ledger's runs, by study.
+        scores: `run`, `version` and `loss`.
+        setting: columns of runs.csv that tuning must share.
+    """
+    seeds, grid = plans.seeds(scale, STUDY), {float(rate) for rate in plans.listed(scale, GRID)}
+    if not seeds:
+        return []
+    schedules = sorted(set(rows["schedule"]))
+    rows = rows[(rows["study"] == STUDY) & rows["seed"].isin(seeds)]
+    rows = rows[(rows[list(setting)] == pd.Series(dict(setting))).all(axis=1)]
+    rows = rows.merge(scores[scores["version"] == VERSION], on="run")
+    if rows.empty:
+        return []
+    rows = rows[[_plain(str(row["paradigm"]), str(row["settings"])) for row in rows.to_dict("records")]]
+    rows = rows.assign(reading=[_reading(row) for row in rows.to_dict("records")])
+    found = {}
+    for key, group in rows.groupby(["schedule", "paradigm", "reading"]):
+        schedule, recipe, reading = map(str, key)
+        wide = group.pivot_table(index="seed", columns="max_lr", values="loss", aggfunc="min", dropna=False)
+        ran = group.groupby("max_lr")["seed"].agg(set)
+        if grid <= set(ran.index) and all(set(seeds) <= there for there in ran):
+            loss = wide.replace(np.nan, np.inf).mean()
+            found[schedule, recipe, reading] = Best(schedule, recipe, reading, loss, seeds, schedule)
+    return _with_the_cosines(found, schedules)
+
+
+def _with_the_cosines(found: dict[tuple[str, str, str], Best], schedules: list[str]) -> list[Best]:
+    every = dict(found)
+    for one in found.values():
+        for schedule in schedules if one.schedule == COSINE else ():
+            two = one.recipe == readings.RECIPE and readings.differ(schedule)
+            for reading in readings.READINGS if two else ("",):
+                taken = replace(one, schedule=schedule, reading=reading)
+                every.setdefault((schedule, one.recipe, reading), taken)
+    order = {recipe: place for place, recipe in enumerate(names.recipes(one.recipe for one in every.values()))}
+    ranks = {schedule: place for place, schedule in enumerate(names.schedules(one.schedule for one in every.values()))}
+    return sorted(every.values(), key=lambda one: (ranks[one.schedule], order[one.recipe], one.reading))
+
+
+def shared(every: list[Best]) -> float | None:
+    """The shared maximum: PTFS's best under a cosine."""
+    return next((one.max_lr for one in every if (one.schedule, one.of, one.recipe) == (COSINE, COSINE, PTFS)), None)
+
+
+def _plain(recipe: str, settings: str) -> bool:
+    """Whether PTFS is as the paper has it: its twin and its control take its maximum."""
+    return recipe != PTFS or not ("order=arrival" in settings or "curve=path_switching" in settings)
+
+
+def _reading(row: Mapping[object, object]) -> str:
+    if row["paradigm"] != readings.RECIPE or not readings.differ(str(row["schedule"])):
+        return ""
+    own = dict(pair.split("=", 1) for pair in str(row["settings"]).split())
+    return own.get(readings.SETTING, readings.CYCLE)

@@ -1,0 +1,35 @@
+"""Which seeds a scale's studies are planned with: `sweep` of conf/scale/NAME.yaml says so, and no other place.
+
+A study is judged when all of its planned seeds are there, and by these alone. Scales that list none are judged
+as they are.
+"""
+
+from functools import lru_cache
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from analysis.registries import STUDIES
+from repro.config.places import CONF
+
+
+def seeds(scale: str, study: str) -> tuple[int, ...]:
+    """A study's planned seeds; empty: none are planned."""
+    return tuple(int(value) for value in listed(scale, STUDIES[study].seeds)) if study in STUDIES else ()
+
+
+@lru_cache
+def listed(scale: str, entry: str) -> tuple[str, ...]:
+    """The values of one entry of a scale's `sweep`; none where there is no such scale or entry."""
+    path = CONF / "scale" / f"{scale}.yaml"
+    if path not in (CONF / "scale").glob("*.yaml"):
+        return ()
+    value = OmegaConf.select(OmegaConf.load(path), f"sweep.{entry}")
+    return tuple(str(value).split(",")) if value is not None else ()
+
+
+def planned(rows: pd.DataFrame, scale: str) -> "pd.Series[bool]":
+    """Which runs, by study, are of a planned seed; all of a study for which none are planned."""
+    by_study = {study: seeds(scale, study) for study in set(rows["study"])}
+    pairs = zip(rows["study"], rows["seed"], strict=True)
+    return pd.Series([not by_study[study] or seed in by_study[study] for study, seed in pairs], rows.index, dtype=bool)
