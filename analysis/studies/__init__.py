@@ -10,6 +10,7 @@ from analysis.studies import (
     alpha,
     architecture,
     branch,
+    chronological,
     components,
     data_scale,
     downstream,
@@ -18,6 +19,7 @@ from analysis.studies import (
     future,
     grow,
     headline,
+    ladder,
     main,
     max_lr,
     model_size,
@@ -25,11 +27,15 @@ from analysis.studies import (
     plasticity,
     rates,
     second_stage,
+    unequal,
+    versions,
 )
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-BEYOND = (frontier, plasticity, rates, components, branch, grow, future)
+BEYOND = (
+    *(ladder, versions, unequal, chronological, frontier, plasticity, rates, components, branch, grow, future),
+)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:

@@ -1,4 +1,4 @@
-"""Whether the comparison holds for the LLaMA and Qwen architectures."""
+"""Whether the comparison holds for other architectures."""
 
 from analysis.claims.generality import claim
 from analysis.figures.comparison import generality
@@ -9,9 +9,9 @@ from analysis.tables.comparison import generality_of as table
 FACTOR = Factor(column="architecture", label="architecture")
 STUDY = Study(
     name="architecture",
-    question="Does it hold for another architecture?",
+    question="Does it hold for other architectures?",
     sweeps=("architecture",),
     factor=FACTOR,
     shows=(table("architecture", FACTOR), generality("architecture", FACTOR), findings("architecture", FACTOR)),
 )
-CLAIMS = (claim("G1", "architecture", "for the LLaMA and Qwen architectures", FACTOR),)
+CLAIMS = (claim("G1", "architecture", "for the LLaMA, Qwen and GPT-2 architectures", FACTOR),)

@@ -8,9 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from repro.common.errors import UserError
 from repro.common.registry import nearest, suggestion
-from repro.config import checks, registries
+from repro.config import checks, registries, resolvers
 from repro.config.registries import OPEN, chooser
 from repro.config.settings import Settings
+
+resolvers.register()
 
 RENAMED = {
     "stream.block_tokens": "stream.sequence_length",
@@ -128,4 +130,4 @@ def _raw(group: DictConfig) -> dict[str, Any]:
 
 
 def _names(cls: type) -> list[str]:
-    return [f.name for f in fields(cls)]
+    return [f.name for f in fields(cls) if f.name not in getattr(cls, "lacks", ())]

@@ -9,9 +9,9 @@ here is what all their choices share.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -159,6 +159,9 @@ class ParadigmSettings:
     replay: str = share(0, 1, "0", open_high=True)
     """Share of every batch that is drawn from earlier versions, from version 2 on. The number of steps stays T_k, so
     that all compare at equal compute: as large a share of the new data is left over, and a plan says so."""
+
+    lacks: ClassVar[Mapping[str, str]] = {}
+    """Those of the settings above that mean nothing here, and why: a sweep passes over them, as over others' own."""
 
     def adapted(self, settings: "Settings") -> "Settings":
         """The settings of a run under this recipe, where it brings some of its own: an optimizer, say."""

@@ -5,7 +5,7 @@ whole sweep is composed first, with Hydra's own parser and sweeper.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -55,7 +55,8 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
 
 
 def _sweep(overrides: Sequence[str], multirun: bool) -> list[Settings]:
-    return _all(_jobs(overrides, multirun))
+    typed = {each.key_or_group for each in _parsed(overrides)}
+    return _all(_jobs(overrides, multirun), typed)
 
 
 def launched(overrides: Sequence[str], *, multirun: bool) -> "tuple[DictConfig, int]":
@@ -128,23 +129,26 @@ def listed(setting: str, overrides: Sequence[str]) -> list[str]:
     return [each.strip().strip("'\"") for each in given[-1].strip("[]").split(",") if each.strip()] if given else []
 
 
-def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
+def _all(jobs: "Sequence[Sequence[Override]]", typed: Set[str]) -> list[Settings]:
     """The settings of each job, the same ones once: a sweep over a setting that a choice lacks asks for it repeatedly.
 
+    Args:
+        typed: settings that were given on the command line. A study sweeps over others, for some of its recipes.
+
     Raises:
-        UserError: a setting was given that belongs to what none of them chose.
+        UserError: a setting was typed that belongs to what none of them chose.
     """
     if not jobs:
         raise UserError("The sweep has no run: a glob that matches no option, or a list that is empty.")
-    unused: dict[str, int] = {}
+    unused: dict[str, list[str]] = {}
     sweep = [_settings(job, unused) for job in jobs]
-    for setting, count in unused.items():
-        if count == len(jobs):
+    for setting, reasons in unused.items():
+        if len(reasons) == len(jobs) and setting in typed:
             group, _, name = setting.partition(".")
             choices = [choice for choice, cls in OPEN[group].items() if has(group, cls, name)]
             raise UserError(
                 f"{setting} is a setting of {', '.join(choices)}, and {OPEN[group].setting} is none of them "
-                "in any run here.",
+                f"in any run here{''.join(sorted({f'; {reason}' for reason in reasons if reason}))}.",
                 works={setting: None},
             )
     if len(places := {each.store.path for each in sweep}) > 1:
@@ -152,11 +156,11 @@ def _all(jobs: "Sequence[Sequence[Override]]") -> list[Settings]:
     return [one for place, one in enumerate(sweep) if one not in sweep[:place]]
 
 
-def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settings:
+def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> Settings:
     """Compose one job. Jobs that choose the same groups share that part, since it takes most of the time.
 
     Args:
-        unused: counts the settings that were given and that this job's choices do not have.
+        unused: takes the settings that were given and that this job's choices do not have, with reasons if there are.
     """
     from omegaconf import OmegaConf
 
@@ -168,8 +172,10 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, int]) -> Settin
             if not _is_value(each):
                 continue
             group, _, name = each.key_or_group.partition(".")
-            if group in OPEN and not has(group, OPEN[group].find(config[group][chooser(group)]), name):
-                unused[each.key_or_group] = unused.get(each.key_or_group, 0) + 1
+            if group in OPEN and not has(group, cls := OPEN[group].find(config[group][chooser(group)]), name):
+                reason = getattr(cls, "lacks", {}).get(name)
+                said = f"{group}={config[group][chooser(group)]} {reason}" if reason else ""
+                unused.setdefault(each.key_or_group, []).append(said)
             else:
                 with _named(each):
                     OmegaConf.update(config, each.key_or_group, each.value(), merge=True)

@@ -1,7 +1,8 @@
 """Pre-training from scratch: every version from a random initialization, on old and new data together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from repro.common.errors import UserError
 from repro.config.checks import choice, share
@@ -24,6 +25,7 @@ class Ptfs(Recipe):
     sources = ("2410.04103",)
     colour = "#0072B2"
     told_apart_by = ("order", "curve")
+    lacks: ClassVar[Mapping[str, str]] = {"replay": "reads all old data as it is"}
 
     order: str = "mixed"
     """`mixed` (old and new blocks shuffled together), `arrival` (stream order), or another of `orders.ORDERS`."""

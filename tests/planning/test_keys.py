@@ -28,6 +28,9 @@ CASES = {name: [f"study={name}"] for name in STUDIES} | {
     # Recorded when a branch was read as a whole cycle; the ledger's names of those runs are newer.
     "main": ["study=main", "paradigm.branch=cycle"],
     "downstream": ["study=downstream", "paradigm.branch=cycle"],
+    # And before these two followed each T with their warm-up, and had GPT-2.
+    "data_scale": ["study=data_scale", "schedule.warmup_steps=5"],
+    "architecture": ["study=architecture", "model=llama,qwen"],
     "chronological": ["study=headline", "stream=chronological"],
     "reset": ["paradigm=path_switching,cpt,two_stage", "paradigm.carry_optimizer=false"],
     "arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee,constant"],

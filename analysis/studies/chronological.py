@@ -1,0 +1,15 @@
+"""The comparison over a stream in order of time, with and without replay."""
+
+from analysis.figures.comparison import PPL_BY_VERSION
+from analysis.figures.slices import FORGETTING
+from analysis.registries import Study
+from analysis.studies.shared import MAIN_FINDINGS, RECOVERY, SLICES
+from analysis.tables.comparison import by_version_of
+
+STUDY = Study(
+    name="chronological",
+    question="What is forgotten where versions differ, and what does replay save?",
+    pooled=True,
+    shows=(by_version_of("chronological"), SLICES, FORGETTING),
+    also=(RECOVERY, PPL_BY_VERSION, MAIN_FINDINGS),
+)

@@ -1,0 +1,14 @@
+"""Whether the comparison holds along a ladder of sizes, each trained on as many tokens a parameter."""
+
+from analysis.findings.comparison import generality_of as findings
+from analysis.registries import Factor, Study
+from analysis.tables.comparison import generality_of as table
+
+FACTOR = Factor(column="parameters", label="size")
+STUDY = Study(
+    name="ladder",
+    question="What does the comparison do as models grow, at one number of tokens a parameter?",
+    sweeps=("size", "steps_per_version", "warmup_steps"),
+    factor=FACTOR,
+    shows=(table("ladder", FACTOR), findings("ladder", FACTOR)),
+)
