@@ -20,19 +20,12 @@ reproduce: $(VENV)/installed
 	$(RUN) repro.evaluate $(SWEEP)
 	$(RUN) analysis.report scale=$(SCALE)
 
-# All that is published under paper_figures/proxy, made again under results/: hours. Interrupted, it goes on; a study is one
-# line of it. What is published was made with torch's own matrix products (those of oneDNN may be faster), and with branches
-# that are whole cycles; `main` now runs both readings.
+# All runs of docs/protocol.md, in its order, under results/: days. Its price is printed first (DRY_RUN=true: that alone).
+# Interrupted, it goes on.
 ROOT ?= results
-EVIDENCE := hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS) scale=proxy ledger.path=$(ROOT)/proxy/data \
-	numerics.matmul=torch
+DRY_RUN ?= false
 evidence: $(VENV)/installed
-	for study in main headline pilot; do $(RUN) repro.train study=$$study seed=0,1,2,3,4 $(EVIDENCE) || exit; done
-	for study in alpha first_stage second_stage architecture data_scale max_lr model_size; do $(RUN) repro.train study=$$study $(EVIDENCE) || exit; done
-	for study in headline alpha; do $(RUN) repro.train study=$$study stream=chronological $(EVIDENCE) || exit; done
-	$(RUN) repro.finetune study=downstream paradigm.branch=cycle $(EVIDENCE)
-	$(RUN) repro.evaluate study=downstream paradigm.branch=cycle $(EVIDENCE)
-	$(RUN) analysis.report scale=proxy root=$(ROOT)
+	$(RUN) analysis.protocol scale=proxy root=$(ROOT) workers=$(WORKERS) dry_run=$(DRY_RUN)
 
 test: $(VENV)/installed-test lint
 	$(RUN) pytest -n $(WORKERS)

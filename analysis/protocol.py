@@ -1,0 +1,167 @@
+"""All runs of the evidence, in the order of docs/protocol.md: python -m analysis.protocol [workers=2] [root=results]
+
+It says first what is left to train and its price, then trains, fine-tunes, evaluates and writes the report. Interrupted, it
+goes on where it was, given the same arguments. The best maximum of each recipe comes from tables/best_rates.csv, which
+the report writes once the tuning has run; until then all have the scale's own maximum. `dry_run=true` stops after the price;
+`only=rates,headline` runs these parts alone; `scale=smoke` takes seconds.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.common.errors import UserError, refusals
+from repro.config.settings import Settings
+from repro.planning import planner, sweeps
+from repro.planning.arguments import CommandLine
+
+RECIPES = ("ptfs", "cpt", "path_switching")
+SCHEDULES = ("cosine", "knee", "multi_step")
+COSINE = "cosine"
+SHARED_ONLY = ("first_stage", "second_stage", "frontier")
+"""Studies of recipes that were not tuned: at the shared maximum alone."""
+AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequal", "chronological")
+"""Studies of tuned recipes, under a cosine: at the shared maximum, and each at its own best."""
+ORDER = (
+    *("rates", "headline", "main", "alpha", "first_stage", "second_stage", "versions", "ladder", "frontier", "branch"),
+    *("architecture", "data_scale", "max_lr", "unequal", "chronological", "downstream"),
+)
+"""Parts, in the protocol's order."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best maxima of recipes, as tables/best_rates.csv has them."""
+
+    rates: dict[tuple[str, str, str], str]
+    """By schedule, recipe and reading of the branch (empty where both are one training)."""
+
+    def of(self, schedule: str, recipe: str, reading: str = "") -> str | None:
+        return self.rates.get((schedule, recipe, reading)) or self.rates.get((schedule, recipe, ""))
+
+    @property
+    def shared(self) -> str | None:
+        """PTFS's best under a cosine."""
+        return self.of(COSINE, "ptfs")
+
+
+def read_best(path: Path) -> Best:
+    """None are known where there is no such table."""
+    if not path.exists():
+        return Best({})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Best({(row["schedule"], row["paradigm"], row["reading"]): f"{float(row['max_lr']):g}" for row in rows})
+
+
+def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
+    """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once.
+
+    Args:
+        largest: overrides that choose the largest model of the ladder.
+    """
+    shared = [] if best.shared is None else [f"schedule.max_lr={best.shared}"]
+    tuned = ["study=rates", f"paradigm={','.join(RECIPES)}", "stream.versions=2"]
+    found = {
+        "rates": [tuned, [*tuned, "schedule=knee,multi_step", "paradigm.branch=decay,cycle"]],
+        "headline": [["study=headline", *shared], *_own("headline", best, (COSINE,))],
+        "main": [["study=main", *shared], *_own("main", best, SCHEDULES)],
+        "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), ("path_switching",))],
+        "max_lr": [["study=max_lr"]],
+        "downstream": [[f"study={study}", *largest, "schedule=cosine", *shared] for study in ("downstream", "future")],
+    }
+    found |= {study: [[f"study={study}", *shared]] for study in (*SHARED_ONLY, *AT_BEST)}
+    for study in AT_BEST:
+        mine = ("path_switching",) if study == "branch" else RECIPES
+        found[study] += _own(study, best, (COSINE,), mine)
+    return {name: found[name] for name in ORDER}
+
+
+def _own(
+    study: str, best: Best, schedules: Sequence[str], recipes: Sequence[str] = RECIPES
+) -> Iterator[list[str]]:
+    """A study's recipes, each at its own best maximum, where that is not the shared one."""
+    for schedule in schedules:
+        for recipe in recipes:
+            two = recipe == "path_switching" and schedule != COSINE
+            for reading in ("decay", "cycle") if two else ("",):
+                rate = best.of(schedule, recipe, reading)
+                if rate is not None and rate != best.shared:
+                    chosen = [] if study == "branch" else [f"schedule={schedule}"]
+                    branch = [f"paradigm.branch={reading}"] if two else []
+                    yield [f"study={study}", *chosen, f"paradigm={recipe}", *branch, f"schedule.max_lr={rate}"]
+
+
+def largest(scale: str) -> list[str]:
+    """Overrides that choose the largest model of a scale's ladder, as the ladder trains it."""
+    runs = sweeps.compose(["study=ladder", f"scale={scale}"])
+    last = max(runs, key=lambda s: s.stream.steps[0])
+    stream = [f"stream.steps_per_version={last.stream.steps[0]}", f"schedule.warmup_steps={last.schedule.warmup_steps}"]
+    return [f"size={last.model.name}", f"corpus={last.corpus.kind}", *stream]
+
+
+def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
+    """What is left to train of all that is asked for, each run once."""
+    every: list[Settings] = [one for given in asked for one in sweeps.compose([*given, *common])]
+    plan = planner.make(every, data_optional=True)
+    summary = plan.summary()
+    return (
+        f"{len(plan.tree.runs):,} runs; {plan.missing_steps:,} of {summary['unique_steps']:,} steps are left to train: "
+        f"about {summary['estimated_hours']:,.1f} core-hours, at {summary['estimate']['flops_per_second'] / 1e12:g} "
+        f"TFLOP/s a core ({summary['estimate']['basis']})"
+    )
+
+
+def _run(module: str, given: Sequence[str]) -> None:
+    """
+    Raises:
+        UserError: it failed, or was stopped.
+    """
+    print(f"== python -m {module} {' '.join(given)}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", module, *given]).returncode:
+        raise UserError(f"{module} {' '.join(given)} ended with {code}; the same command goes on from there.")
+
+
+def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str], launcher: Sequence[str]) -> None:
+    """Train, fine-tune and evaluate parts, one after another, then write the report.
+
+    Raises:
+        UserError: a command failed.
+    """
+    report = [f"scale={scale}", f"root={root}"]
+    top = largest(scale)
+    for name in names:
+        for given in parts(read_best(root / scale / "tables" / "best_rates.csv"), top)[name]:
+            verbs = ("train", "finetune", "evaluate") if name == "downstream" else ("train",)
+            for verb in verbs:
+                _run(f"repro.{verb}", [*given, *common, *launcher])
+        if name == "rates":
+            _run("analysis.report", report)
+    _run("analysis.report", report)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        line = CommandLine(__doc__, arguments)
+        scale, root = line.take("scale", "proxy"), Path(line.take("root", "results"))
+        workers = line.take("workers", str(os.cpu_count() or 1))
+        dry = line.take("dry_run", "false", choices=("true", "false")) == "true"
+        chosen = [name for name in line.take("only").split(",") if name]
+        if strangers := set(chosen) - set(ORDER):
+            raise UserError(f"only={','.join(sorted(strangers))} is unknown; parts are {', '.join(ORDER)}.")
+        names = [name for name in ORDER if not chosen or name in chosen]
+        common = [f"scale={scale}", f"ledger.path={root / scale / 'data'}", *line.words()]
+        best = read_best(root / scale / "tables" / "best_rates.csv")
+        asked = [given for name in names for given in parts(best, largest(scale))[name]]
+        print(f"{', '.join(names)}: {price(asked, common)}.", flush=True)
+        if not dry:
+            carry_out(scale, root, names, common, ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={workers}"])
+
+
+if __name__ == "__main__":
+    main()

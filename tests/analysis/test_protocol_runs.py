@@ -1,0 +1,81 @@
+"""The protocol's runs: what is asked for, in which order, and at which maximum."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from analysis import protocol
+from analysis.protocol import Best, parts, read_best
+from repro.planning import sweeps
+from repro.planning.planner import make
+
+LARGEST = ["size=w48_l2", "stream.steps_per_version=80", "schedule.warmup_steps=8"]
+
+
+@pytest.fixture
+def best(tmp_path: Path) -> Best:
+    path = tmp_path / "best_rates.csv"
+    rows = [
+        ("cosine", "ptfs", "", "0.008"), ("cosine", "cpt", "", "0.004"), ("cosine", "path_switching", "", "0.002"),
+        ("knee", "path_switching", "decay", "0.002"), ("knee", "path_switching", "cycle", "0.008"),
+    ]  # fmt: skip
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("schedule", "paradigm", "reading", "max_lr"), *rows])
+    return read_best(path)
+
+
+def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Best, data_path: Path, tmp_path: Path) -> None:
+    common = ["scale=smoke", f"data.path={data_path}", f"store.path={tmp_path}"]
+    asked = [given for sweep in parts(best, LARGEST).values() for given in sweep]
+    every = [one for given in asked for one in sweeps.compose([*given, *common])]
+    assert make(every).missing_steps > 0
+    assert {one.study for one in every} == {*protocol.ORDER, "future"}
+
+
+def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Best) -> None:
+    asked = parts(best, LARGEST)
+    assert asked["headline"] == [
+        ["study=headline", "schedule.max_lr=0.008"],
+        ["study=headline", "schedule=cosine", "paradigm=cpt", "schedule.max_lr=0.004"],
+        ["study=headline", "schedule=cosine", "paradigm=path_switching", "schedule.max_lr=0.002"],
+    ]
+    knee = [given for given in asked["main"] if "schedule=knee" in given]
+    assert knee == [
+        ["study=main", "schedule=knee", "paradigm=path_switching", "paradigm.branch=decay", "schedule.max_lr=0.002"]
+    ], "the other reading's best is the shared one"
+
+
+def test_without_tuning_all_have_the_scales_own_maximum(tmp_path: Path) -> None:
+    asked = parts(read_best(tmp_path / "none.csv"), LARGEST)
+    assert asked["headline"] == [["study=headline"]]
+    assert not any("max_lr=" in word for sweep in asked.values() for given in sweep for word in given)
+
+
+def test_the_seeds_are_the_protocols() -> None:
+    def seeds(study: str) -> set[int]:
+        return {one.seed for one in sweeps.compose([f"study={study}", "scale=proxy"])}
+
+    for study in ("headline", "main", "alpha", "first_stage", "second_stage"):
+        assert seeds(study) == set(range(100, 108))
+    for study in ("versions", "frontier", "branch", "architecture", "data_scale", "max_lr", "unequal", "chronological"):
+        assert seeds(study) == set(range(100, 105))
+    assert seeds("ladder") == {100, 101, 102}
+    assert seeds("rates") == {200, 201}
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "paper", "proxy"])
+def test_a_ladders_models_have_as_many_tokens_a_parameter(scale: str) -> None:
+    from repro.models.architectures.architecture import architecture
+
+    runs = sweeps.compose(["study=ladder", f"scale={scale}"])
+    ratios = {
+        s.stream.steps[0] * s.stream.global_batch_size * s.stream.sequence_length
+        / architecture(s.model).parameters(s.stream.vocab_size, s.stream.sequence_length)
+        for s in runs
+    }  # fmt: skip
+    assert len({s.model.name for s in runs}) > 1
+    assert max(ratios) < 1.02 * min(ratios)
+    assert all(s.schedule.warmup_steps * 10 == s.stream.steps[0] for s in runs)
+    if scale == "proxy":
+        assert min(ratios) > 8.75
