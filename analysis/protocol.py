@@ -1,9 +1,9 @@
 """All runs of the evidence, in the order of docs/protocol.md: python -m analysis.protocol [workers=2] [root=results]
 
-It says first what is left to train and its price, then trains, fine-tunes, evaluates and writes the report. Interrupted, it
-goes on where it was, given the same arguments. The best maximum of each recipe comes from tables/best_rates.csv, which
-the report writes once the tuning has run; until then all have the scale's own maximum. `dry_run=true` stops after the price;
-`only=rates,headline` runs these parts alone; `scale=smoke` takes seconds.
+It says first what is left to train and its price, then trains, fine-tunes, evaluates and writes the report.
+Interrupted, it goes on where it was, given the same arguments. The best maximum of each recipe comes from
+tables/best_rates.csv, which the report writes once the tuning has run; until then all have the scale's own maximum.
+`dry_run=true` stops after the price; `only=rates,headline` runs these parts alone; `scale=smoke` is for tests.
 """
 
 import csv
@@ -81,9 +81,7 @@ def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
     return {name: found[name] for name in ORDER}
 
 
-def _own(
-    study: str, best: Best, schedules: Sequence[str], recipes: Sequence[str] = RECIPES
-) -> Iterator[list[str]]:
+def _own(study: str, best: Best, schedules: Sequence[str], recipes: Sequence[str] = RECIPES) -> Iterator[list[str]]:
     """A study's recipes, each at its own best maximum, where that is not the shared one."""
     for schedule in schedules:
         for recipe in recipes:

@@ -1,8 +1,9 @@
 """Whether the comparison holds along a ladder of sizes, each trained on as many tokens a parameter."""
 
+from analysis.figures.ladder import LADDER_PLOT
 from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
-from analysis.tables.comparison import generality_of as table
+from analysis.tables.ladder import LADDER
 
 FACTOR = Factor(column="parameters", label="size")
 STUDY = Study(
@@ -10,5 +11,5 @@ STUDY = Study(
     question="What does the comparison do as models grow, at one number of tokens a parameter?",
     sweeps=("size", "steps_per_version", "warmup_steps"),
     factor=FACTOR,
-    shows=(table("ladder", FACTOR), findings("ladder", FACTOR)),
+    shows=(LADDER, LADDER_PLOT, findings("ladder", FACTOR)),
 )

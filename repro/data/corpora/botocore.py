@@ -59,7 +59,7 @@ def fetched(cache: Path) -> list[Path]:
 
 def added(wheels: list[Path]) -> Iterator[Document]:
     """For each release, one document a service: its new strings."""
-    novelty = _Novelty()
+    novelty = Novelty()
     for part, (date, package, wheel) in enumerate(zip(BOTOCORE, BOTOCORE.values(), wheels, strict=True), start=1):
         with zipfile.ZipFile(wheel) as archive:
             files = sorted(name for name in archive.namelist() if re.search(r"/service-2\.json(\.gz)?$", name))
@@ -94,7 +94,7 @@ def strip_html(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-class _Novelty:
+class Novelty:
     """Remembers every run of ten words, to tell new strings from near-duplicates of earlier ones."""
 
     def __init__(self) -> None:

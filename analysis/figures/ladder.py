@@ -1,0 +1,86 @@
+"""The gap and the share recovered against size."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from analysis import names, stats
+from analysis.contrasts import CPT, SWITCH, recovery
+from analysis.figures.drawing import legend_below, recipe_handles
+from analysis.frames import View
+from analysis.ladder import PAPER, STUDY, Rung, Trend, rungs, trend
+from analysis.registries import Plot
+from repro.common import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def ladder(view: View) -> "Figure | None":
+    found = rungs(view)
+    if len(found) < 2:
+        return None
+    line = trend(found)
+    figure = style.new(7.0, 3.4)
+    gap, share = figure.subplots(1, 2)
+    for recipe in (CPT, SWITCH):
+        _above(gap, found, line, recipe)
+    gap.axhline(0, color=style.GREY, linewidth=1.0)
+    gap.set_ylabel(f"PPL of version {view.last} above PTFS's (%)")
+    _shares(share, found, line)
+    share.set_ylabel("gap recovered (%)")
+    for axes in (gap, share):
+        axes.set_xscale("log")
+        axes.set_xlabel("parameters")
+        if line is not None:
+            axes.axvspan(found[-1].parameters * 1.5, PAPER * 2, color=style.GREY, alpha=0.12, linewidth=0)
+            axes.set_xlim(found[0].parameters / 2, PAPER * 2)
+            axes.set_title("shaded: extrapolated", fontsize="small")
+    extrapolated = Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle=":")
+    extrapolated.set_label(f"extrapolated to {PAPER / 1e9:g} B")
+    legend_below(figure, [*recipe_handles((CPT, SWITCH)), *([extrapolated] if line is not None else [])])
+    return figure
+
+
+def _above(axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> None:
+    colour = names.colour(recipe)
+    for rung in found:
+        values = rung.cpt if recipe == CPT else rung.switching
+        axes.plot([rung.parameters] * len(values), 100 * np.expm1(values), ".", color=style.tint(colour, 0.45))
+        _bar(axes, rung.parameters, stats.mean_interval(values.to_numpy()), colour, face=colour)
+    if line is not None:
+        at, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
+        x = np.geomspace(found[0].parameters, PAPER, 50)
+        axes.plot(x, 100 * np.expm1(at + slope * (np.log10(x) - np.log10(PAPER))), ":", color=colour, linewidth=1.0)
+        _bar(axes, PAPER, stats.mean_interval(line.there[recipe].to_numpy()), colour, face="white")
+
+
+def _bar(axes: "Axes", x: float, at: stats.Interval, colour: str, face: str) -> None:
+    low, middle, high = (100 * float(np.expm1(nats)) for nats in (at.low, at.estimate, at.high))
+    error = None if np.isnan(low) else [[middle - low], [high - middle]]
+    axes.errorbar([x], [middle], yerr=error, fmt="o", color=colour, markerfacecolor=face, elinewidth=1.0)
+
+
+def _shares(axes: "Axes", found: list[Rung], line: Trend | None) -> None:
+    """Shares of gaps that are there, with Fieller's intervals where these are bounded."""
+    colour = names.colour(SWITCH)
+    points = [(rung.parameters, rung.recovered, colour) for rung in found]
+    if line is not None:
+        points.append((PAPER, recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT]), "white"))
+    for x, recovered, face in points:
+        if recovered.established:
+            at = recovered.share
+            bounded = np.isfinite([at.low, at.high]).all()
+            error = [[100 * (at.estimate - at.low)], [100 * (at.high - at.estimate)]] if bounded else None
+            axes.errorbar([x], [100 * at.estimate], yerr=error, fmt="o", color=colour, markerfacecolor=face)
+    axes.axhline(100, color=style.GREY, linewidth=1.0)
+
+
+LADDER_PLOT = Plot(
+    STUDY, make=ladder,
+    caption="The last version along the ladder of sizes, with 95 % intervals over seeds: PPL above PTFS's, and the "
+    "share of CPT's gap that path switching recovers (where there is a gap). Hollow points and the shaded part are a "
+    "straight line's extrapolation, not measured.",
+)  # fmt: skip

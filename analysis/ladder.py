@@ -1,0 +1,85 @@
+"""The comparison along a ladder of sizes, and what its trend would give at the paper's size: an extrapolation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.contrasts import CPT, PTFS, SWITCH, Recovery, losses, recovery
+from analysis.frames import View
+from analysis.names import variant
+
+STUDY = "ladder"
+PAPER = 1.2e9
+"""[article] Parameters of the paper's base model."""
+TWIN = variant(PTFS, ["order=arrival"])
+"""PTFS on the same blocks in the same order as CPT and path switching."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size, at the last version. Nats a token, one entry a seed."""
+
+    size: str
+    parameters: float
+    steps: float
+    """T"""
+    tokens: float
+    """A version's, for each parameter."""
+    cpt: "pd.Series[float]"
+    """Above the reference."""
+    switching: "pd.Series[float]"
+
+    @property
+    def recovered(self) -> Recovery:
+        return recovery(self.cpt - self.switching, self.cpt)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Straight lines through ln PPL above the reference over log10 of parameters, one for each seed."""
+
+    slope: dict[str, "pd.Series[float]"]
+    """Nats a tenfold, by recipe."""
+    there: dict[str, "pd.Series[float]"]
+    """Nats at some number of parameters."""
+
+
+def rungs(view: View, reference: str = PTFS) -> list[Rung]:
+    """Sizes of which some seed has all three, in rising order; of the first schedule that was run.
+
+    Args:
+        reference: `PTFS`, or its `TWIN`.
+    """
+    scores = view.scores(STUDY)
+    if scores.empty:
+        return []
+    scores = scores[scores["schedule"] == scores["schedule"].iloc[0]]
+    found = []
+    for parameters, rows in scores.groupby("parameters", sort=True):
+        loss = losses(rows, (reference, CPT, SWITCH), [view.last])
+        if loss:
+            first, last = rows.iloc[0], view.last
+            tokens = first["steps_per_version"] * first["tokens_per_step"] / float(str(parameters))
+            above = {recipe: (loss[recipe] - loss[reference])[last] for recipe in (CPT, SWITCH)}
+            found.append(
+                Rung(str(first["size"]), float(str(parameters)), float(first["steps_per_version"]), float(tokens),
+                     above[CPT], above[SWITCH])
+            )  # fmt: skip
+    return found
+
+
+def trend(found: Sequence[Rung], parameters: float = PAPER) -> Trend | None:
+    """Of the seeds that every size has; None for fewer than two sizes or none such seed."""
+    if len(found) < 2:
+        return None
+    x = np.log10([rung.parameters for rung in found])
+    lines: dict[str, tuple[pd.Series[float], pd.Series[float]]] = {}
+    for recipe in (CPT, SWITCH):
+        table = pd.DataFrame({r.parameters: r.cpt if recipe == CPT else r.switching for r in found}).dropna()
+        if table.empty:
+            return None
+        slope = (table * (x - x.mean())).sum(axis=1) / ((x - x.mean()) ** 2).sum()
+        lines[recipe] = slope, table.mean(axis=1) + slope * (np.log10(parameters) - x.mean())
+    return Trend({name: line[0] for name, line in lines.items()}, {name: line[1] for name, line in lines.items()})

@@ -1,0 +1,78 @@
+"""The gap and the share recovered by size, their trend, and its extrapolation."""
+
+import pandas as pd
+
+from analysis import stats
+from analysis.contrasts import CPT, PTFS, SWITCH, Recovery, recovery
+from analysis.formats import number, percent
+from analysis.frames import View
+from analysis.ladder import PAPER, STUDY, TWIN, Rung, rungs, trend
+from analysis.names import recipe_name
+from analysis.registries import TableOf
+from analysis.tables.table import Table, ends, numerics_note
+
+
+def ladder(view: View) -> Table | None:
+    rows: list[list[str]] = []
+    data: list[dict[str, object]] = []
+    for reference in (PTFS, TWIN):
+        found = rungs(view, reference)
+        for rung in found:
+            name = f"{rung.size} ({rung.parameters / 1e6:.2g} M)"
+            cells = [percent(each.to_numpy()) for each in (rung.cpt, rung.switching)]
+            rows.append([recipe_name(reference), name, f"{rung.steps:,.0f}", f"{rung.tokens:.2f}", *cells,
+                         _share(rung.recovered), str(len(rung.cpt))])  # fmt: skip
+            data.append(_line(reference, "measured", rung.parameters, rung.cpt, rung.switching))
+        rows += _trend(reference, found, data)
+    if not rows:
+        return None
+    return Table(
+        name=STUDY, data=pd.DataFrame(data), rows=rows,
+        head=["PTFS's order", "size", "T", "tokens a parameter", "CPT above PTFS", "path switching above PTFS",
+              "gap recovered", "n"],
+        caption=f"PPL of version {view.last} above PTFS's, paired by seed; the share with Fieller's interval, where "
+        "the gap is told apart from 0. Trend: one straight line for each seed, over log10 of parameters. The line at "
+        f"{PAPER / 1e9:g} B is an EXTRAPOLATION over three tenfolds, not a measurement: its interval is the seeds' "
+        f"alone, and says nothing of whether the line is straight. {numerics_note(view, STUDY)}",
+    )  # fmt: skip
+
+
+def _trend(reference: str, found: list[Rung], data: list[dict[str, object]]) -> list[list[str]]:
+    """The slope a tenfold, and the extrapolation."""
+    line = trend(found)
+    if line is None:
+        return []
+    seeds = str(len(line.there[CPT]))
+    slope = [percent(line.slope[recipe].to_numpy()) for recipe in (CPT, SWITCH)]
+    there = [percent(line.there[recipe].to_numpy()) for recipe in (CPT, SWITCH)]
+    share = _share(recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT]))
+    data.append(_line(reference, "a tenfold", float("nan"), line.slope[CPT], line.slope[SWITCH]))
+    data.append(_line(reference, "extrapolated", PAPER, line.there[CPT], line.there[SWITCH]))
+    name = recipe_name(reference)
+    return [
+        [name, "trend, a tenfold of parameters", "", "", *slope, "", seeds],
+        [name, f"EXTRAPOLATED to {PAPER / 1e9:g} B", "", "", *there, share, seeds],
+    ]
+
+
+def _line(
+    reference: str, kind: str, parameters: float, cpt: "pd.Series[float]", switching: "pd.Series[float]"
+) -> dict[str, object]:
+    found = recovery(cpt - switching, cpt)
+    return (
+        {"reference": reference, "kind": kind, "parameters": parameters}
+        | ends("cpt_above_nats", stats.mean_interval(cpt.to_numpy()))
+        | ends("path_switching_above_nats", stats.mean_interval(switching.to_numpy()))
+        | (ends("recovered_share", found.share) if kind != "a tenfold" else {})
+    )
+
+
+def _share(found: Recovery) -> str:
+    if not found.established:
+        return "no gap established"
+    share = found.share
+    span = f" [{number(100 * share.low)}, {number(100 * share.high)}]" if share.n > 1 else ""
+    return f"{number(100 * share.estimate)} %{span}"
+
+
+LADDER = TableOf(STUDY, make=ladder)

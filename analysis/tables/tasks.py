@@ -1,0 +1,74 @@
+"""Which tasks tell models apart after fine-tuning: an untrained one, version 1 and the last version of PTFS."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.contrasts import PTFS, downstream_scores
+from analysis.formats import number
+from analysis.frames import View
+from analysis.registries import TableOf
+from analysis.tables.table import Table, ends, numerics_of
+
+UNTRAINED = 0
+"""What the ledger calls the version of a model that was fine-tuned without any pre-training."""
+BITS, ACCURACY = "gold_bits_per_byte", "value"
+
+
+def tasks(view: View) -> Table | None:
+    """By task: what version 1 gains over an untrained model, and the last version over version 1; bits and accuracy."""
+    scores = downstream_scores(view)
+    scores = scores[scores["paradigm"] == PTFS]
+    rows, data = [], []
+    for task, mine in scores.groupby("task", sort=True):
+        bits, accuracy = (_by_version(mine, column) for column in (BITS, ACCURACY))
+        if not {UNTRAINED, 1, view.last} <= set(bits.columns):
+            continue
+        gains = {
+            "pretraining_bits": bits[UNTRAINED] - bits[1],
+            "versions_bits": bits[1] - bits[view.last],
+            "pretraining_accuracy": accuracy[1] - accuracy[UNTRAINED],
+            "versions_accuracy": accuracy[view.last] - accuracy[1],
+        }
+        shown = {name: stats.mean_interval(gain.dropna().to_numpy()) for name, gain in gains.items()}
+        judged = bool(shown["pretraining_bits"].low > 0)
+        effects = {name: _effect(gain) for name, gain in gains.items()}
+        cells = [f"{_span(shown[name], name)}, {number(effects[name])}" for name in gains]
+        levels = [number(float(bits[version].mean())) for version in (UNTRAINED, 1, view.last)]
+        rows.append([str(task), *levels, *cells, "yes" if judged else "no", str(shown["versions_bits"].n)])
+        line: dict[str, object] = {"task": task, "judged": judged}
+        for name, interval in shown.items():
+            line |= ends(name, interval) | {f"{name}_over_noise": effects[name]}
+        data.append(line)
+    if not rows:
+        return None
+    return Table(
+        name="tasks", data=pd.DataFrame(data), rows=rows,
+        head=["task", "bits a byte, untrained", "v1", f"v{view.last}", "v1 over untrained, bits",
+              f"v{view.last} over v1, bits", "v1 over untrained, points", f"v{view.last} over v1, points",
+              "judged", "n"],
+        caption="PTFS, after fine-tuning: gain [95 % interval over seeds], and the gain over its standard deviation "
+        "over seeds. Bits per byte of the gold answer, and accuracy in points; mean over schedules and fine-tuning "
+        "seeds. Untrained: the model before its first step, fine-tuned alike. Judged, by the protocol's rule: version 1's "
+        f"gain in bits over the untrained model lies above 0. {numerics_of(scores)}",
+    )  # fmt: skip
+
+
+def _by_version(scores: pd.DataFrame, column: str) -> pd.DataFrame:
+    """(seeds, versions), mean over schedules and fine-tuning seeds; accuracy in points."""
+    means = scores.pivot_table(index="seed", columns="version", values=column)
+    return means * (100 if column == ACCURACY else 1)
+
+
+def _effect(gain: "pd.Series[float]") -> float:
+    values = gain.dropna().to_numpy(dtype=np.float64)
+    return stats.effect(values) if len(values) > 1 else float("nan")
+
+
+def _span(at: stats.Interval, name: str) -> str:
+    digits = 2 if name.endswith("accuracy") else 3
+    span = "" if np.isnan(at.low) else f" [{at.low:+.{digits}f}, {at.high:+.{digits}f}]"
+    return f"{at.estimate:+.{digits}f}{span}"
+
+
+TASKS = TableOf("tasks", make=tasks)

@@ -1,0 +1,35 @@
+"""How alike neighbouring blocks and versions are, as the table of docs/data.md has it: python -m tests.bench.streams
+
+Takes overrides, such as `scale=proxy seed=100`; each of the orders below is prepared if it is not there.
+"""
+
+import sys
+from pathlib import Path
+
+from repro.data.alike import LAGS, likeness, overlap
+from repro.data.opening import open_stream
+from repro.data.stream import Stream
+from repro.planning import sweeps
+
+ORDERS = ("dealt", "shuffled")
+
+
+def table(given: list[str]) -> str:
+    """In Markdown: a row for each order and version."""
+    head = ["stream", "version", *(f"lag {lag}" for lag in LAGS), "far", "largest excess, standard errors",
+            "held-out 8-grams in its training text"]  # fmt: skip
+    lines = [head, ["---"] * len(head)]
+    for order in ORDERS:
+        (settings,) = sweeps.compose([*given, f"stream={order}"])
+        stream = open_stream(settings.corpus, settings.stream, Path(settings.data.path))
+        assert isinstance(stream, Stream)
+        shares = overlap(stream)
+        for version in range(1, stream.versions + 1):
+            found = likeness(stream, version)
+            near = [f"{each:.3f}" for each in (*found.near, found.far)]
+            lines.append([order, str(version), *near, f"{found.excess:.1f}", f"{100 * shares[version - 1]:.2f} %"])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    print(table(sys.argv[1:] or ["scale=proxy", "seed=100"]), end="")
