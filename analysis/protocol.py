@@ -22,12 +22,13 @@ from repro.planning.arguments import CommandLine
 RECIPES = ("ptfs", "cpt", "path_switching")
 SCHEDULES = ("cosine", "knee", "multi_step")
 COSINE = "cosine"
-SHARED_ONLY = ("first_stage", "second_stage", "frontier")
+SHARED_ONLY = ("components", "first_stage", "second_stage", "frontier")
 """Studies of recipes that were not tuned: at the shared maximum alone."""
 AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequal", "chronological")
 """Studies of tuned recipes, under a cosine: at the shared maximum, and each at its own best."""
 ORDER = (
-    *("rates", "headline", "main", "alpha", "first_stage", "second_stage", "versions", "ladder", "frontier", "branch"),
+    *("rates", "headline", "components", "main", "alpha", "first_stage", "second_stage", "versions", "ladder"),
+    *("frontier", "branch"),
     *("architecture", "data_scale", "max_lr", "unequal", "chronological", "downstream"),
 )
 """Parts, in the protocol's order."""
@@ -67,7 +68,11 @@ def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
     shared = [] if best.shared is None else [f"schedule.max_lr={best.shared}"]
     tuned = ["study=rates", f"paradigm={','.join(RECIPES)}", "stream.versions=2"]
     found = {
-        "rates": [tuned, [*tuned, "schedule=knee,multi_step", "paradigm.branch=decay,cycle"]],
+        "rates": [
+            tuned,
+            ["study=rates", "paradigm=trunk", "stream.versions=2"],
+            [*tuned, "schedule=knee,multi_step", "paradigm.branch=decay,cycle"],
+        ],
         "headline": [["study=headline", *shared], *_own("headline", best, (COSINE,))],
         "main": [["study=main", *shared], *_own("main", best, SCHEDULES)],
         "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), ("path_switching",))],

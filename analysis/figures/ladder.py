@@ -59,7 +59,8 @@ def _above(axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> 
 
 def _bar(axes: "Axes", x: float, at: stats.Interval, colour: str, face: str) -> None:
     low, middle, high = (100 * float(np.expm1(nats)) for nats in (at.low, at.estimate, at.high))
-    error = None if np.isnan(low) else [[middle - low], [high - middle]]
+    # Where seeds do not differ, rounding alone could make a length negative.
+    error = None if np.isnan(low) else [[max(middle - low, 0.0)], [max(high - middle, 0.0)]]
     axes.errorbar([x], [middle], yerr=error, fmt="o", color=colour, markerfacecolor=face, elinewidth=1.0)
 
 
@@ -73,7 +74,8 @@ def _shares(axes: "Axes", found: list[Rung], line: Trend | None) -> None:
         if recovered.established:
             at = recovered.share
             bounded = np.isfinite([at.low, at.high]).all()
-            error = [[100 * (at.estimate - at.low)], [100 * (at.high - at.estimate)]] if bounded else None
+            ends = [[100 * max(length, 0.0)] for length in (at.estimate - at.low, at.high - at.estimate)]
+            error = ends if bounded else None
             axes.errorbar([x], [100 * at.estimate], yerr=error, fmt="o", color=colour, markerfacecolor=face)
     axes.axhline(100, color=style.GREY, linewidth=1.0)
 

@@ -14,4 +14,4 @@ STUDY = Study(
     factor=FACTOR,
     shows=(table("architecture", FACTOR), generality("architecture", FACTOR), findings("architecture", FACTOR)),
 )
-CLAIMS = (claim("G1", "architecture", "for the LLaMA, Qwen and GPT-2 architectures", FACTOR),)
+CLAIMS = (claim("G1", "architecture", "for the LLaMA and Qwen architectures", FACTOR),)

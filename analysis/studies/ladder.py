@@ -9,6 +9,7 @@ FACTOR = Factor(column="parameters", label="size")
 STUDY = Study(
     name="ladder",
     question="What does the comparison do as models grow, at one number of tokens a parameter?",
+    seeds="ladder_seeds",
     sweeps=("size", "steps_per_version", "warmup_steps"),
     factor=FACTOR,
     shows=(LADDER, LADDER_PLOT, findings("ladder", FACTOR)),

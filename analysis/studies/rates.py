@@ -4,6 +4,7 @@ from analysis.figures.rates import RATES as RATES_PLOT
 from analysis.registries import Study
 from analysis.tables.best import BEST_RATES
 from analysis.tables.rates import RATES
+from analysis.tables.scale import SCALE
 
 STUDY = Study(
     name="rates",

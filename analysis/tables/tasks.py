@@ -4,20 +4,20 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
+from analysis.claims.downstream import BITS, UNTRAINED, separating
 from analysis.contrasts import PTFS, downstream_scores
 from analysis.formats import number
 from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_of
 
-UNTRAINED = 0
-"""What the ledger calls the version of a model that was fine-tuned without any pre-training."""
-BITS, ACCURACY = "gold_bits_per_byte", "value"
+ACCURACY = "value"
 
 
 def tasks(view: View) -> Table | None:
     """By task: what version 1 gains over an untrained model, and the last version over version 1; bits and accuracy."""
     scores = downstream_scores(view)
+    judged = separating(scores) or []
     scores = scores[scores["paradigm"] == PTFS]
     rows, data = [], []
     for task, mine in scores.groupby("task", sort=True):
@@ -31,12 +31,11 @@ def tasks(view: View) -> Table | None:
             "versions_accuracy": accuracy[view.last] - accuracy[1],
         }
         shown = {name: stats.mean_interval(gain.dropna().to_numpy()) for name, gain in gains.items()}
-        judged = bool(shown["pretraining_bits"].low > 0)
         effects = {name: _effect(gain) for name, gain in gains.items()}
         cells = [f"{_span(shown[name], name)}, {number(effects[name])}" for name in gains]
         levels = [number(float(bits[version].mean())) for version in (UNTRAINED, 1, view.last)]
-        rows.append([str(task), *levels, *cells, "yes" if judged else "no", str(shown["versions_bits"].n)])
-        line: dict[str, object] = {"task": task, "judged": judged}
+        rows.append([str(task), *levels, *cells, "yes" if task in judged else "no", str(shown["versions_bits"].n)])
+        line: dict[str, object] = {"task": task, "judged": task in judged}
         for name, interval in shown.items():
             line |= ends(name, interval) | {f"{name}_over_noise": effects[name]}
         data.append(line)
@@ -49,8 +48,8 @@ def tasks(view: View) -> Table | None:
               "judged", "n"],
         caption="PTFS, after fine-tuning: gain [95 % interval over seeds], and the gain over its standard deviation "
         "over seeds. Bits per byte of the gold answer, and accuracy in points; mean over schedules and fine-tuning "
-        "seeds. Untrained: the model before its first step, fine-tuned alike. Judged, by the protocol's rule: version 1's "
-        f"gain in bits over the untrained model lies above 0. {numerics_of(scores)}",
+        "seeds. Untrained: the model before its first step, fine-tuned alike. Judged, by the protocol's rule: version "
+        f"1's gain in bits over the untrained model lies above 0. {numerics_of(scores)}",
     )  # fmt: skip
 
 
