@@ -49,12 +49,12 @@ def _above(axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> 
     for rung in found:
         values = rung.cpt if recipe == CPT else rung.switching
         axes.plot([rung.parameters] * len(values), 100 * np.expm1(values), ".", color=style.tint(colour, 0.45))
-        _bar(axes, rung.parameters, stats.mean_interval(values.to_numpy()), colour, face=colour)
+        _bar(axes, rung.parameters, stats.mean_interval(np.asarray(values, dtype=np.float64)), colour, face=colour)
     if line is not None:
         at, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
         x = np.geomspace(found[0].parameters, PAPER, 50)
         axes.plot(x, 100 * np.expm1(at + slope * (np.log10(x) - np.log10(PAPER))), ":", color=colour, linewidth=1.0)
-        _bar(axes, PAPER, stats.mean_interval(line.there[recipe].to_numpy()), colour, face="white")
+        _bar(axes, PAPER, stats.mean_interval(np.asarray(line.there[recipe], dtype=np.float64)), colour, face="white")
 
 
 def _bar(axes: "Axes", x: float, at: stats.Interval, colour: str, face: str) -> None:

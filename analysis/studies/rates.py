@@ -11,5 +11,5 @@ STUDY = Study(
     question="What is each recipe's best maximum learning rate, and what does a rate off by two cost?",
     seeds="tuning_seeds",
     sweeps=("max_lr", "min_lr", "versions"),
-    shows=(BEST_RATES, RATES, RATES_PLOT),
+    shows=(BEST_RATES, RATES, SCALE, RATES_PLOT),
 )

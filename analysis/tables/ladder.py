@@ -1,5 +1,6 @@
 """The gap and the share recovered by size, their trend, and its extrapolation."""
 
+import numpy as np
 import pandas as pd
 
 from analysis import stats
@@ -19,7 +20,7 @@ def ladder(view: View) -> Table | None:
         found = rungs(view, reference)
         for rung in found:
             name = f"{rung.size} ({rung.parameters / 1e6:.2g} M)"
-            cells = [percent(each.to_numpy()) for each in (rung.cpt, rung.switching)]
+            cells = [percent(np.asarray(each, dtype=np.float64)) for each in (rung.cpt, rung.switching)]
             rows.append([recipe_name(reference), name, f"{rung.steps:,.0f}", f"{rung.tokens:.2f}", *cells,
                          _share(rung.recovered), str(len(rung.cpt))])  # fmt: skip
             data.append(_line(reference, "measured", rung.parameters, rung.cpt, rung.switching))
@@ -43,8 +44,8 @@ def _trend(reference: str, found: list[Rung], data: list[dict[str, object]]) -> 
     if line is None:
         return []
     seeds = str(len(line.there[CPT]))
-    slope = [percent(line.slope[recipe].to_numpy()) for recipe in (CPT, SWITCH)]
-    there = [percent(line.there[recipe].to_numpy()) for recipe in (CPT, SWITCH)]
+    slope = [percent(np.asarray(line.slope[recipe], dtype=np.float64)) for recipe in (CPT, SWITCH)]
+    there = [percent(np.asarray(line.there[recipe], dtype=np.float64)) for recipe in (CPT, SWITCH)]
     share = _share(recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT]))
     data.append(_line(reference, "a tenfold", float("nan"), line.slope[CPT], line.slope[SWITCH]))
     data.append(_line(reference, "extrapolated", PAPER, line.there[CPT], line.there[SWITCH]))
@@ -61,8 +62,8 @@ def _line(
     found = recovery(cpt - switching, cpt)
     return (
         {"reference": reference, "kind": kind, "parameters": parameters}
-        | ends("cpt_above_nats", stats.mean_interval(cpt.to_numpy()))
-        | ends("path_switching_above_nats", stats.mean_interval(switching.to_numpy()))
+        | ends("cpt_above_nats", stats.mean_interval(np.asarray(cpt, dtype=np.float64)))
+        | ends("path_switching_above_nats", stats.mean_interval(np.asarray(switching, dtype=np.float64)))
         | (ends("recovered_share", found.share) if kind != "a tenfold" else {})
     )
 

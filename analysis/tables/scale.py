@@ -24,20 +24,21 @@ def scale(view: View) -> Table | None:
     )
     if wide.empty:
         return None
-    best = min((wide[rate, PTFS].mean() for rate, recipe in wide.columns if recipe == PTFS), default=np.nan)
+    decayed_rates = [rate for rate in wide.columns.get_level_values("max_lr").unique() if (rate, PTFS) in wide]
+    best = min((wide[rate, PTFS].mean() for rate in decayed_rates), default=np.nan)
     rows, data = [], []
-    for rate in wide.columns.get_level_values("max_lr").unique():
-        if (rate, PTFS) not in wide:
-            continue
+    for rate in decayed_rates:
         decayed = wide[rate, PTFS].dropna()
         gain = wide[rate, UNDECAYED].sub(decayed).dropna() if (rate, UNDECAYED) in wide else decayed.iloc[:0]
         spread = float(decayed.std(ddof=1)) if len(decayed) > 1 else np.nan
         above = float(decayed.mean() - best)
         rows.append([f"{rate:g}", f"{np.exp(decayed.mean()):.2f}", f"{100 * np.expm1(above):.1f} %",
-                     f"{100 * spread:.1f} %", percent(gain.to_numpy()) if len(gain) else "",
+                     f"{100 * spread:.1f} %", percent(np.asarray(gain, dtype=np.float64)) if len(gain) else "",
                      number(_ratio(gain, spread)), str(len(decayed))])  # fmt: skip
         data.append({"max_lr": rate, "loss": decayed.mean(), "above_best_nats": above, "sd_nats": spread,
                      "decay_gain_nats": gain.mean() if len(gain) else np.nan, "n": len(decayed)})  # fmt: skip
+    if not rows:
+        return None
     return Table(
         name="version_1", data=pd.DataFrame(data), rows=rows,
         head=["maximum", "PPL of version 1", "above the best", "standard deviation", "its decay's gain",
@@ -48,7 +49,11 @@ def scale(view: View) -> Table | None:
 
 
 def _ratio(gain: "pd.Series[float]", spread: float) -> float:
-    return float(stats.mean_interval(gain.to_numpy()).estimate / spread) if len(gain) and spread else np.nan
+    return (
+        float(stats.mean_interval(np.asarray(gain, dtype=np.float64)).estimate / spread)
+        if len(gain) and spread
+        else np.nan
+    )
 
 
 SCALE = TableOf("version_1", make=scale)

@@ -30,7 +30,7 @@ def tasks(view: View) -> Table | None:
             "pretraining_accuracy": accuracy[1] - accuracy[UNTRAINED],
             "versions_accuracy": accuracy[view.last] - accuracy[1],
         }
-        shown = {name: stats.mean_interval(gain.dropna().to_numpy()) for name, gain in gains.items()}
+        shown = {name: stats.mean_interval(np.asarray(gain.dropna(), dtype=np.float64)) for name, gain in gains.items()}
         effects = {name: _effect(gain) for name, gain in gains.items()}
         cells = [f"{_span(shown[name], name)}, {number(effects[name])}" for name in gains]
         levels = [number(float(bits[version].mean())) for version in (UNTRAINED, 1, view.last)]
@@ -60,7 +60,7 @@ def _by_version(scores: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _effect(gain: "pd.Series[float]") -> float:
-    values = gain.dropna().to_numpy(dtype=np.float64)
+    values = np.asarray(gain.dropna(), dtype=np.float64)
     return stats.effect(values) if len(values) > 1 else float("nan")
 
 

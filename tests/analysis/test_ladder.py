@@ -13,6 +13,7 @@ from analysis.figures.ladder import ladder as figure
 from analysis.frames import load
 from analysis.ladder import PAPER, Rung, rungs, trend
 from analysis.tables.ladder import ladder
+from analysis.tables.scale import scale
 from analysis.tables.tasks import tasks
 
 SIZES = {"small": (1e4, 50), "middle": (1e5, 100), "large": (1e6, 200)}
@@ -89,3 +90,14 @@ def test_a_task_is_judged_where_pretraining_helps_and_not_elsewhere(tmp_path: Pa
     assert judged["sentiment"]
     assert sum(judged.values()) < 4
     assert table.data.set_index("task")["pretraining_bits_over_noise"]["sentiment"] > 3
+
+
+def test_version_1s_table_gives_what_its_decay_gains(tmp_path: Path) -> None:
+    rates = [{"max_lr": f"{rate:g}", "min_lr": f"{rate / 10:g}"} for rate in (0.002, 0.004)]
+    cells = [{"paradigm": paradigm, **rate} for paradigm in ("ptfs", "trunk") for rate in rates]
+    build(tmp_path, ["rates"], Synthetic(noise=0.0), sweep=cells)
+    table = scale(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    data = table.data.set_index("max_lr")
+    assert data["decay_gain_nats"].to_numpy() == pytest.approx(0.1, abs=1e-9)  # the ledger's formula for a trunk
+    assert data["above_best_nats"].to_dict() == pytest.approx({0.002: 0.03, 0.004: 0.0}, abs=1e-9)
