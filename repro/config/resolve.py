@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from repro.common.errors import UserError
 from repro.common.registry import nearest, suggestion
@@ -90,7 +91,13 @@ def has(group: str, cls: type, name: str) -> bool:
 
 def checked(config: DictConfig) -> Settings:
     """The settings that a typed configuration holds; raises as `from_config` does."""
-    settings = OmegaConf.to_object(config)
+    try:
+        settings = OmegaConf.to_object(config)
+    except InterpolationResolutionError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):  # of one of our resolvers
+            cause = cause.__cause__ or cause.__context__
+        raise cause or error from None
     assert isinstance(settings, Settings)
     settings = settings.paradigm.adapted(settings)
     checks.check(settings)
