@@ -33,9 +33,8 @@ from analysis.studies import (
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-BEYOND = (
-    *(ladder, versions, unequal, chronological, frontier, plasticity, rates, components, branch, grow, future),
-)
+ELSEWHERE = (ladder, versions, unequal, chronological)
+BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, branch, grow, future)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:
