@@ -56,9 +56,9 @@ def test_the_seeds_are_the_protocols() -> None:
     def seeds(study: str) -> set[int]:
         return {one.seed for one in sweeps.compose([f"study={study}", "scale=proxy"])}
 
-    for study in ("headline", "main", "alpha", "first_stage", "second_stage"):
+    for study in ("headline", "first_stage", "second_stage"):
         assert seeds(study) == set(range(100, 108))
-    for study in ("versions", "frontier", "branch", "architecture", "data_scale", "max_lr", "unequal", "chronological"):
+    for study in ("versions", "unequal", "chronological"):
         assert seeds(study) == set(range(100, 105))
     assert seeds("ladder") == {100, 101, 102}
     assert seeds("rates") == {200, 201}
