@@ -114,6 +114,15 @@ def check(settings: Any) -> None:
         raise UserError("\n".join(lines), works=works)
 
 
+def complaints_of(group: Any, prefix: str) -> Iterator[str]:
+    """What is out of range in one group of settings, a sentence each.
+
+    Args:
+        prefix: of its settings' names: `advise.`.
+    """
+    yield from _fields(group, prefix)
+
+
 def _fields(group: Any, prefix: str) -> Iterator[str]:
     for one in fields(group):
         value, label = getattr(group, one.name), f"{prefix}{one.name}"

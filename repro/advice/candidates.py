@@ -1,0 +1,220 @@
+"""The recipes that are asked about: planned over stand-ins for data, priced, and with the curves that laws need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from repro.advice.laws import Curve, since
+from repro.advice.question import Question
+from repro.common.errors import UserError
+from repro.config.exact import fraction
+from repro.config.settings import GROWING, Settings
+from repro.data.corpora.corpus import corpus
+from repro.data.stream import VirtualStream
+from repro.models.architectures.architecture import architecture
+from repro.planning import prices, sweeps
+from repro.planning.arguments import CommandLine
+from repro.planning.runs import Run
+from repro.planning.tree import merge
+from repro.recipes.orders import Mixed
+from repro.recipes.recipe import recipe
+from repro.recipes.trajectory import Derived, Trajectory
+from repro.results.columns import settings_text
+
+NOT_ASKED = ("base", "two_stage", "updated", "grow")
+"""Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
+EVERY = f"paradigm=glob(*,exclude=[{','.join(NOT_ASKED)}])"
+CHOOSES = ("paradigm", "study", "-m", "--multirun")
+"""What says which recipes are asked about; without, all are."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe under one schedule, planned for the releases that are asked about."""
+
+    run: Run
+
+    @property
+    def about(self) -> dict[str, str]:
+        """As the ledger's columns say it; see `evidence.CELL`."""
+        r, s = self.run, self.run.settings
+        own = recipe(s).own_settings
+        values = {
+            "paradigm": s.paradigm.kind,
+            "schedule": s.schedule.kind,
+            "settings": settings_text(own),
+            "carry_optimizer": s.paradigm.carry_optimizer,
+            "max_lr": s.schedule.max_lr,
+            "min_lr": s.schedule.floor_lr,
+            "warmup_steps": s.schedule.warmup_steps,
+            "size": architecture(s.model).size,
+            "parameters": r.parameters,
+            "steps_per_version": s.stream.steps_label,
+            "versions": r.versions,
+            "corpus": corpus(s.corpus).name,
+            "stream": s.stream.order,
+            "tokens_per_step": r.step_tokens,
+            "architecture": s.model.architecture,
+        }
+        return {name: str(value) for name, value in values.items()}
+
+    @property
+    def name(self) -> str:
+        """For people: the recipe with its settings, and its schedule."""
+        s = self.run.settings
+        own = settings_text(recipe(s).own_settings)
+        return f"{recipe(s).kind}{f' ({own})' if own else ''}, {s.schedule.kind}"
+
+    @property
+    def label(self) -> str:
+        return recipe(self.run.settings).label
+
+    @property
+    def decays(self) -> bool:
+        return recipe(self.run.settings).decays
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it reads old and new data together; the retraining that others are compared with does."""
+        last = self.run.products[-1]
+        return isinstance(last, Trajectory) and isinstance(last.order, Mixed)
+
+    @property
+    def retrains(self) -> bool:
+        """Whether it is pre-training from scratch in its plain form, under a full cycle."""
+        s = self.run.settings
+        return s.paradigm.kind == "ptfs" and getattr(s.paradigm, "curve", "cycle") == "cycle"
+
+    @cached_property
+    def unpredicted(self) -> str:
+        """Why laws of the learning rate say nothing of it; empty: they do."""
+        s = self.run.settings
+        if any(isinstance(product, Derived) for product in self.run.products):
+            return "its versions are means of checkpoints, and the laws speak of single ones"
+        if recipe(s).shared(s) != s:
+            return "it has an optimizer of its own, and the laws were fitted to another"
+        if any(product.training.start is not None for product in self.run.products):
+            return "it starts from derived weights"
+        return ""
+
+    def curves(self, parameters: int) -> list[Curve]:
+        """Of every version."""
+        s = self.run.settings
+        replay = float(fraction("paradigm.replay", s.paradigm.replay))
+        return [
+            Curve(
+                np.asarray(trajectory.learning_rates),
+                parameters,
+                since(trajectory.learning_rates, self.run.releases.steps, number, self.mixed),
+                replay,
+            )
+            for number, trajectory in enumerate(self.run.trajectories, start=1)
+        ]
+
+    @cached_property
+    def steps(self) -> int:
+        """What all releases together take."""
+        return merge([self.run]).run_steps(0)
+
+    @cached_property
+    def cost(self) -> float:
+        """The same, over pre-training every version from scratch."""
+        return self.steps / sum(self.run.scratch_steps)
+
+    @cached_property
+    def next(self) -> prices.Price | None:
+        """One more release; None where the settings do not allow one."""
+        try:
+            return prices.next_release(self.run)
+        except UserError:
+            return None
+
+    @cached_property
+    def kept_gb(self) -> float:
+        """Checkpoints to keep for the next release."""
+        try:
+            return sum(node.bytes for node in prices.needed_next(self.run, {})) / 1e9
+        except UserError:
+            return float("nan")
+
+
+def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[str, str]]:
+    """The recipes of a command line, or all; and for those that do not fit the question, why not.
+
+    Raises:
+        UserError: as `sweeps.compose`; or they are of several models, corpora or scales.
+    """
+    chooses = any(word.partition("=")[0].partition(".")[0] in CHOOSES for word in line.words())
+    if chooses:
+        settings = line.settings()
+    else:
+        words = line.words()
+        settings = sweeps.compose([*words, EVERY], multirun=True)
+        settings += sweeps.compose([*words, "study=alpha"], multirun=True)
+    first = settings[0]
+    for each in settings:
+        for group in ("model", "corpus", "stream", "scale"):
+            if getattr(each, group) != getattr(first, group):
+                raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
+    unlike: list[Settings] = []
+    for each in settings:
+        one = replace(each, seed=first.seed, study=None)
+        if one not in unlike:
+            unlike.append(one)
+    found, refused = [], {}
+    for one in unlike:
+        try:
+            candidate = Candidate(planned(one, question))
+            _ = candidate.steps
+            found.append(candidate)
+        except UserError as error:
+            refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
+    if not found:
+        raise UserError("\n".join([f"none of the recipes fits: {name}: {why}" for name, why in refused.items()]))
+    return found, refused
+
+
+def planned(settings: Settings, question: Question) -> Run:
+    """A run over stand-ins for the data that are asked about."""
+    batch = settings.stream
+    versions, steps = question.stream(batch, batch.global_batch_size * batch.sequence_length)
+    each = steps[0] if len(set(steps)) == 1 else steps
+    stream = replace(batch, versions=versions, steps_per_version=each)
+    changed = replace(settings, stream=stream)
+    return Run(changed, VirtualStream(changed.corpus, stream))
+
+
+def same(about: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two runs are one recipe in one setting, as far as both have versions.
+
+    Of a stream that grows, fewer versions are the beginning of more.
+    """
+    columns = set(about) - {"versions", "parameters", "steps_per_version"}
+    if any(about[column] != other[column] for column in columns):
+        return False
+    ours, theirs = _lengths(about), _lengths(other)
+    if about["stream"] in GROWING:
+        shorter = min(len(ours), len(theirs))
+        return ours[:shorter] == theirs[:shorter]
+    return ours == theirs
+
+
+def _lengths(about: dict[str, str]) -> list[str]:
+    words = about["steps_per_version"].split()
+    return words * int(about["versions"]) if len(words) == 1 else words
+
+
+def pilot(words: Sequence[str]) -> tuple[int, float]:
+    """What `study=pilot_for_advice` takes at a scale: steps, and device-hours.
+
+    Args:
+        words: of the command line; what they say of recipes does not count.
+    """
+    kept = [each for each in words if each.partition("=")[0].partition(".")[0] not in (*CHOOSES, "schedule", "seed")]
+    settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
+    runs = [Run(each, VirtualStream(each.corpus, each.stream)) for each in settings]
+    nodes = merge(runs).nodes.values()
+    flops = sum(node.steps * node.run.step_flops for node in nodes)
+    return sum(node.steps for node in nodes), flops / settings[0].estimate.flops_per_second / 3600

@@ -1,0 +1,236 @@
+"""From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from repro.advice.candidates import Candidate
+from repro.advice.laws import Curve
+from repro.advice.predictions import Estimate, Knowledge, seen
+from repro.advice.question import Question
+from repro.common.errors import UserError
+
+MOST = 10.0
+"""Times its steps that a recipe is stretched by, at most, in search of the loss of retraining."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate with what is known and expected of it."""
+
+    candidate: Candidate
+    losses: tuple[Estimate, ...]
+    """Of every version; empty: not predicted."""
+    over: tuple[Estimate, ...]
+    """How much more loss than retraining has, by version, in nats: 100 times it is about per cent of PPL."""
+    beyond: tuple[str, ...] = ()
+    """How far outside the fit."""
+    extra_steps: float = float("nan")
+    """More steps, of the last version's, that it needs for the loss of retraining: infinite: not within `MOST`."""
+    why_not: str = ""
+    """Why it is not predicted."""
+
+    @property
+    def regret(self) -> float:
+        """Per cent of PPL above retraining, at the last version."""
+        return 100 * float(np.expm1(self.over[-1].center))
+
+    @property
+    def half(self) -> float:
+        """Of its interval, in per cent of PPL; NaN: none."""
+        return 100 * self.over[-1].half()
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The answer to a question."""
+
+    question: Question
+    knowledge: Knowledge
+    rows: tuple[Row, ...]
+    """All candidates, the best first."""
+
+    @cached_property
+    def comparable(self) -> list[Row]:
+        return [row for row in self.rows if row.over and row.candidate.decays]
+
+    def allowed(self, question: Question | None = None) -> list[Row]:
+        """Those within the limits."""
+        asked = question or self.question
+        return [row for row in self.comparable if _within(row, asked)]
+
+    @property
+    def decision(self) -> Row:
+        return decide(self.allowed(), self.question.margin)
+
+    @property
+    def runner_up(self) -> Row | None:
+        left = [row for row in self.allowed() if row is not self.decision]
+        return decide(left, self.question.margin) if left else None
+
+
+def decide(rows: Sequence[Row], margin: float) -> Row:
+    """The cheapest of those within a margin of the best; among equally cheap ones the best.
+
+    Args:
+        margin: in per cent of PPL.
+    """
+    best = min(row.regret for row in rows)
+    near = [row for row in rows if row.regret <= best + margin]
+    return min(near, key=lambda row: (row.candidate.steps, row.regret, row.candidate.name))
+
+
+def _within(row: Row, question: Question) -> bool:
+    run = row.candidate.run
+    if question.budget is not None and row.candidate.steps > question.budget.steps(run):
+        return False
+    following = row.candidate.next
+    return question.delay is None or following is None or following.delay <= question.delay.steps(run)
+
+
+def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowledge) -> Advice:
+    """
+    Raises:
+        UserError: nothing to compare with, or the limits allow no recipe.
+    """
+    size = _size(candidates[0], question, knowledge)
+    reference = _reference(candidates)
+    base = reference.curves(size)
+    rows = [_row(each, reference, base, size, knowledge) for each in candidates]
+    rows.sort(key=lambda row: (not row.over, row.over[-1].center if row.over else 0.0, row.candidate.name))
+    advice = Advice(question, knowledge, tuple(rows))
+    if not advice.comparable:
+        raise UserError("none of the recipes asked about can be predicted; paradigm=cpt,path_switching can.")
+    if not advice.allowed():
+        cheapest = min(advice.comparable, key=lambda row: row.candidate.steps)
+        quickest = [row.candidate.next.delay for row in advice.comparable if row.candidate.next]
+        raise UserError(
+            f"no recipe fits advise.budget={question.budget} and advise.delay={question.delay}: the cheapest takes "
+            f"{cheapest.candidate.steps:,} steps, and the least delay is {min(quickest, default=0):,} steps."
+        )
+    return advice
+
+
+def _size(candidate: Candidate, question: Question, knowledge: Knowledge) -> int:
+    """Parameters of the model that is asked about: as in the ledger, where that has the same model."""
+    if question.parameters is not None:
+        wanted = question.parameters
+    else:
+        label = candidate.about["size"]
+        known = [cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label]
+        wanted = known[0] if known else candidate.run.parameters
+    if wanted not in knowledge.evidence.sizes and len(knowledge.evidence.sizes) < 2:
+        raise UserError(
+            f"advise.parameters={wanted}: the ledger has one size, {knowledge.evidence.sizes[0]:,} parameters, and a "
+            "size law needs two; repro.train study=model_size makes them."
+        )
+    return wanted
+
+
+def _reference(candidates: Iterable[Candidate]) -> Candidate:
+    """Retraining under the schedule of the settings; planned even if nobody asked about it."""
+    candidates = list(candidates)
+    found = next((each for each in candidates if each.retrains), None)
+    if found is not None:
+        return found
+    from repro.config.registries import RECIPES
+
+    run = candidates[0].run
+    ptfs = RECIPES.find("ptfs")(kind="ptfs")
+    return Candidate(replace(run, settings=replace(run.settings, paradigm=ptfs)))
+
+
+def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
+    own = knowledge.measured(candidate) if size == knowledge_size(candidate, knowledge) else None
+    theirs = knowledge.measured(reference) if own is not None else None
+    if own is not None and theirs is not None:
+        losses = tuple(seen(each) for each in own)
+        over = tuple(seen(a, b) for a, b in zip(own, theirs, strict=True))
+        if not candidate.unpredicted:
+            return replace(_by_law(candidate, base, size, knowledge), losses=losses, over=over, beyond=())
+        return Row(candidate, losses, over)
+    if candidate.unpredicted:
+        return Row(candidate, (), (), why_not=candidate.unpredicted)
+    return _by_law(candidate, base, size, knowledge)
+
+
+def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:
+    """Parameters of the candidate's size label in the ledger."""
+    label = candidate.about["size"]
+    return next((cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label), None)
+
+
+def _by_law(candidate: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
+    curves = candidate.curves(size)
+    return Row(
+        candidate,
+        tuple(knowledge.predict(curves)),
+        tuple(knowledge.contrast(curves, base)),
+        tuple(knowledge.beyond(curves[-1])),
+        _extra(curves, base, knowledge),
+    )
+
+
+def _extra(curves: Sequence[Curve], base: Sequence[Curve], knowledge: Knowledge) -> float:
+    """Steps that the last version's curve has to be stretched by, to reach the loss of retraining."""
+    from scipy.optimize import brentq
+
+    goal = float(knowledge.loss(knowledge.law.fit, base)[-1])
+
+    def above(times: float) -> float:
+        return float(knowledge.loss(knowledge.law.fit, [*curves[:-1], _stretched(curves[-1], times)])[-1]) - goal
+
+    if above(1.0) <= 0:
+        return 0.0
+    if above(MOST) > 0:
+        return float("inf")
+    return float(brentq(above, 1.0, MOST, xtol=1e-3) - 1) * len(curves[-1].rates)
+
+
+def _stretched(curve: Curve, times: float) -> Curve:
+    steps = len(curve.rates)
+    longer = np.interp(np.linspace(0, steps - 1, round(steps * times)), np.arange(steps), curve.rates)
+    return replace(curve, rates=longer, since=curve.since * times)
+
+
+def flips(advice: Advice) -> list[str]:
+    """What would change the decision."""
+    chosen, margin = advice.decision, advice.question.margin
+    said = []
+    for change, question in _limits(advice):
+        rows = advice.allowed(question)
+        other = decide(rows, margin) if rows else None
+        if other is not None and other is not chosen:
+            said.append(f"{change}: {other.candidate.name} ({other.regret:+.1f} % of PPL over retraining)")
+    for other_margin in (0.0, 2 * margin):
+        other = decide(advice.allowed(), other_margin)
+        if other is not chosen:
+            said.append(f"if {other_margin:g} % of PPL counts as equal: {other.candidate.name}")
+    rival = advice.runner_up
+    if rival is not None:
+        need = rival.regret - chosen.regret
+        said.append(
+            f"if {rival.candidate.name} came out {abs(need) + margin:.1f} % of PPL better against "
+            f"{chosen.candidate.name} than expected"
+        )
+    return said
+
+
+def _limits(advice: Advice) -> list[tuple[str, Question]]:
+    """Questions with another limit each: none, and just too little for what was chosen."""
+    from repro.advice.question import Amount
+
+    chosen, asked = advice.decision, advice.question
+    less = Amount(chosen.candidate.steps - 1, "steps")
+    found = [(f"a budget below {chosen.candidate.steps:,} steps", replace(asked, budget=less))]
+    dearer = sorted({row.candidate.steps for row in advice.comparable if row.candidate.steps > chosen.candidate.steps})
+    for steps in dearer:
+        found.append((f"a budget of {steps:,} steps or more", replace(asked, budget=Amount(steps, "steps"))))
+    if chosen.candidate.next is not None and chosen.candidate.next.delay:
+        quick = Amount(chosen.candidate.next.delay - 1, "steps")
+        found.append((f"a delay below {chosen.candidate.next.delay:,} steps", replace(asked, delay=quick)))
+    if asked.delay is not None:
+        found.append(("no limit on the delay", replace(asked, delay=None)))
+    return found

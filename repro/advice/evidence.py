@@ -1,0 +1,201 @@
+"""What a ledger holds, as laws are fitted on it: cells with a learning-rate curve and losses for every version.
+
+A cell is a run but for its seed. Read from the CSV files alone, so that a stranger's ledger serves as ours does.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.common.disk import read as read_file
+from repro.common.errors import UserError
+from repro.results import ledger
+from repro.results.columns import COLUMNS
+from repro.store import tables
+
+Array = NDArray[np.float64]
+
+DATA = ("corpus", "stream", "tokens_per_step", "architecture")
+"""Columns that say what was learned from, and by what kind of model."""
+CELL = (
+    *("paradigm", "schedule", "settings", "carry_optimizer", "max_lr", "min_lr", "warmup_steps", "size"),
+    *("parameters", "steps_per_version", "versions", *DATA),
+)
+"""Columns that make a cell."""
+NEEDED = ("runs", "versions", "perplexity", "curves", "paths")
+TRAINING_POINTS = 4
+"""Means of the training loss that are taken of each stretch of training."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a cell."""
+
+    number: int
+    rates: Array
+    """(steps,): the learning rate of every step that leads to it."""
+    heldout: dict[int, Array]
+    """By seed: nats per token of each slice, (slices,)."""
+    tokens: Array
+    """Of each slice."""
+    training: Array
+    """(points, 2): a step, and the mean training loss about it, over seeds."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Runs that differ in their seed alone."""
+
+    about: tuple[tuple[str, str], ...]
+    """`CELL`'s columns, as written."""
+    conditions: str
+    """The ledger's mark of optimizer, text and measurement."""
+    versions: tuple[Version, ...]
+
+    def __getitem__(self, column: str) -> str:
+        return dict(self.about)[column]
+
+    @property
+    def seeds(self) -> set[int]:
+        return {seed for version in self.versions for seed in version.heldout}
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """T_k, version 1 first."""
+        steps = [int(each) for each in self["steps_per_version"].split()]
+        return tuple(steps * int(self["versions"]) if len(steps) == 1 else steps)
+
+    @property
+    def parameters(self) -> int:
+        return int(self["parameters"])
+
+    @property
+    def mixed(self) -> bool:
+        """Whether old and new data are read together."""
+        return self["paradigm"] == "ptfs" and self.setting("order") in ("", "mixed")
+
+    @property
+    def replay(self) -> float:
+        """Share of old data in every batch."""
+        share = self.setting("replay") or "0"
+        above, _, below = share.partition("/")
+        return float(above) / float(below or 1)
+
+    def setting(self, name: str) -> str:
+        """Of the recipe's own settings; empty: not told."""
+        words = (word.partition("=") for word in self["settings"].split())
+        return next((value for key, _, value in words if key == name), "")
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        own = f" {self['settings']}" if self["settings"] else ""
+        return f"{self['paradigm']}{own}, {self['schedule']}, rate {float(self['max_lr']):g}, {self['size']}"
+
+
+def fingerprint(folder: Path) -> str:
+    """Hex SHA-256 over a ledger's tables: what was known when something was predicted from it."""
+    found = hashlib.sha256()
+    for name in sorted(f"{table}.csv" for table in COLUMNS):
+        if (folder / name).exists():
+            found.update(name.encode() + b"\0" + hashlib.sha256(read_file(folder / name)).digest())
+    return found.hexdigest()
+
+
+def read(folder: Path) -> list[Cell]:
+    """The cells of a ledger, those with a version that was measured.
+
+    Raises:
+        UserError: there is none, it was altered, or it lacks a table.
+    """
+    if not (folder / "runs.csv").exists():
+        raise UserError(f"ledger.path={folder} holds no ledger; repro.train writes one, or give another ledger.path.")
+    flaws = [f"{path} {reason}." for path, reason in tables.damage(folder, ledger.FILES)]
+    if flaws:
+        raise UserError("\n".join(flaws))
+    rows = {name: _rows(folder, name) for name in NEEDED}
+    groups: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = defaultdict(list)
+    for run in rows["runs"]:
+        groups[tuple((column, run[column]) for column in CELL)].append(run)
+    by_run = {name: _grouped(rows[name]) for name in NEEDED[1:]}
+    cells = [_cell(about, runs, by_run) for about, runs in groups.items()]
+    return [cell for cell in cells if cell.versions]
+
+
+def _rows(folder: Path, table: str) -> list[dict[str, str]]:
+    return [dict(zip(COLUMNS[table], row, strict=True)) for row in ledger.read(folder / f"{table}.csv", table)]
+
+
+_ByRun = dict[str, dict[int, list[dict[str, str]]]]
+
+
+def _grouped(rows: Iterable[dict[str, str]]) -> _ByRun:
+    found: _ByRun = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        found[row["run"]][int(row["version"])].append(row)
+    return found
+
+
+def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by_run: dict[str, _ByRun]) -> Cell:
+    versions = []
+    for number in range(1, int(dict(about)["versions"]) + 1):
+        heldout, tokens, curves = {}, np.empty(0), []
+        for run in sorted(runs, key=lambda run: (int(run["seed"]), run["run"])):
+            losses = _losses(by_run["perplexity"][run["run"]][number])
+            if losses is None:
+                continue
+            heldout[int(run["seed"])], tokens = losses
+            if curve := by_run["curves"][run["run"]][number]:
+                curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))
+        if not curves:
+            continue
+        rates = _rates(runs[0]["run"], number, by_run)
+        if len(rates):
+            versions.append(Version(number, rates, heldout, tokens, _training(curves)))
+    return Cell(about, runs[0]["conditions"], tuple(versions))
+
+
+def _losses(rows: Sequence[dict[str, str]]) -> tuple[Array, Array] | None:
+    """Nats per token of every slice, and its tokens; None: not measured, or diverged."""
+    rows = sorted(rows, key=lambda row: int(row["slice"]))
+    tokens = np.array([float(row["tokens"]) for row in rows])
+    losses = np.array([float(row["nll"]) for row in rows]) / tokens
+    return (losses, tokens) if len(rows) and np.isfinite(losses).all() else None
+
+
+def _rates(run: str, version: int, by_run: dict[str, _ByRun]) -> Array:
+    """Every step's learning rate up to a version: its own curve's, and the trunk's of the versions before.
+
+    A curve has about 200 points of a stretch; between them the rate is interpolated. Empty: the ledger does not tell.
+    """
+    points: dict[float, float] = {}
+    first = np.inf
+    for number in range(version, 0, -1):
+        curve = by_run["curves"][run][number]
+        paths = sorted(by_run["paths"][run][number], key=lambda row: int(row["from_step"]))
+        if not curve or not paths:
+            return np.empty(0)
+        end = int(paths[-1]["to_step"])
+        if number != version:  # what later versions go on from
+            end = max((int(row["to_step"]) for row in paths if row["kind"] == "trunk"), default=0)
+        for row in curve:
+            if int(row["step"]) < min(end, first):
+                points.setdefault(float(row["step"]), float(row["lr"]))
+        first = min(first, int(paths[0]["from_step"]))
+        if first == 0:
+            break
+    steps = np.array(sorted(points))
+    return np.interp(np.arange(steps[-1] + 1), steps, [points[step] for step in steps]) if len(steps) else np.empty(0)
+
+
+def _training(curves: Sequence[Array]) -> Array:
+    """Means over stretches of steps and over seeds; without the first tenth, which is warm-up at a random start."""
+    steps, losses = curves[0][:, 0], np.mean([curve[:, 2] for curve in curves], axis=0)
+    kept = slice(len(steps) // 10 if steps[0] == 0 else 0, None)
+    parts = np.array_split(np.arange(len(steps))[kept], TRAINING_POINTS)
+    return np.array([[steps[part].mean(), losses[part].mean()] for part in parts if len(part)])

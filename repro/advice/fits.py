@@ -1,0 +1,261 @@
+"""Fitting laws to a ledger, and choosing among them by the error on cells that were left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.advice.evidence import Cell, Version
+from repro.advice.laws import LAWS, Curve, Law, Sites, since
+
+Array = NDArray[np.float64]
+
+HELDOUT_SPREAD = 0.005
+"""Nats by which a held-out loss may miss a law before it counts little more."""
+TRAINING_SPREAD = 0.1
+"""The same for a mean of the training loss, of which there are many, noisier ones."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Cells that one law can be fitted to, with what all fits share."""
+
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def reference(self) -> float:
+        """Of the size law: the median of the sizes."""
+        return float(np.median(self.sizes))
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(sorted({cell.parameters for cell in self.cells}))
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for cell in self.cells for seed in cell.seeds}))
+
+    @cached_property
+    def difficulty(self) -> Array:
+        """(slices,): by how much each slice is harder than the first, in nats: of last versions, from scratch if any."""
+        known = [cell for cell in self.cells if cell.mixed] or self.cells
+        most = max(len(loss) for cell in self.cells for loss in cell.versions[-1].heldout.values())
+        found: list[list[float]] = [[] for _ in range(most)]
+        for only in (known, self.cells):
+            missing = [j for j in range(most) if not found[j]]
+            for cell in only:
+                for loss in cell.versions[-1].heldout.values():
+                    for j in missing:
+                        if j < len(loss) and j < cell.versions[-1].number:
+                            found[j].append(float(loss[j] - loss[0]))
+        return np.array([np.mean(each) if each else 0.0 for each in found])
+
+    def hardness(self, version: int) -> tuple[float, float]:
+        """How much harder slices 1 to `version` are than slice 1, on average; and how uncertain that is, since slices
+        that nobody measured are taken to be like the others."""
+        known = self.difficulty[:version]
+        unknown = version - len(known)
+        spread = float(np.std(self.difficulty, ddof=1)) if len(self.difficulty) > 1 else 0.0
+        mean = (known.sum() + unknown * float(self.difficulty.mean())) / version
+        return float(mean), spread * float(np.sqrt(unknown)) / version
+
+    def losses(self, version: Version) -> dict[int, float]:
+        """By seed: nats per token of slices 1 to k, less their difficulty."""
+        k, tokens = version.number, version.tokens[: version.number]
+        weights = tokens / tokens.sum()
+        extra = self.hardness(k)[0]
+        return {seed: float(weights @ loss[:k]) - extra for seed, loss in version.heldout.items()}
+
+    @cached_property
+    def noise(self) -> float:
+        """How much a version's loss scatters from seed to seed: a standard deviation, pooled over cells; NaN of one
+        seed."""
+        squares, freedom = 0.0, 0
+        for cell in self.cells:
+            for version in cell.versions:
+                losses = list(self.losses(version).values())
+                if len(losses) > 1:
+                    squares += float(np.var(losses, ddof=1)) * (len(losses) - 1)
+                    freedom += len(losses) - 1
+        return float(np.sqrt(squares / freedom)) if freedom else float("nan")
+
+    def without(self, cell: Cell) -> "Evidence":
+        """For a fit that is to predict a cell: what is known of the slices stays."""
+        left = replace(self, cells=tuple(each for each in self.cells if each is not cell))
+        left.__dict__["difficulty"] = self.difficulty
+        left.__dict__["reference"] = self.reference
+        return left
+
+
+def curve_of(cell: Cell, version: Version) -> Curve:
+    """What leads to a version of a ledger."""
+    old = since(version.rates, cell.lengths, version.number, cell.mixed)
+    return Curve(version.rates, cell.parameters, old, cell.replay)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A law's targets, laid out once for many fits."""
+
+    heldout: Sites
+    training: Sites
+    targets: Array
+    """Of the training losses."""
+    by_seed: tuple[Mapping[int, float], ...]
+    """Of the held-out losses, in the order of their places."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Data":
+        pairs = [(cell, version) for cell in evidence.cells for version in cell.versions]
+        curves = [curve_of(cell, version) for cell, version in pairs]
+        ends = [[len(curve.rates)] for curve in curves]
+        plain = [replace(curve, since=np.empty(0)) for curve in curves]
+        points = [version.training for _, version in pairs]
+        places = [[min(int(step) + 1, len(c.rates)) for step in p[:, 0]] for p, c in zip(points, curves, strict=True)]
+        return cls(
+            heldout=Sites.of(curves, ends, evidence.reference),
+            training=Sites.of(plain, places, evidence.reference),
+            targets=np.concatenate([each[:, 1] for each in points]),
+            by_seed=tuple(evidence.losses(version) for _, version in pairs),
+        )
+
+    def means(self, seeds: Sequence[int]) -> Array:
+        """(places,): over seeds, some of which may count twice; over all that a cell has, where it has none of them."""
+        return np.array(
+            [np.mean([each[s] for s in seeds if s in each] or list(each.values())) for each in self.by_seed]
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law with its numbers."""
+
+    law: Law
+    values: dict[str, float]
+    coded: Array = field(repr=False)
+
+    def predict(self, sites: Sites) -> Array:
+        return self.law.loss(self.values, sites)
+
+
+def fit(law: Law, data: Data, targets: Array, start: Array | None = None) -> Fit:
+    """Least squares over held-out and training losses, robust to outliers.
+
+    Args:
+        targets: of the held-out losses.
+        start: a fit's `coded` to begin from, with a single start; None: several.
+    """
+    from scipy.optimize import least_squares
+
+    names = [each.name for each in law.parameters]
+    low = np.array([*(each.code(max(each.low, 1e-9) if each.log else each.low) for each in law.parameters), -5.0])
+    high = np.array([*(each.code(each.high) for each in law.parameters), 5.0])
+
+    def values(coded: Array) -> dict[str, float]:
+        return {each.name: each.value(float(c)) for each, c in zip(law.parameters, coded, strict=False)}
+
+    def residuals(coded: Array) -> Array:
+        now = values(coded)
+        far = (law.loss(now, data.heldout) - targets) / HELDOUT_SPREAD
+        near = (law.loss(now, data.training) + coded[-1] - data.targets) / TRAINING_SPREAD
+        return np.concatenate([far, near])
+
+    starts = [start] if start is not None else _starts(law, names, data, targets)
+    best = None
+    for each in starts:
+        inside = np.clip(each, low + 1e-6, high - 1e-6)
+        found = least_squares(
+            residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=3.0, x_scale="jac",
+            max_nfev=8 if start is not None else 100,
+        )  # fmt: skip
+        if best is None or found.cost < best.cost:
+            best = found
+    assert best is not None
+    return Fit(law, values(best.x), best.x)
+
+
+def _starts(law: Law, names: Sequence[str], data: Data, targets: Array) -> list[Array]:
+    plain = {each.name: each.start for each in law.parameters}
+    plain["floor"] = 0.8 * float(targets.min())
+    plain["B"] = 0.2 / float(data.heldout.rate.min(axis=1).max() + np.abs(data.heldout.drop).max())
+    length = float(data.heldout.steps_after.max())
+    scales = {"memory": [length / 50, length / 5], "C": [0.5, 10.0]}
+    name = next(each for each in scales if each in names)
+    starts = []
+    for scale in scales[name]:
+        now = plain | {name: scale}
+        starts.append(np.array([*(each.code(now[each.name]) for each in law.parameters), 0.0]))
+    return starts
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How far a law missed a cell that it was not fitted to."""
+
+    cell: Cell
+    errors: Array
+    """(versions,): predicted less seen, in nats."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A law, fitted to everything and judged on what was left out."""
+
+    fit: Fit
+    left_out: tuple[LeftOut, ...]
+
+    @cached_property
+    def error(self) -> float:
+        """Root mean square of what was missed, in nats."""
+        return float(np.sqrt(np.mean(np.concatenate([each.errors for each in self.left_out]) ** 2)))
+
+    @cached_property
+    def median(self) -> float:
+        """Of the absolute errors, in nats."""
+        return float(np.median(np.abs(np.concatenate([each.errors for each in self.left_out]))))
+
+
+def judge(law: Law, evidence: Evidence) -> Judged:
+    """Fit a law to all cells, and to all but each one in turn, which it then has to predict."""
+    data = Data.of(evidence)
+    whole = fit(law, data, data.means(evidence.seeds))
+    missed = []
+    for cell in evidence.cells:
+        rest = evidence.without(cell)
+        if len(rest.cells) < 2:
+            continue
+        law_here = replace(law, sizes=min(law.sizes, len(rest.sizes)))
+        names = [each.name for each in law.parameters]
+        kept = [names.index(each.name) for each in law_here.parameters]
+        data_here = Data.of(rest)
+        found = fit(law_here, data_here, data_here.means(evidence.seeds), whole.coded[[*kept, -1]])
+        curves = [curve_of(cell, version) for version in cell.versions]
+        sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], evidence.reference)
+        seen = [float(np.mean(list(evidence.losses(version).values()))) for version in cell.versions]
+        missed.append(LeftOut(cell, found.predict(sites) - np.array(seen)))
+    return Judged(whole, tuple(missed))
+
+
+def candidates(evidence: Evidence) -> list[Law]:
+    """The laws that a ledger can be asked to tell apart."""
+    replays = any(cell.replay for cell in evidence.cells)
+    sizes = min(len(evidence.sizes), 3)
+    return [law(shifts=shifts, sizes=sizes, replays=replays) for shifts in (False, True) for law in LAWS]
+
+
+def choose(evidence: Evidence) -> list[Judged]:
+    """All laws, the one that misses least first."""
+    return sorted((judge(law, evidence) for law in candidates(evidence)), key=lambda each: each.error)
+
+
+def bootstrap(chosen: Judged, evidence: Evidence, draws: int, seed: int = 0) -> list[Fit]:
+    """The law fitted again to seeds drawn with replacement."""
+    data = Data.of(evidence)
+    random = np.random.Generator(np.random.PCG64(seed))
+    fits = []
+    for _ in range(draws):
+        drawn = random.choice(np.array(evidence.seeds), size=len(evidence.seeds)).tolist()
+        fits.append(fit(chosen.fit.law, data, data.means(drawn), chosen.fit.coded))
+    return fits

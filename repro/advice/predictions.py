@@ -1,0 +1,211 @@
+"""What a recipe's versions will have as loss, with intervals that hold what laws get wrong and seeds scatter.
+
+An interval has four parts, added as variances: how the law's numbers move when seeds are drawn again (bootstrap); how
+far the law missed cells that it was not fitted to; seeds' scatter; and slices that nobody has measured yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.advice import fits
+from repro.advice.candidates import Candidate, same
+from repro.advice.evidence import DATA, Cell
+from repro.advice.fits import Evidence, Fit, Judged, curve_of
+from repro.advice.laws import Curve, Sites
+from repro.common.errors import UserError
+from repro.config.registries import RECIPES
+
+Array = NDArray[np.float64]
+
+DRAWS = 20
+"""Of the bootstrap. What laws miss outweighs it by far."""
+LEVEL = 0.9
+"""Of intervals."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with what is not known of it, in nats per token."""
+
+    center: float
+    spread: float
+    """Standard deviation of all but the seeds' scatter; NaN: unknown."""
+    noise: float
+    """Of one seed; NaN: unknown."""
+    freedom: float
+    """Degrees of freedom of both together."""
+    basis: str = "law"
+    """`law`, or `measured`."""
+
+    def half(self, seeds: int = 1) -> float:
+        """Half of the interval's width, for a mean over so many seeds; NaN: there is no interval."""
+        from scipy.stats import t
+
+        scale = np.sqrt(self.spread**2 + self.noise**2 / seeds)
+        return float(t.ppf(0.5 + LEVEL / 2, self.freedom) * scale)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A ledger, as far as it bears on a question, and the laws fitted to it."""
+
+    evidence: Evidence
+    laws: tuple[Judged, ...]
+    """The one that misses least first."""
+    draws: tuple[Fit, ...]
+    """Of that law."""
+
+    @property
+    def law(self) -> Judged:
+        return self.laws[0]
+
+    @property
+    def one_seed(self) -> bool:
+        return not np.isfinite(self.evidence.noise)
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[float, float]]:
+        """Between which values the law was fitted."""
+        found: dict[str, list[float]] = {}
+        for cell in self.evidence.cells:
+            for version in cell.versions:
+                for name, value in _place(curve_of(cell, version)).items():
+                    found.setdefault(name, []).append(value)
+        return {name: (min(values), max(values)) for name, values in found.items()}
+
+    def beyond(self, curve: Curve) -> list[str]:
+        """How far a prediction lies outside the fit: a sentence for each way; empty: it does not."""
+        said = []
+        for name, value in _place(curve).items():
+            low, high = self._spans[name]
+            if value > high * 1.001 and high > 0:
+                said.append(f"{value / high:.2g} times the most {name} of the fit")
+            elif value > high * 1.001:
+                said.append(f"{name}, of which the fit had none")
+            elif value < low / 1.001:
+                said.append(f"{value / low:.2g} times the least {name} of the fit")
+        return said
+
+    def loss(self, fit: Fit, curves: Sequence[Curve]) -> Array:
+        """(versions,): nats per token of slices 1 to k."""
+        sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], self.evidence.reference)
+        hard = [self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)]
+        return fit.predict(sites) + np.array(hard)
+
+    def predict(self, curves: Sequence[Curve]) -> list[Estimate]:
+        """The versions of a recipe, by law."""
+        center = self.loss(self.law.fit, curves)
+        moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
+        unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
+        spread = np.sqrt(moved**2 + unseen**2 + self.law.error**2)
+        return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
+
+    def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:
+        """How much more loss a recipe's versions have than another's, by law."""
+        each = [self.loss(f, curves) - self.loss(f, others) for f in (self.law.fit, *self.draws)]
+        moved = np.std(each[1:], axis=0) if self.draws else 0 * each[0]
+        spread = np.sqrt(moved**2 + self._contrast_error**2)
+        return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
+
+    def _estimate(self, center: float, spread: float, runs: int) -> Estimate:
+        """Of a law, about so many runs that are independent of each other."""
+        nothing = float("nan")
+        noise = self.evidence.noise * np.sqrt(runs)
+        freedom = max(1, len(self.law.left_out) - 1)
+        return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
+
+    @cached_property
+    def _contrast_error(self) -> float:
+        """How far the law missed differences to retraining, of cells left out; as for single ones, where none tell."""
+        missed = {each.cell: each.errors for each in self.law.left_out}
+        errors = []
+        for cell, theirs in missed.items():
+            for other, own in missed.items():
+                alike = all(cell[name] == other[name] for name in ("schedule", "max_lr", "size", "steps_per_version"))
+                if other["paradigm"] == "ptfs" and cell["paradigm"] != "ptfs" and alike:
+                    both = min(len(theirs), len(own))
+                    errors.append(theirs[:both] - own[:both])
+        return float(np.sqrt(np.mean(np.concatenate(errors) ** 2))) if errors else self.law.error * float(np.sqrt(2))
+
+    def measured(self, candidate: Candidate) -> list[Mapping[int, float]] | None:
+        """By version, nats per token by seed, where the ledger holds the recipe in the setting asked about."""
+        about = candidate.about
+        for cell in self.evidence.cells:
+            numbers = [version.number for version in cell.versions]
+            if same(about, dict(cell.about)) and numbers[: candidate.run.versions] == list(
+                range(1, candidate.run.versions + 1)
+            ):
+                extra = [self.evidence.hardness(k)[0] for k in numbers]
+                return [
+                    {seed: loss + hard for seed, loss in self.evidence.losses(version).items()}
+                    for version, hard in zip(cell.versions[: candidate.run.versions], extra, strict=False)
+                ]
+        return None
+
+
+def seen(losses: Mapping[int, float], other: Mapping[int, float] | None = None) -> Estimate:
+    """The mean over seeds; with `other`, of the differences to it, paired by seed."""
+    if other is not None:
+        losses = {seed: losses[seed] - other[seed] for seed in losses.keys() & other.keys()}
+    values = np.array(list(losses.values()))
+    if len(values) == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 1, "measured")
+    noise = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Estimate(float(values.mean()), noise / np.sqrt(len(values)), 0.0, max(1, len(values) - 1), "measured")
+
+
+def _place(curve: Curve) -> dict[str, float]:
+    """Where a curve lies among others."""
+    first = int(np.argmax(curve.rates >= curve.rates.max() * (1 - 1e-12)))
+    decayed = curve.rates.max() - curve.rates[-1]
+    below = np.flatnonzero(curve.rates[first:] < curve.rates.max() * (1 - 1e-12))
+    return {
+        "steps": float(len(curve.rates)),
+        "maximum rate": float(curve.rates.max()),
+        "decay of the rate": float(decayed / curve.rates.max()),
+        "steps below the maximum": float(len(below)) if decayed > 0 else 0.0,
+        "parameters": float(curve.parameters),
+        "replay": curve.replay,
+    }
+
+
+def learn(cells: Sequence[Cell], candidate: Candidate) -> Knowledge:
+    """Fit the laws to what a ledger holds of the data and the architecture that are asked about.
+
+    Raises:
+        UserError: it holds none, or too little.
+    """
+    about = candidate.about
+    alike = [cell for cell in cells if all(cell[name] == about[name] for name in DATA)]
+    if not alike:
+        kinds = sorted({", ".join(f"{name}={cell[name]}" for name in DATA) for cell in cells})
+        asked = ", ".join(f"{name}={about[name]}" for name in DATA)
+        raise UserError(
+            f"no advice on another kind of data or model than the ledger's: asked is {asked}; it holds "
+            f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
+        )
+    usable = [cell for cell in alike if cell["paradigm"] in RECIPES and _lawful(cell)]
+    decayed = [cell for cell in usable if any(v.rates[-1] < 0.5 * v.rates.max() for v in cell.versions)]
+    if not decayed:
+        raise UserError(
+            "no advice without decayed runs: no run of the ledger ends below half of its maximum rate, so that what a "
+            "decay is worth cannot be known. repro.train study=pilot_for_advice makes some."
+        )
+    if len(usable) < 3:
+        raise UserError(
+            f"no advice from {len(usable)} kinds of runs: a law needs three, and one to be tested on. "
+            "repro.train study=pilot_for_advice makes them."
+        )
+    evidence = Evidence(tuple(sorted(usable, key=lambda cell: cell.about)))
+    laws = fits.choose(evidence)
+    draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
+    return Knowledge(evidence, tuple(laws), tuple(draws))
+
+
+def _lawful(cell: Cell) -> bool:
+    """Whether laws of the learning rate speak of it: single checkpoints of one optimizer, from a random start."""
+    return cell["paradigm"] not in ("merge", "branch_average", "soup", "schedule_free", "grow", "updated")

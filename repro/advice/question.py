@@ -1,0 +1,147 @@
+"""What is asked: how many releases of how much data, for which model, under what limits."""
+
+import math
+import re
+from dataclasses import dataclass, fields
+
+from repro.common.errors import UserError
+from repro.common.registry import suggestion
+from repro.config import checks
+from repro.config.checks import within
+from repro.config.settings import AUTO, StreamSettings
+from repro.planning.arguments import CommandLine
+from repro.planning.runs import Run
+
+UNITS = ("steps", "tokens", "flops", "device-hours")
+AMOUNT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z-]+)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """So many steps, tokens, FLOPs or device-hours."""
+
+    number: float
+    unit: str
+
+    def steps(self, run: Run) -> float:
+        """What it buys of a run's steps."""
+        if self.unit == "tokens":
+            return self.number / run.step_tokens
+        if self.unit == "flops":
+            return self.number / run.step_flops
+        if self.unit == "device-hours":
+            return self.number * 3600 * run.settings.estimate.flops_per_second / run.step_flops
+        return self.number
+
+    def __str__(self) -> str:
+        return f"{self.number:,.10g} {self.unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """`advise.*` of the command line. None: as the settings of the runs say."""
+
+    releases: int | None = within(1, 100, None)
+    """N"""
+    tokens: tuple[float, ...] | None = None
+    """Of new data: one number for all releases, or one a release."""
+    parameters: int | None = within(1, 10**13, None)
+    """Of the model to be trained; another number than the settings' is predicted by the size law."""
+    budget: Amount | None = None
+    """What all releases together may take; None: no limit."""
+    delay: Amount | None = None
+    """What may lie between the arrival of data and their release; None: no limit."""
+    margin: float = within(0.0, 20.0, 0.5)
+    """Per cent of PPL: recipes that are predicted so near to each other count as equally good, and the cheaper wins."""
+    seeds: int = within(1, 1000, 1)
+    """Over how many seeds a result is averaged that an interval is to hold."""
+
+    def stream(self, settings: StreamSettings, step_tokens: int) -> tuple[int, tuple[int, ...]]:
+        """N and T_k.
+
+        Raises:
+            UserError: tokens are no whole number of steps, or there are more or fewer numbers than releases.
+        """
+        if self.releases is None and settings.versions == AUTO and self.tokens is None:
+            raise UserError(f"stream.versions={AUTO} is of data that are there; say advise.releases=N.")
+        given = self.tokens or ()
+        releases = self.releases or (len(given) if len(given) > 1 else int(settings.versions))
+        if len(given) > 1 and len(given) != releases:
+            raise UserError(f"advise.tokens has {len(given)} numbers and advise.releases={releases}; one each works.")
+        if given:
+            steps = tuple(_whole(tokens, step_tokens) for tokens in given)
+            return releases, steps if len(steps) > 1 else steps * releases
+        if settings.steps_per_version == AUTO:
+            raise UserError(f"stream.steps_per_version={AUTO} is of data that are there; say advise.tokens=NUMBER.")
+        known = settings.steps
+        return releases, (*known, *[known[-1]] * releases)[:releases]
+
+
+def _whole(tokens: float, step_tokens: int) -> int:
+    steps = tokens / step_tokens
+    if steps >= 1 and steps == int(steps):
+        return int(steps)
+    near = sorted({max(1, math.floor(steps)), math.ceil(steps)})
+    works = " or ".join(f"{each * step_tokens:,}".replace(",", "_") for each in near)
+    raise UserError(
+        f"advise.tokens={tokens:g} is {steps:.10g} steps of {step_tokens} tokens, which is not whole. "
+        f"The nearest that work: {works}."
+    )
+
+
+def take(line: CommandLine) -> Question:
+    """The question that a command line asks; its words are removed from it.
+
+    Raises:
+        UserError: a value is none that it can have, or a name is unknown.
+    """
+    names = [each.name for each in fields(Question)]
+    given = {name: line.take(f"advise.{name}") for name in names}
+    for word in line.words():
+        if word.startswith("advise."):
+            name = word.partition("=")[0]
+            near = suggestion(name, [f"advise.{each}" for each in names])
+            raise UserError(f"{name} is unknown; {near}there are {', '.join(f'advise.{each}' for each in names)}.")
+    values: dict[str, object] = {}
+    for name, text in given.items():
+        if text and text != "null":
+            values[name] = _value(name, text)
+    question = Question(**values)  # type: ignore[arg-type]
+    lines = [line for line in checks.complaints_of(question, "advise.")]
+    if lines:
+        raise UserError("\n".join(lines))
+    return question
+
+
+def _value(name: str, text: str) -> object:
+    if name in ("budget", "delay"):
+        return _amount(name, text)
+    if name == "tokens":
+        return tuple(_number(name, each) for each in text.strip("[]").split(","))
+    number = _number(name, text)
+    if name == "margin":
+        return number
+    if number != int(number):
+        raise UserError(f"advise.{name}={text} is not whole; {math.floor(number)} or {math.ceil(number)} works.")
+    return int(number)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text.strip())
+    except ValueError:
+        raise UserError(f"advise.{name}={text} is no number; 4, 1e6 or 600_000 works.") from None
+    if not (math.isfinite(number) and number >= 0 and (name != "tokens" or number > 0)):
+        raise UserError(f"advise.{name}={text} must be a positive number.")
+    return number
+
+
+def _amount(name: str, text: str) -> Amount:
+    found = AMOUNT.fullmatch(text.replace("_", ""))
+    unit = found[2].lower() if found else ""
+    if not found or unit not in UNITS:
+        raise UserError(f"advise.{name}={text} is no amount; say a number and one of {', '.join(UNITS)}: '1200 steps'.")
+    number = _number(name, found[1])
+    if number <= 0 and name == "budget":
+        raise UserError(f"advise.{name}={text} must be above 0.")
+    return Amount(number, unit)

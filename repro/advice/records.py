@@ -1,0 +1,191 @@
+"""Predictions frozen before runs exist, and compared with them after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro.advice.candidates import same
+from repro.advice.decisions import Advice
+from repro.advice.evidence import Cell, read
+from repro.advice.fits import Evidence
+from repro.advice.predictions import Estimate
+from repro.advice.telling import row_content, sentence
+from repro.common.disk import Flaw, read_document, write_document
+from repro.common.errors import UserError
+
+
+def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) -> None:
+    """Freeze what is predicted.
+
+    Args:
+        cells: all that the ledger holds.
+
+    Raises:
+        UserError: the ledger holds some of the runs already, or the file is there.
+    """
+    if path.exists():
+        raise UserError(f"record={path} is there already, and predictions are not changed afterwards; name another.")
+    known = [
+        row.candidate.name
+        for row in advice.rows
+        if any(same(row.candidate.about, dict(cell.about)) for cell in cells)
+    ]
+    if known:
+        raise UserError(
+            f"record={path}: the ledger already holds runs that would be predicted, so that nothing would be shown: "
+            f"{'; '.join(known)}. Ask about recipes that it does not hold."
+        )
+    predicted = [row_content(row) for row in advice.rows if row.losses]
+    if not predicted:
+        raise UserError(f"record={path}: none of the recipes asked about can be predicted.")
+    write_document(
+        path,
+        {
+            "ledger": fingerprint,
+            "law": advice.knowledge.law.fit.law.label,
+            "left_out_rms_percent": 100 * advice.knowledge.law.error,
+            "decision": advice.decision.candidate.name,
+            "text": sentence(advice),
+            "predictions": predicted,
+        },
+    )
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A record.
+
+    Raises:
+        UserError: there is none, or it was altered.
+    """
+    try:
+        found = read_document(path)
+    except Flaw as flaw:
+        raise UserError(f"score={path} {flaw}; a record that was changed scores nothing.") from None
+    if found is None:
+        raise UserError(f"score={path} is not there; record={path} writes it, before the runs exist.")
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A version that was predicted, and came."""
+
+    recipe: str
+    version: int
+    seeds: int
+    predicted: float
+    seen: float
+    half: float
+    """Of the interval, for a mean over the seeds that came."""
+    extrapolated: bool
+    compared: bool
+
+    @property
+    def error(self) -> float:
+        """In per cent of PPL."""
+        return 100 * float(np.expm1(self.predicted - self.seen))
+
+    @property
+    def covered(self) -> bool:
+        return abs(self.predicted - self.seen) <= self.half
+
+
+def outcomes(predictions: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> list[Outcome]:
+    """Predicted versions that a ledger holds now."""
+    found = []
+    for each in predictions:
+        cell = next((cell for cell in cells if same(each["about"], dict(cell.about))), None)
+        if cell is None:
+            continue
+        for version in cell.versions:
+            if version.number > len(each["versions"]):
+                continue
+            told = each["versions"][version.number - 1]
+            evidence = Evidence((cell,))
+            losses = [loss + evidence.hardness(version.number)[0] for loss in evidence.losses(version).values()]
+            nothing = float("nan")
+            spread, noise = (nothing if told[name] is None else told[name] for name in ("spread", "noise"))
+            half = Estimate(told["loss"], spread, noise, told["freedom"]).half(len(losses))
+            extrapolated = bool(each["extrapolated"])
+            one = Outcome(
+                each["name"], version.number, len(losses), told["loss"], float(np.mean(losses)), half, extrapolated,
+                each["compared"],
+            )  # fmt: skip
+            found.append(one)
+    return found
+
+
+def score(path: Path, cells: Sequence[Cell]) -> dict[str, Any]:
+    """How a record's predictions came out, in JSON's own types.
+
+    Raises:
+        UserError: as `load`; or none of the runs exist yet.
+    """
+    record = load(path)
+    came = outcomes(record["predictions"], cells)
+    if not came:
+        raise UserError(f"score={path}: the ledger holds none of the predicted runs yet.")
+    inside = [each for each in came if not each.extrapolated]
+    last = max(each.version for each in came)
+    final = {each.recipe: each for each in came if each.version == last and each.compared}
+    return {
+        "record": path.name,
+        "law": record["law"],
+        "ledger": record["ledger"],
+        "summary": _summary("all", came) | {"in_range": _summary("in range", inside)},
+        "rank_correlation": _ranks(final),
+        "regret_percent": _regret(record["decision"], final),
+        "decision": record["decision"],
+        "missing": sorted({each["name"] for each in record["predictions"]} - {each.recipe for each in came}),
+        "rows": [
+            {"recipe": each.recipe, "version": each.version, "seeds": each.seeds, "predicted": each.predicted,
+             "seen": each.seen, "error_percent": each.error, "half_percent": 100 * each.half,
+             "covered": each.covered, "extrapolated": each.extrapolated}
+            for each in came
+        ],
+    }  # fmt: skip
+
+
+def _summary(name: str, came: Sequence[Outcome]) -> dict[str, Any]:
+    errors = [abs(each.error) for each in came]
+    known = [each for each in came if np.isfinite(each.half)]
+    return {
+        "of": name,
+        "predictions": len(came),
+        "median_error_percent": float(np.median(errors)) if came else None,
+        "worst_error_percent": max(errors) if came else None,
+        "bias_percent": float(np.mean([each.error for each in came])) if came else None,
+        "coverage": float(np.mean([each.covered for each in known])) if known else None,
+    }
+
+
+def _ranks(final: dict[str, Outcome]) -> float | None:
+    """Spearman's, of the last versions; None: too few."""
+    if len(final) < 3:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr([e.predicted for e in final.values()], [e.seen for e in final.values()]).statistic)
+
+
+def _regret(decision: str, final: dict[str, Outcome]) -> float | None:
+    """How much worse in PPL what was advised is than the best of what came, in per cent; None: it did not come."""
+    if decision not in final:
+        return None
+    return 100 * float(np.expm1(final[decision].seen - min(each.seen for each in final.values())))
+
+
+def scores(folder: Path, ledger: Path) -> list[dict[str, Any]]:
+    """All records of a folder that a ledger can tell about, without their rows."""
+    found = []
+    if folder.is_dir():
+        cells = read(ledger)
+        for path in sorted(folder.glob("*.json")):
+            try:
+                found.append({name: value for name, value in score(path, cells).items() if name != "rows"})
+            except UserError:
+                continue
+    return found

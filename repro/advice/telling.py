@@ -1,0 +1,190 @@
+"""Advice in JSON's own types, in plain words, and as a table for a terminal."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from repro.advice.decisions import Advice, Row, flips
+from repro.advice.predictions import LEVEL, Estimate
+from repro.advice.question import UNITS, Amount
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LIMITS = (
+    "The ledger's models are the ones it names; nothing here was measured at another size or on other data.",
+    "Known at scale, from others: re-warmed CPT with replay matches retraining at 0.4 to 10 B parameters (2403.08763); "
+    "WSD's trunk and branch is common practice (2404.06395, 2405.18392); decay to zero beats a floor of a tenth "
+    "(2502.15938).",
+)
+
+
+def content(advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str], pilot: Any) -> dict[str, Any]:
+    """The advice, for a program."""
+    chosen, rival = advice.decision, advice.runner_up
+    knowledge = advice.knowledge
+    return {
+        "decision": _short(chosen) | {"text": sentence(advice)},
+        "runner_up": None if rival is None else _short(rival),
+        "flips": flips(advice),
+        "recipes": [row_content(row) for row in advice.rows],
+        "left_out": refused,
+        "law": law_content(advice),
+        "pilot": {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
+        "seeds": list(knowledge.evidence.seeds),
+        "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
+        "scored": scored,
+    }
+
+
+ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
+
+
+def law_content(advice: Advice) -> dict[str, Any]:
+    """The law that was chosen, and what the others missed."""
+    chosen = advice.knowledge.law
+    draws = advice.knowledge.draws
+    intervals = {}
+    for name, value in chosen.fit.values.items():
+        drawn = sorted(each.values[name] for each in draws)
+        cut = int(len(drawn) * (1 - LEVEL) / 2)
+        intervals[name] = {"value": value, "low": drawn[cut], "high": drawn[-1 - cut]} if drawn else {"value": value}
+    return {
+        "name": chosen.fit.law.label,
+        "source": chosen.fit.law.source,
+        "parameters": intervals,
+        "cells": len(advice.knowledge.evidence.cells),
+        "sizes": list(advice.knowledge.evidence.sizes),
+        "chosen_by": "root mean square error on cells left out, in % of PPL",
+        "errors": {
+            each.fit.law.label: {"rms": 100 * each.error, "median": 100 * each.median} for each in advice.knowledge.laws
+        },
+        "left_out": [
+            {"cell": each.cell.name, "steps_per_version": each.cell["steps_per_version"],
+             "errors_percent": [100 * float(error) for error in each.errors]}
+            for each in chosen.left_out
+        ],
+    }  # fmt: skip
+
+
+def row_content(row: Row) -> dict[str, Any]:
+    """A recipe of the table."""
+    candidate = row.candidate
+    run, price = candidate.run, candidate.next
+    found: dict[str, Any] = {
+        "name": candidate.name,
+        "recipe": candidate.run.settings.paradigm.kind,
+        "about": candidate.about,
+        "predicted": bool(row.losses),
+        "why_not": row.why_not,
+        "basis": row.losses[-1].basis if row.losses else "",
+        "compared": candidate.decays,
+        "extrapolated": list(row.beyond),
+        "cost": candidate.cost,
+        "steps": candidate.steps,
+        "flops": candidate.steps * run.step_flops,
+        "device_hours": Amount(1, "device-hours").steps(run) and candidate.steps / Amount(1, "device-hours").steps(run),
+        "next_release_steps": price and price.steps,
+        "next_release_cost": price and price.cost,
+        "delay": price and price.delay,
+        "checkpoints_gb": candidate.kept_gb,
+    }
+    if row.losses:
+        found |= {
+            "versions": [_numbers(loss, over) for loss, over in zip(row.losses, row.over, strict=True)],
+            "ppl_over_retraining_percent": row.regret,
+            "interval_percent": None if math.isnan(row.half) else [row.regret - row.half, row.regret + row.half],
+            "extra_steps": None if math.isnan(row.extra_steps) else row.extra_steps,
+        }
+    return found
+
+
+def _numbers(loss: Estimate, over: Estimate) -> dict[str, Any]:
+    return {
+        "loss": loss.center,
+        "spread": _known(loss.spread),
+        "noise": _known(loss.noise),
+        "freedom": loss.freedom,
+        "over": over.center,
+        "over_spread": _known(over.spread),
+        "over_noise": _known(over.noise),
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _short(row: Row) -> dict[str, Any]:
+    return {
+        "recipe": row.candidate.name,
+        "ppl_over_retraining_percent": row.regret,
+        "interval_percent": None if math.isnan(row.half) else [row.regret - row.half, row.regret + row.half],
+        "steps": row.candidate.steps,
+        "cost": row.candidate.cost,
+    }
+
+
+def sentence(advice: Advice) -> str:
+    """The decision in a line."""
+    row, asked = advice.decision, advice.question
+    run = row.candidate.run
+    lengths = run.releases.steps
+    tokens = [steps * run.step_tokens for steps in lengths]
+    each = f"{tokens[0]:,}" if len(set(tokens)) == 1 else f"{min(tokens):,} to {max(tokens):,}"
+    limits = [f"{name} of {value}" for name, value in (("a budget", asked.budget), ("a delay", asked.delay)) if value]
+    under = f" under {' and '.join(limits)}" if limits else ""
+    hours = row.candidate.steps / Amount(1, UNITS[3]).steps(run)
+    return (
+        f"For {len(lengths)} releases of {each} tokens{under}: {row.candidate.name}. PPL {_over(row)} that of "
+        f"retraining at the last release, at {row.candidate.cost:.0%} of its cost ({row.candidate.steps:,} steps, "
+        f"{hours:.3g} device-hours)."
+    )
+
+
+def _over(row: Row) -> str:
+    if row.candidate.retrains:
+        return "is"
+    about = "" if math.isnan(row.half) else f" [{row.regret - row.half:+.1f}, {row.regret + row.half:+.1f}]"
+    return f"{row.regret:+.1f} %{about} against"
+
+
+def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
+    """The advice for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(title="recipes, best first; % of PPL over retraining at the last release")
+    table.add_column("recipe", overflow="fold")
+    for name in ("loss", "over", f"{LEVEL:.0%} interval", "cost", "next", "delay", "more steps", "keep, GB", "basis"):
+        table.add_column(name, justify="right")
+    for row, known in zip(advice.rows, told["recipes"], strict=True):
+        table.add_row(row.candidate.name, *_cells(row, known))
+    law = told["law"]
+    errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
+    lines = [
+        f"Decision: {told['decision']['text']}",
+        f"Runner-up: {told['runner_up']['recipe'] if told['runner_up'] else 'none'}.",
+        "What would flip it: " + ("; ".join(told["flips"]) or "nothing that was tried") + ".",
+        f"Law: {law['name']}, missing cells left out by {errors} of PPL (root mean square).",
+        f"A pilot for such advice, study=pilot_for_advice: {told['pilot']['steps']:,} steps, "
+        f"{told['pilot']['device_hours']:.3g} device-hours.",
+        *(f"Left out: {name}: {why}" for name, why in told["left_out"].items()),
+        *told["limits"],
+    ]
+    return Group(table, *lines)
+
+
+def _cells(row: Row, known: dict[str, Any]) -> list[str]:
+    following = "" if known["next_release_cost"] is None else f"{known['next_release_cost']:.2f}"
+    delay = "" if known["delay"] is None else f"{known['delay']:,}"
+    costs = [f"{known['cost']:.2f}", following, delay]
+    keep = f"{known['checkpoints_gb']:.3g}"
+    if not row.losses:
+        return ["not predicted", "", "", *costs, "", keep, row.why_not]
+    between = "" if math.isnan(row.half) else f"{row.regret - row.half:+.1f} to {row.regret + row.half:+.1f}"
+    more = row.extra_steps
+    extra = "" if math.isnan(more) else "none within x10" if math.isinf(more) else f"{more:,.0f}"
+    basis = known["basis"] + (f"; extrapolated: {'; '.join(row.beyond)}" if row.beyond else "")
+    if not row.candidate.decays:
+        basis += "; undecayed, not compared"
+    return [f"{row.losses[-1].center:.3f}", f"{row.regret:+.1f}", between, *costs, extra, keep, basis]

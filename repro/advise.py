@@ -1,0 +1,100 @@
+"""Advise which recipe to update a model with, from a ledger: python -m repro.advise scale=proxy [output=json]
+
+Fits laws of the learning rate to a scale's ledger, plans every recipe for what is asked, and says which to take, what
+comes next, what would change that, and what each costs. Settings of the question, besides Hydra's overrides:
+
+    advise.releases=4                 N
+    advise.tokens=614400              of new data per release; [614400,819200,...]: one number each
+    advise.parameters=231744          of the model, where the ledger has several sizes
+    advise.budget='12000 steps'       for all releases; also tokens, flops, device-hours
+    advise.delay='600 steps'          from data to release, at most
+    advise.margin=0.5                 per cent of PPL that count as equal; the cheaper wins then
+
+A sweep (paradigm=cpt,path_switching paradigm.alpha=0.2,0.6, study=..., -m ...) says which recipes are asked about;
+without one, all are. The ledger is `ledger.path`; else results/SCALE/data, or what is published of the scale.
+record=FILE freezes the predictions before the runs exist; score=FILE compares them with the ledger after.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.advice import candidates, decisions, evidence, predictions, question, records, telling
+from repro.common.errors import UserError, refusals
+from repro.planning.arguments import CommandLine
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PUBLISHED = Path("paper_figures")
+"""Where a scale's published ledger lies, if it has no results of one's own."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with refusals():
+        line = CommandLine(__doc__, arguments)
+        output = line.take("output", "text", ("text", "json"))
+        record, score = line.take("record"), line.take("score")
+        if record and score:
+            raise UserError("record= freezes predictions and score= compares them, later; give one of the two.")
+        asked = question.take(line)
+        found, refused = candidates.asked(line, asked)
+        ledger = place(line.words(), found[0])
+        cells = evidence.read(ledger)
+        if score:
+            _tell(records.score(Path(score), cells), output, scored)
+            return
+        knowledge = predictions.learn(cells, found[0])
+        advice = decisions.advise(found, asked, knowledge)
+        if record:
+            records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
+        told = telling.content(
+            advice, records.scores(ledger.parent / "advice", ledger), refused, candidates.pilot(line.words())
+        )
+        told["ledger"] = evidence.fingerprint(ledger)
+        _tell(told, output, lambda told: telling.text(advice, told))
+
+
+def place(words: Sequence[str], first: candidates.Candidate) -> Path:
+    """The ledger that is read."""
+    settings = first.run.settings
+    given = any(word.startswith("ledger.path=") for word in words)
+    own, published = Path(settings.ledger.path), PUBLISHED / settings.scale / "data"
+    return own if given or (own / "runs.csv").exists() or not (published / "runs.csv").exists() else published
+
+
+def _tell(told: dict[str, Any], output: str, text: Any) -> None:
+    if output == "json":
+        print(json.dumps(told))
+        return
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 150), markup=False, emoji=False)  # a file has room
+    console.print(text(told))
+
+
+def scored(told: dict[str, Any]) -> "RenderableType":
+    """What became of predictions, for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(title=f"{told['record']}: predicted by the {told['law']}")
+    table.add_column("recipe", overflow="fold")
+    for name in ("version", "seeds", "predicted", "came", "error, % of PPL", "+-", "held", "extrapolated"):
+        table.add_column(name, justify="right")
+    for row in told["rows"]:
+        table.add_row(
+            row["recipe"], str(row["version"]), str(row["seeds"]), f"{row['predicted']:.3f}", f"{row['seen']:.3f}",
+            f"{row['error_percent']:+.2f}", f"{row['half_percent']:.2f}", "yes" if row["covered"] else "no",
+            "yes" if row["extrapolated"] else "",
+        )  # fmt: skip
+    lines = [f"{name}: {told[name]}" for name in ("summary", "rank_correlation", "regret_percent", "decision", "missing")]
+    return Group(table, *lines)
+
+
+if __name__ == "__main__":
+    main()
