@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if score:
             _tell(records.score(Path(score), cells), output, scored)
             return
-        knowledge = predictions.learn(cells, found[0])
+        knowledge = predictions.learn(cells, found[0], asked.parameters)
         advice = decisions.advise(found, asked, knowledge)
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
@@ -92,7 +92,8 @@ def scored(told: dict[str, Any]) -> "RenderableType":
             f"{row['error_percent']:+.2f}", f"{row['half_percent']:.2f}", "yes" if row["covered"] else "no",
             "yes" if row["extrapolated"] else "",
         )  # fmt: skip
-    lines = [f"{name}: {told[name]}" for name in ("summary", "rank_correlation", "regret_percent", "decision", "missing")]
+    names = ("summary", "rank_correlation", "regret_percent", "decision", "missing")
+    lines = [f"{name}: {told[name]}" for name in names]
     return Group(table, *lines)
 
 

@@ -24,6 +24,7 @@ from analysis.studies import (
     max_lr,
     model_size,
     pilot,
+    pilot_for_advice,
     plasticity,
     rates,
     second_stage,
@@ -33,8 +34,7 @@ from analysis.studies import (
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-ELSEWHERE = (ladder, versions, unequal, chronological)
-BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, branch, grow, future)
+BEYOND = (frontier, plasticity, rates, branch, grow, future, pilot_for_advice)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:

@@ -64,8 +64,7 @@ class Candidate:
     def name(self) -> str:
         """For people: the recipe with its settings, and its schedule."""
         s = self.run.settings
-        own = settings_text(recipe(s).own_settings)
-        return f"{recipe(s).kind}{f' ({own})' if own else ''}, {s.schedule.kind}"
+        return f"{recipe(s).run_name}, {s.schedule.kind}"
 
     @property
     def label(self) -> str:
@@ -134,10 +133,15 @@ class Candidate:
     @cached_property
     def kept_gb(self) -> float:
         """Checkpoints to keep for the next release."""
+        run = self.run
+        longer = replace(run, stream=VirtualStream.like(run.stream, run.stream.version_blocks[-1]))
         try:
-            return sum(node.bytes for node in prices.needed_next(self.run, {})) / 1e9
+            tree = merge([longer])
         except UserError:
             return float("nan")
+        now = tree.own(0, run.versions)
+        new = [node for node in tree.path(tree.ends[0][-1]) if node.key not in now]
+        return sum(now[key].bytes for key in {parent for node in new for parent in node.parents} & now.keys()) / 1e9
 
 
 def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[str, str]]:

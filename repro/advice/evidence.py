@@ -28,11 +28,11 @@ CELL = (
 )
 """Columns that make a cell."""
 NEEDED = ("runs", "versions", "perplexity", "curves", "paths")
-TRAINING_POINTS = 4
+TRAINING_POINTS = 6
 """Means of the training loss that are taken of each stretch of training."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
     """One version of a cell."""
 
@@ -47,7 +47,7 @@ class Version:
     """(points, 2): a step, and the mean training loss about it, over seeds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """Runs that differ in their seed alone."""
 

@@ -25,9 +25,13 @@ class Evidence:
     cells: tuple[Cell, ...]
 
     @cached_property
-    def reference(self) -> float:
-        """Of the size law: the median of the sizes."""
-        return float(np.median(self.sizes))
+    def reference(self) -> tuple[float, float]:
+        """Medians of the sizes and of the maximum rates."""
+        return float(np.median(self.sizes)), float(np.median(self.rates))
+
+    @cached_property
+    def rates(self) -> tuple[float, ...]:
+        return tuple(sorted({float(cell["max_lr"]) for cell in self.cells}))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -39,7 +43,7 @@ class Evidence:
 
     @cached_property
     def difficulty(self) -> Array:
-        """(slices,): by how much each slice is harder than the first, in nats: of last versions, from scratch if any."""
+        """(slices,): how much harder than the first each is, in nats: of last versions, from scratch if there are."""
         known = [cell for cell in self.cells if cell.mixed] or self.cells
         most = max(len(loss) for cell in self.cells for loss in cell.versions[-1].heldout.values())
         found: list[list[float]] = [[] for _ in range(most)]
@@ -81,13 +85,6 @@ class Evidence:
                     freedom += len(losses) - 1
         return float(np.sqrt(squares / freedom)) if freedom else float("nan")
 
-    def without(self, cell: Cell) -> "Evidence":
-        """For a fit that is to predict a cell: what is known of the slices stays."""
-        left = replace(self, cells=tuple(each for each in self.cells if each is not cell))
-        left.__dict__["difficulty"] = self.difficulty
-        left.__dict__["reference"] = self.reference
-        return left
-
 
 def curve_of(cell: Cell, version: Version) -> Curve:
     """What leads to a version of a ledger."""
@@ -105,20 +102,25 @@ class Data:
     """Of the training losses."""
     by_seed: tuple[Mapping[int, float], ...]
     """Of the held-out losses, in the order of their places."""
+    heldout_cell: Array
+    """(places,): to which of the cells each belongs."""
+    training_cell: Array
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Data":
-        pairs = [(cell, version) for cell in evidence.cells for version in cell.versions]
-        curves = [curve_of(cell, version) for cell, version in pairs]
-        ends = [[len(curve.rates)] for curve in curves]
+        pairs = [(number, cell, version) for number, cell in enumerate(evidence.cells) for version in cell.versions]
+        curves = [curve_of(cell, version) for _, cell, version in pairs]
         plain = [replace(curve, since=np.empty(0)) for curve in curves]
-        points = [version.training for _, version in pairs]
+        points = [version.training for _, _, version in pairs]
         places = [[min(int(step) + 1, len(c.rates)) for step in p[:, 0]] for p, c in zip(points, curves, strict=True)]
+        numbers = np.array([number for number, _, _ in pairs], dtype=np.float64)
         return cls(
-            heldout=Sites.of(curves, ends, evidence.reference),
+            heldout=Sites.of(curves, [[len(curve.rates)] for curve in curves], evidence.reference),
             training=Sites.of(plain, places, evidence.reference),
             targets=np.concatenate([each[:, 1] for each in points]),
-            by_seed=tuple(evidence.losses(version) for _, version in pairs),
+            by_seed=tuple(evidence.losses(version) for _, _, version in pairs),
+            heldout_cell=numbers,
+            training_cell=np.repeat(numbers, [len(each) for each in points]),
         )
 
     def means(self, seeds: Sequence[int]) -> Array:
@@ -140,12 +142,13 @@ class Fit:
         return self.law.loss(self.values, sites)
 
 
-def fit(law: Law, data: Data, targets: Array, start: Array | None = None) -> Fit:
+def fit(law: Law, data: Data, targets: Array, start: Array | None = None, without: int | None = None) -> Fit:
     """Least squares over held-out and training losses, robust to outliers.
 
     Args:
         targets: of the held-out losses.
         start: a fit's `coded` to begin from, with a single start; None: several.
+        without: a cell that does not count.
     """
     from scipy.optimize import least_squares
 
@@ -156,10 +159,13 @@ def fit(law: Law, data: Data, targets: Array, start: Array | None = None) -> Fit
     def values(coded: Array) -> dict[str, float]:
         return {each.name: each.value(float(c)) for each, c in zip(law.parameters, coded, strict=False)}
 
+    far_counts = (data.heldout_cell != without) / HELDOUT_SPREAD
+    near_counts = (data.training_cell != without) / TRAINING_SPREAD
+
     def residuals(coded: Array) -> Array:
         now = values(coded)
-        far = (law.loss(now, data.heldout) - targets) / HELDOUT_SPREAD
-        near = (law.loss(now, data.training) + coded[-1] - data.targets) / TRAINING_SPREAD
+        far = (law.loss(now, data.heldout) - targets) * far_counts
+        near = (law.loss(now, data.training) + coded[-1] - data.targets) * near_counts
         return np.concatenate([far, near])
 
     starts = [start] if start is not None else _starts(law, names, data, targets)
@@ -179,8 +185,8 @@ def fit(law: Law, data: Data, targets: Array, start: Array | None = None) -> Fit
 def _starts(law: Law, names: Sequence[str], data: Data, targets: Array) -> list[Array]:
     plain = {each.name: each.start for each in law.parameters}
     plain["floor"] = 0.8 * float(targets.min())
-    plain["B"] = 0.2 / float(data.heldout.rate.min(axis=1).max() + np.abs(data.heldout.drop).max())
-    length = float(data.heldout.steps_after.max())
+    plain["B"] = 0.2 / float(data.heldout.drop.sum(axis=1).max())
+    length = float(data.heldout.paid.steps.max())
     scales = {"memory": [length / 50, length / 5], "C": [0.5, 10.0]}
     name = next(each for each in scales if each in names)
     starts = []
@@ -217,24 +223,15 @@ class Judged:
         return float(np.median(np.abs(np.concatenate([each.errors for each in self.left_out]))))
 
 
-def judge(law: Law, evidence: Evidence) -> Judged:
+def judge(law: Law, evidence: Evidence, data: Data) -> Judged:
     """Fit a law to all cells, and to all but each one in turn, which it then has to predict."""
-    data = Data.of(evidence)
-    whole = fit(law, data, data.means(evidence.seeds))
+    targets = data.means(evidence.seeds)
+    whole = fit(law, data, targets)
     missed = []
-    for cell in evidence.cells:
-        rest = evidence.without(cell)
-        if len(rest.cells) < 2:
-            continue
-        law_here = replace(law, sizes=min(law.sizes, len(rest.sizes)))
-        names = [each.name for each in law.parameters]
-        kept = [names.index(each.name) for each in law_here.parameters]
-        data_here = Data.of(rest)
-        found = fit(law_here, data_here, data_here.means(evidence.seeds), whole.coded[[*kept, -1]])
-        curves = [curve_of(cell, version) for version in cell.versions]
-        sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], evidence.reference)
-        seen = [float(np.mean(list(evidence.losses(version).values()))) for version in cell.versions]
-        missed.append(LeftOut(cell, found.predict(sites) - np.array(seen)))
+    for number, cell in enumerate(evidence.cells):
+        found = fit(law, data, targets, whole.coded, without=number)
+        own = data.heldout_cell == number
+        missed.append(LeftOut(cell, (found.predict(data.heldout) - targets)[own]))
     return Judged(whole, tuple(missed))
 
 
@@ -242,12 +239,14 @@ def candidates(evidence: Evidence) -> list[Law]:
     """The laws that a ledger can be asked to tell apart."""
     replays = any(cell.replay for cell in evidence.cells)
     sizes = min(len(evidence.sizes), 3)
-    return [law(shifts=shifts, sizes=sizes, replays=replays) for shifts in (False, True) for law in LAWS]
+    rates = min(len(evidence.rates), 3)
+    return [law(shifts=s, sizes=sizes, rates=rates, replays=replays) for s in (False, True) for law in LAWS]
 
 
 def choose(evidence: Evidence) -> list[Judged]:
     """All laws, the one that misses least first."""
-    return sorted((judge(law, evidence) for law in candidates(evidence)), key=lambda each: each.error)
+    data = Data.of(evidence)
+    return sorted((judge(law, evidence, data) for law in candidates(evidence)), key=lambda each: each.error)
 
 
 def bootstrap(chosen: Judged, evidence: Evidence, draws: int, seed: int = 0) -> list[Fit]:

@@ -4,15 +4,21 @@ All have one form, in nats per token after s steps at rates eta_1 to eta_s:
 
     loss = L0(parameters) + A S1(s)^-alpha - B sum_k (eta_{k-1} - eta_k) G_k(s) + shift,   S1(s) = sum_{i<=s} eta_i,
 
-where k runs over the steps after the first warm-up; a rise of the rate (CPT's jump back to the maximum) counts
-negatively. They differ in G, how fast a drop of the rate pays:
+where k runs over the steps after the first warm-up. They differ in G, how fast a drop of the rate pays:
 
 - annealing law (arXiv 2408.11029): S2(s) = sum_i sum_{k<=i} (eta_{k-1} - eta_k) lambda^{i-k}, so that
   G_k(s) = 1 - lambda^(s-k+1), with 1/(1 - lambda) drawn into B;
 - multi-power law (arXiv 2503.12811): G_k(s) = 1 - (1 + C eta_k^-gamma S_k(s))^-beta, S_k(s) = sum_{k<=i<=s} eta_i.
 
+A rise of the rate (CPT's jump back to the maximum) undoes the last drops before it: from step r on, an undone drop of
+step k counts G_k(r) (1 - G_r(s)). For the annealing law that is the same as a drop that counts negatively; the
+multi-power law, which was made for falling rates, would otherwise gain by every cycle.
+
 The shift is that of the continual law (arXiv 2505.07796): what other data cost since those of a slice were last read,
 D (1 - (1 + E S)^-zeta) exp(-kappa replay), with S the sum of rates since then; it is averaged over a version's slices.
+
+Between maximum rates, areas and drops do not count in full with Adam: both are scaled by (maximum / reference)^-rho,
+and a rate far from the reference costs sigma log(maximum / reference)^2. That part is ours, and empirical.
 
 The size law is the usual one (arXiv 2203.15556): L0 = floor + F (parameters / reference)^-delta.
 """
@@ -26,7 +32,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-PIECES = 64
+PIECES = 100
 """Into how many pieces a curve is cut, at most, to sum over its drops."""
 CHINCHILLA = 0.34
 """delta, where the ledger has too few sizes to tell (arXiv 2203.15556)."""
@@ -53,6 +59,30 @@ def since(rates: Array, lengths: Sequence[int], version: int, mixed: bool) -> Ar
 
 
 @dataclass(frozen=True)
+class Since:
+    """What passed between two steps, for every place and piece."""
+
+    rate: Array
+    """(places, pieces): at its beginning"""
+    steps: Array
+    """(places, pieces)"""
+    area: Array
+    """(places, pieces): the sum of rates"""
+
+    @classmethod
+    def none(cls, *shape: int) -> "Since":
+        return cls(np.ones(shape), np.zeros(shape), np.zeros(shape))
+
+    def put(self, row: int, rate: Array, start: NDArray[np.int64], stop: NDArray[np.int64], sums: Array) -> None:
+        """
+        Args:
+            sums: of rates before each step.
+        """
+        n = len(start)
+        self.rate[row, :n], self.steps[row, :n], self.area[row, :n] = rate, stop - start, sums[stop] - sums[start]
+
+
+@dataclass(frozen=True)
 class Sites:
     """Places on curves where a loss is known or asked for, laid out for the laws: rows are places, columns pieces."""
 
@@ -60,14 +90,14 @@ class Sites:
     """(places,): S1"""
     drop: Array
     """(places, pieces): eta_{k-1} - eta_k; 0 beyond the place"""
-    rate: Array
-    """(places, pieces): eta_k"""
-    steps_after: Array
-    """(places, pieces)"""
-    area_after: Array
-    """(places, pieces): S_k"""
+    paid: "Since"
+    """From the drop to the place, or to the rise that undid it."""
+    undone: "Since"
+    """From that rise to the place; nothing, where there is none."""
     size: Array
     """(places,): parameters over the reference"""
+    top: Array
+    """(places,): the maximum rate over the reference"""
     since: Array
     """(places, slices)"""
     counted: Array
@@ -76,43 +106,63 @@ class Sites:
     """(places,)"""
 
     @classmethod
-    def of(cls, curves: Sequence[Curve], places: Sequence[Sequence[int]], reference: float) -> "Sites":
+    def of(cls, curves: Sequence[Curve], places: Sequence[Sequence[int]], reference: tuple[float, float]) -> "Sites":
         """
         Args:
             places: for each curve, numbers of steps after which its loss is asked for.
+            reference: parameters and maximum rate that those of curves are relative to.
         """
         pieces = [_pieces(curve.rates) for curve in curves]
-        width = max(len(each[0]) for each in pieces)
+        width = max(len(each) for each in pieces)
         slices = max([len(curve.since) for curve in curves])
         rows = [(i, at) for i, each in enumerate(places) for at in each]
-        shape = len(rows), width
-        drop, rate, steps, area = np.zeros(shape), np.ones(shape), np.zeros(shape), np.zeros(shape)
+        drop, paid, undone = np.zeros((len(rows), width)), Since.none(len(rows), width), Since.none(len(rows), width)
         total, old, counted = np.zeros(len(rows)), np.zeros((len(rows), slices)), np.zeros((len(rows), slices))
         sums = [np.concatenate([[0.0], np.cumsum(curve.rates)]) for curve in curves]
         for row, (i, at) in enumerate(rows):
-            starts, drops, rates = pieces[i]
-            n = int(np.searchsorted(starts, at))
-            drop[row, :n], rate[row, :n] = drops[:n], rates[:n]
-            steps[row, :n] = at - starts[:n]
-            area[row, :n] = sums[i][at] - sums[i][starts[:n]]
+            own = pieces[i][pieces[i]["start"] < at]
+            n, until = len(own), np.minimum(own["undone"], at)
+            drop[row, :n] = own["drop"]
+            paid.put(row, own["rate"], own["start"], until, sums[i])
+            undone.put(row, own["undone_rate"], until, np.full(n, at), sums[i])
             total[row] = sums[i][at]
             old[row, : len(curves[i].since)] = curves[i].since
             counted[row, : len(curves[i].since)] = 1 / max(len(curves[i].since), 1)
-        size = np.array([curves[i].parameters / reference for i, _ in rows])
+        size = np.array([curves[i].parameters / reference[0] for i, _ in rows])
+        top = np.array([curves[i].rates.max() / reference[1] for i, _ in rows])
         replay = np.array([curves[i].replay for i, _ in rows])
-        return cls(total, drop, rate, steps, area, size, old, counted, replay)
+        return cls(total, drop, paid, undone, size, top, old, counted, replay)
 
 
-def _pieces(rates: Array) -> tuple[NDArray[np.int64], Array, Array]:
-    """Where pieces of the curve begin, by how much the rate falls there, and the rate that it falls to."""
+PIECE = np.dtype([("start", "i8"), ("drop", "f8"), ("rate", "f8"), ("undone", "i8"), ("undone_rate", "f8")])
+"""A drop: its step, its size, the rate after it, and the step of the rise that undid it, with the rate after that."""
+NEVER = np.iinfo(np.int64).max
+
+
+def _pieces(rates: Array) -> NDArray[np.void]:
+    """The drops of a curve after its warm-up."""
     first = int(np.argmax(rates >= rates.max() * (1 - 1e-12)))  # warm-up is over
     changes = first + 1 + np.flatnonzero(np.diff(rates[first:]))
-    if len(changes) == 0:
-        return np.array([first], dtype=np.int64), np.zeros(1), rates[[first]]
-    groups = np.array_split(changes, min(PIECES, len(changes)))
-    starts = np.array([int(np.median(group)) for group in groups])
-    drops = np.array([rates[group[0] - 1] - rates[group[-1]] for group in groups])
-    return starts, drops, np.array([rates[group].mean() for group in groups])
+    signs = np.sign(rates[changes] - rates[changes - 1])
+    stretches = np.split(changes, np.flatnonzero((np.diff(signs) != 0) | (np.diff(changes) > 1)) + 1)
+    most = max(2, PIECES // max(1, len(stretches)))
+    done: list[tuple[float, ...]] = []
+    open_drops: list[list[float]] = []
+    for stretch in stretches if len(changes) else ():
+        for group in np.array_split(stretch, min(most, len(stretch))):
+            step, rate = int(np.median(group)), float(rates[group].mean())
+            fall = float(rates[group[0] - 1] - rates[group[-1]])
+            if fall > 0:
+                open_drops.append([step, fall, rate])
+            while fall < 0 and open_drops:
+                last = open_drops[-1]
+                part = min(last[1], -fall)
+                done.append((last[0], part, last[2], step, rate))
+                last[1], fall = last[1] - part, fall + part
+                if last[1] <= 1e-15:
+                    open_drops.pop()
+    done += [(start, drop, rate, NEVER, 1.0) for start, drop, rate in open_drops]
+    return np.array(done, dtype=PIECE)
 
 
 @dataclass(frozen=True)
@@ -133,6 +183,10 @@ class Parameter:
         return float(np.exp(coded)) if self.log else coded
 
 
+RATE = (Parameter("rho", 0.7, 0.0, 1.5, log=False), Parameter("sigma", 0.0, -2.0, 2.0, log=False))
+"""Of the maximum rate, where a ledger has several; see this module's top."""
+
+
 @dataclass(frozen=True)
 class Law:
     """One of the laws."""
@@ -146,6 +200,8 @@ class Law:
     """Whether it has the continual law's shift."""
     sizes: int = 1
     """Model sizes that it is fitted on; delta is fitted from three on."""
+    rates: int = 1
+    """Maximum rates that it is fitted on."""
     replays: bool = False
     """Whether replay was varied, so that kappa can be fitted."""
 
@@ -165,14 +221,18 @@ class Law:
             Parameter("B", 50.0, 1e-4, 1e6),
             *self.kernel,
             *size[:2],
+            *(RATE[: max(0, self.rates - 1)]),
             *(shift if self.shifts else ()),
             *(kappa if self.shifts and self.replays else ()),
         )
 
     def loss(self, values: dict[str, float], sites: Sites) -> Array:
         """(places,)"""
-        drops = (sites.drop * self.pays(values, sites)).sum(axis=1)
-        loss = values["floor"] + values["A"] * sites.area ** -values["alpha"] - values["B"] * drops
+        pays = self.pays(values, sites.paid) * (1 - self.pays(values, sites.undone))
+        drops = (sites.drop * pays).sum(axis=1) * sites.top ** -values.get("rho", 0.0)
+        area = sites.area * sites.top ** -values.get("rho", 0.0)
+        loss = values["floor"] + values["A"] * area ** -values["alpha"] - values["B"] * drops
+        loss = loss + values.get("sigma", 0.0) * np.log(sites.top) ** 2
         if "F" in values:
             loss = loss + values["F"] * (sites.size ** -values.get("delta", CHINCHILLA) - 1)
         if self.shifts:
@@ -180,7 +240,7 @@ class Law:
             loss = loss + (cost * sites.counted).sum(axis=1) * np.exp(-values.get("kappa", 1.0) * sites.replay)
         return np.asarray(loss)
 
-    def pays(self, values: dict[str, float], sites: Sites) -> Array:
+    def pays(self, values: dict[str, float], since: Since) -> Array:
         """(places, pieces): G"""
         raise NotImplementedError
 
@@ -194,8 +254,8 @@ class Annealing(Law):
     kernel = (Parameter("memory", 100.0, 2.0, 1e5),)
     """1 / (1 - lambda), in steps"""
 
-    def pays(self, values: dict[str, float], sites: Sites) -> Array:
-        return np.asarray(1 - np.exp(-sites.steps_after / values["memory"]))
+    def pays(self, values: dict[str, float], since: Since) -> Array:
+        return np.asarray(1 - np.exp(-since.steps / values["memory"]))
 
 
 @dataclass(frozen=True)
@@ -210,8 +270,8 @@ class MultiPower(Law):
         Parameter("beta", 0.5, 0.02, 5.0),
     )
 
-    def pays(self, values: dict[str, float], sites: Sites) -> Array:
-        x = values["C"] * sites.rate ** -values["gamma"] * sites.area_after
+    def pays(self, values: dict[str, float], since: Since) -> Array:
+        x = values["C"] * since.rate ** -values["gamma"] * since.area
         return np.asarray(1 - (1 + x) ** -values["beta"])
 
 

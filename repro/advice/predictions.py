@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 DRAWS = 20
 """Of the bootstrap. What laws miss outweighs it by far."""
+ENOUGH = 3
+"""Kinds of runs that a law can be fitted to."""
 LEVEL = 0.9
 """Of intervals."""
 
@@ -94,7 +96,7 @@ class Knowledge:
         """(versions,): nats per token of slices 1 to k."""
         sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], self.evidence.reference)
         hard = [self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)]
-        return fit.predict(sites) + np.array(hard)
+        return np.asarray(fit.predict(sites) + np.array(hard))
 
     def predict(self, curves: Sequence[Curve]) -> list[Estimate]:
         """The versions of a recipe, by law."""
@@ -121,10 +123,10 @@ class Knowledge:
     @cached_property
     def _contrast_error(self) -> float:
         """How far the law missed differences to retraining, of cells left out; as for single ones, where none tell."""
-        missed = {each.cell: each.errors for each in self.law.left_out}
+        missed = [(each.cell, each.errors) for each in self.law.left_out]
         errors = []
-        for cell, theirs in missed.items():
-            for other, own in missed.items():
+        for cell, theirs in missed:
+            for other, own in missed:
                 alike = all(cell[name] == other[name] for name in ("schedule", "max_lr", "size", "steps_per_version"))
                 if other["paradigm"] == "ptfs" and cell["paradigm"] != "ptfs" and alike:
                     both = min(len(theirs), len(own))
@@ -173,8 +175,11 @@ def _place(curve: Curve) -> dict[str, float]:
     }
 
 
-def learn(cells: Sequence[Cell], candidate: Candidate) -> Knowledge:
+def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) -> Knowledge:
     """Fit the laws to what a ledger holds of the data and the architecture that are asked about.
+
+    Args:
+        size: parameters that are asked about; None: the candidate's model.
 
     Raises:
         UserError: it holds none, or too little.
@@ -195,15 +200,27 @@ def learn(cells: Sequence[Cell], candidate: Candidate) -> Knowledge:
             "no advice without decayed runs: no run of the ledger ends below half of its maximum rate, so that what a "
             "decay is worth cannot be known. repro.train study=pilot_for_advice makes some."
         )
-    if len(usable) < 3:
+    if len(usable) < ENOUGH:
         raise UserError(
             f"no advice from {len(usable)} kinds of runs: a law needs three, and one to be tested on. "
             "repro.train study=pilot_for_advice makes them."
         )
-    evidence = Evidence(tuple(sorted(usable, key=lambda cell: cell.about)))
+    evidence = Evidence(tuple(sorted(_near(usable, about, size), key=lambda cell: cell.about)))
     laws = fits.choose(evidence)
     draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
     return Knowledge(evidence, tuple(laws), tuple(draws))
+
+
+def _near(cells: Sequence[Cell], about: Mapping[str, str], size: int | None) -> Sequence[Cell]:
+    """Cells of the very rate and size that are asked about, or of that rate, or of that size, if they are enough: laws
+    hold within a rate better than across."""
+    rate = [cell for cell in cells if cell["max_lr"] == about["max_lr"]]
+    sized = [cell for cell in cells if cell.parameters == size or (size is None and cell["size"] == about["size"])]
+    both = [cell for cell in sized if cell["max_lr"] == about["max_lr"]]
+    for some in (both, sized if sized else rate):
+        if len(some) >= ENOUGH:
+            return some
+    return cells
 
 
 def _lawful(cell: Cell) -> bool:

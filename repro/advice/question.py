@@ -107,7 +107,7 @@ def take(line: CommandLine) -> Question:
         if text and text != "null":
             values[name] = _value(name, text)
     question = Question(**values)  # type: ignore[arg-type]
-    lines = [line for line in checks.complaints_of(question, "advise.")]
+    lines = list(checks.complaints_of(question, "advise."))
     if lines:
         raise UserError("\n".join(lines))
     return question

@@ -29,9 +29,7 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
     if path.exists():
         raise UserError(f"record={path} is there already, and predictions are not changed afterwards; name another.")
     known = [
-        row.candidate.name
-        for row in advice.rows
-        if any(same(row.candidate.about, dict(cell.about)) for cell in cells)
+        row.candidate.name for row in advice.rows if any(same(row.candidate.about, dict(cell.about)) for cell in cells)
     ]
     if known:
         raise UserError(
