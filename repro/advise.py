@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
         told = telling.content(
-            advice, records.scores(ledger.parent / "advice", ledger), refused, candidates.pilot(line.words())
+            advice, records.scores(ledger.parent / "predictions", ledger), refused, candidates.pilot(line.words())
         )
         told["ledger"] = evidence.fingerprint(ledger)
         _tell(told, output, lambda told: telling.text(advice, told))

@@ -1,7 +1,7 @@
 """The recipes that are asked about: planned over stand-ins for data, priced, and with the curves that laws need."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ from repro.advice.laws import Curve, since
 from repro.advice.question import Question
 from repro.common.errors import UserError
 from repro.config.exact import fraction
+from repro.config.registries import RECIPES
 from repro.config.settings import GROWING, Settings
 from repro.data.corpora.corpus import corpus
 from repro.data.stream import VirtualStream
@@ -195,14 +196,23 @@ def same(about: dict[str, str], other: dict[str, str]) -> bool:
 
     Of a stream that grows, fewer versions are the beginning of more.
     """
-    columns = set(about) - {"versions", "parameters", "steps_per_version"}
-    if any(about[column] != other[column] for column in columns):
+    columns = set(about) - {"versions", "parameters", "steps_per_version", "settings"}
+    if any(about[column] != other[column] for column in columns) or _settings(about) != _settings(other):
         return False
     ours, theirs = _lengths(about), _lengths(other)
     if about["stream"] in GROWING:
         shorter = min(len(ours), len(theirs))
         return ours[:shorter] == theirs[:shorter]
     return ours == theirs
+
+
+def _settings(about: dict[str, str]) -> dict[str, str]:
+    """A recipe's own settings; those that an older ledger does not tell are the defaults."""
+    told = dict(word.partition("=")[::2] for word in about["settings"].split())
+    cls = RECIPES.get(about["paradigm"])
+    names = getattr(cls, "told_apart_by", ())
+    usual = {each.name: str(each.default) for each in fields(cls) if each.name in names} if cls else {}
+    return {name: value for name, value in (usual | told).items() if value != "None"}
 
 
 def _lengths(about: dict[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ MOST = 10.0
 """Times its steps that a recipe is stretched by, at most, in search of the loss of retraining."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A candidate with what is known and expected of it."""
 
@@ -40,7 +40,7 @@ class Row:
     @property
     def half(self) -> float:
         """Of its interval, in per cent of PPL; NaN: none."""
-        return 100 * self.over[-1].half()
+        return float("nan") if self.candidate.retrains else 100 * self.over[-1].half()
 
 
 @dataclass(frozen=True)
@@ -198,11 +198,13 @@ def _stretched(curve: Curve, times: float) -> Curve:
 def flips(advice: Advice) -> list[str]:
     """What would change the decision."""
     chosen, margin = advice.decision, advice.question.margin
-    said = []
+    said: list[str] = []
+    named: list[Row] = []
     for change, question in _limits(advice):
         rows = advice.allowed(question)
         other = decide(rows, margin) if rows else None
-        if other is not None and other is not chosen:
+        if other is not None and other is not chosen and other not in named:
+            named.append(other)
             said.append(f"{change}: {other.candidate.name} ({other.regret:+.1f} % of PPL over retraining)")
     for other_margin in (0.0, 2 * margin):
         other = decide(advice.allowed(), other_margin)

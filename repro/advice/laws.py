@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-PIECES = 100
+PIECES = 150
 """Into how many pieces a curve is cut, at most, to sum over its drops."""
 CHINCHILLA = 0.34
 """delta, where the ledger has too few sizes to tell (arXiv 2203.15556)."""

@@ -103,7 +103,8 @@ class Knowledge:
         center = self.loss(self.law.fit, curves)
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
-        spread = np.sqrt(moved**2 + unseen**2 + self.law.error**2)
+        missed = np.array([self.law.miss(k) for k in range(1, len(curves) + 1)])
+        spread = np.sqrt(moved**2 + unseen**2 + missed**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
     def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:
@@ -130,7 +131,7 @@ class Knowledge:
                 alike = all(cell[name] == other[name] for name in ("schedule", "max_lr", "size", "steps_per_version"))
                 if other["paradigm"] == "ptfs" and cell["paradigm"] != "ptfs" and alike:
                     both = min(len(theirs), len(own))
-                    errors.append(theirs[:both] - own[:both])
+                    errors.append(theirs[min(1, both - 1) : both] - own[min(1, both - 1) : both])
         return float(np.sqrt(np.mean(np.concatenate(errors) ** 2))) if errors else self.law.error * float(np.sqrt(2))
 
     def measured(self, candidate: Candidate) -> list[Mapping[int, float]] | None:

@@ -53,8 +53,6 @@ class Question:
     """What may lie between the arrival of data and their release; None: no limit."""
     margin: float = within(0.0, 20.0, 0.5)
     """Per cent of PPL: recipes that are predicted so near to each other count as equally good, and the cheaper wins."""
-    seeds: int = within(1, 1000, 1)
-    """Over how many seeds a result is averaged that an interval is to hold."""
 
     def stream(self, settings: StreamSettings, step_tokens: int) -> tuple[int, tuple[int, ...]]:
         """N and T_k.

@@ -28,15 +28,14 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
     """
     if path.exists():
         raise UserError(f"record={path} is there already, and predictions are not changed afterwards; name another.")
-    known = [
-        row.candidate.name for row in advice.rows if any(same(row.candidate.about, dict(cell.about)) for cell in cells)
-    ]
+    held = {row.candidate.name: versions_held(row.candidate.about, cells) for row in advice.rows}
+    known = [row.candidate.name for row in advice.rows if row.candidate.run.versions in held[row.candidate.name]]
     if known:
         raise UserError(
             f"record={path}: the ledger already holds runs that would be predicted, so that nothing would be shown: "
             f"{'; '.join(known)}. Ask about recipes that it does not hold."
         )
-    predicted = [row_content(row) for row in advice.rows if row.losses]
+    predicted = [row_content(row) | {"known": held[row.candidate.name]} for row in advice.rows if row.losses]
     if not predicted:
         raise UserError(f"record={path}: none of the recipes asked about can be predicted.")
     write_document(
@@ -50,6 +49,11 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
             "predictions": predicted,
         },
     )
+
+
+def versions_held(about: dict[str, str], cells: Sequence[Cell]) -> list[int]:
+    """Versions of a recipe that a ledger holds."""
+    return sorted({v.number for cell in cells if same(about, dict(cell.about)) for v in cell.versions})
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -92,14 +96,15 @@ class Outcome:
 
 
 def outcomes(predictions: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> list[Outcome]:
-    """Predicted versions that a ledger holds now."""
+    """Predicted versions that a ledger holds now, and did not hold then."""
     found = []
     for each in predictions:
-        cell = next((cell for cell in cells if same(each["about"], dict(cell.about))), None)
-        if cell is None:
+        alike = [cell for cell in cells if same(each["about"], dict(cell.about))]
+        if not alike:
             continue
+        cell = max(alike, key=lambda cell: len(cell.versions))
         for version in cell.versions:
-            if version.number > len(each["versions"]):
+            if version.number > len(each["versions"]) or version.number in each["known"]:
                 continue
             told = each["versions"][version.number - 1]
             evidence = Evidence((cell,))

@@ -1,0 +1,90 @@
+"""Laws: what they say of curves, and whether a fit finds the numbers that made the losses."""
+
+import numpy as np
+import pytest
+from advice.lawful import HARD, TRUE, World, candidates, write
+
+from repro.advice import evidence, fits
+from repro.advice.laws import Annealing, Curve, MultiPower, Sites, since
+
+SWEEP = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.4,0.6", "schedule=cosine,linear")
+
+
+def test_the_annealing_law_is_the_papers_sum() -> None:
+    """S2 of 2408.11029, summed as it is written there, over a curve that falls, rises and falls."""
+    rates = np.concatenate([np.full(20, 0.01), np.linspace(0.01, 0.001, 30), np.linspace(0.01, 0.002, 40)])
+    memory = 12.0
+    keep = np.exp(-1 / memory)
+    momentum, annealed = 0.0, 0.0
+    for before, now in zip(rates[:-1], rates[1:], strict=True):
+        momentum = keep * momentum + (before - now)
+        annealed += momentum
+    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "memory": memory}
+    sites = Sites.of([Curve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
+    expected = 2.0 + rates.sum() ** -0.5 - 3.0 * annealed * (1 - keep)
+    assert Annealing().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_multi_power_law_is_the_papers_sum() -> None:
+    """2503.12811, summed as it is written there, over a curve that falls."""
+    rates = np.concatenate([np.full(20, 0.01), np.linspace(0.01, 0.001, 30)])
+    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 2.0, "gamma": 0.6, "beta": 0.4}
+    reduction = sum(
+        (rates[k - 1] - rates[k]) * (1 - (1 + 2.0 * rates[k] ** -0.6 * rates[k:].sum()) ** -0.4)
+        for k in range(1, len(rates))
+    )
+    sites = Sites.of([Curve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
+    expected = 2.0 + rates.sum() ** -0.5 - 3.0 * reduction
+    assert MultiPower().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("law", [Annealing(), MultiPower()])
+def test_going_up_and_down_again_gains_nothing_for_ever(law: Annealing | MultiPower) -> None:
+    """A law that did would advise cycles without end."""
+    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 50.0, "gamma": 0.9, "beta": 0.9, "memory": 10.0}
+    down = np.linspace(0.01, 0.001, 50)
+    cycles = np.concatenate([np.full(20, 0.01), *[down] * 8, np.full(4000, 0.01)])
+    held = np.full(len(cycles), cycles.mean())
+    one, other = (Curve(rates, 1000, np.empty(0)) for rates in (cycles, held))
+    sites = Sites.of([one, other], [[len(cycles)], [len(cycles)]], (1000.0, 0.01))
+    up, flat = law.loss(values, sites)
+    assert up == pytest.approx(flat, abs=2e-3)
+
+
+def test_the_shift_counts_what_was_read_since() -> None:
+    rates = np.full(30, 0.01)
+    assert since(rates, (10, 10, 10), 3, mixed=True).tolist() == [0, 0, 0]
+    assert since(rates, (10, 10, 10), 3, mixed=False) == pytest.approx([0.2, 0.1, 0.0])
+
+
+def test_a_fit_finds_the_numbers_that_made_a_ledger(tmp_path) -> None:
+    some = [each for each in candidates(*SWEEP)]
+    write(tmp_path, some, World(noise=0.0))
+    known = fits.Evidence(tuple(evidence.read(tmp_path)))
+    assert known.difficulty == pytest.approx(HARD[:4], abs=1e-9)
+    data = fits.Data.of(known)
+    found = fits.fit(Annealing(), data, data.means(known.seeds))
+    for name, value in TRUE.items():
+        assert found.values[name] == pytest.approx(value, rel=0.05), name
+    chosen = fits.choose(known)[0]
+    assert chosen.fit.law == Annealing()
+    assert chosen.error < 0.002
+
+
+def test_the_law_that_made_a_ledger_is_chosen(tmp_path) -> None:
+    law = MultiPower()
+    values = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "B": 15.0, "C": 3.0, "gamma": 0.6, "beta": 0.5}
+    write(tmp_path, candidates(*SWEEP), World(law=law, values=values, noise=0.0))
+    known = fits.Evidence(tuple(evidence.read(tmp_path)))
+    judged = {each.fit.law: each.error for each in fits.choose(known)}
+    assert judged[MultiPower()] < 0.5 * judged[Annealing()]
+
+
+def test_curves_are_read_back_as_they_were_planned(tmp_path) -> None:
+    some = candidates("paradigm=path_switching,cpt,wsd_s,ptfs")
+    write(tmp_path, some, World())
+    for cell in evidence.read(tmp_path):
+        (planned,) = [each for each in some if each.about["paradigm"] == cell["paradigm"]]
+        for version, curve in zip(cell.versions, planned.curves(cell.parameters), strict=True):
+            assert version.rates == pytest.approx(curve.rates)
+            assert fits.curve_of(cell, version).since == pytest.approx(curve.since)
