@@ -1,5 +1,6 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -39,8 +40,8 @@ class Row:
 
     @property
     def half(self) -> float:
-        """Of its interval, in per cent of PPL; NaN: none."""
-        return float("nan") if self.candidate.retrains else 100 * self.over[-1].half()
+        """Of its interval, in per cent of PPL, as the mean of many seeds; NaN: none."""
+        return float("nan") if self.candidate.retrains else 100 * self.over[-1].half(math.inf)
 
 
 @dataclass(frozen=True)

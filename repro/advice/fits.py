@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 HELDOUT_SPREAD = 0.005
 """Nats by which a held-out loss may miss a law before it counts little more."""
 FIRST_SPREAD = 0.02
-"""The same for a first version, which is soon after the start, where laws hold less; updates are what is asked about."""
+"""The same for a first version: soon after the start laws hold less, and updates are what is asked about."""
 TRAINING_SPREAD = 0.1
 """The same for a mean of the training loss, of which there are many, noisier ones."""
 

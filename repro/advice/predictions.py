@@ -43,8 +43,12 @@ class Estimate:
     basis: str = "law"
     """`law`, or `measured`."""
 
-    def half(self, seeds: int = 1) -> float:
-        """Half of the interval's width, for a mean over so many seeds; NaN: there is no interval."""
+    def half(self, seeds: float = 1) -> float:
+        """Half of the interval's width; NaN: there is none.
+
+        Args:
+            seeds: over how many the mean is taken that it is to hold; infinite: without their scatter.
+        """
         from scipy.stats import t
 
         scale = np.sqrt(self.spread**2 + self.noise**2 / seeds)

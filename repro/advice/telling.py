@@ -31,6 +31,7 @@ def content(advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str
         "law": law_content(advice),
         "pilot": {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
         "seeds": list(knowledge.evidence.seeds),
+        "seed_scatter_percent": None if knowledge.one_seed else 100 * knowledge.evidence.noise,
         "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
         "scored": scored,
     }
@@ -159,13 +160,14 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         table.add_column(name, justify="right")
     for row, known in zip(advice.rows, told["recipes"], strict=True):
         table.add_row(row.candidate.name, *_cells(row, known))
-    law = told["law"]
+    law, scatter = told["law"], told["seed_scatter_percent"]
     errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
     lines = [
         f"Decision: {told['decision']['text']}",
         f"Runner-up: {told['runner_up']['recipe'] if told['runner_up'] else 'none'}.",
         "What would flip it: " + ("; ".join(told["flips"]) or "nothing that was tried") + ".",
         f"Law: {law['name']}, missing cells left out by {errors} of PPL (root mean square).",
+        *([] if scatter is None else [f"Intervals are of means over many seeds; one run scatters by {scatter:.1f} %."]),
         f"A pilot for such advice, study=pilot_for_advice: {told['pilot']['steps']:,} steps, "
         f"{told['pilot']['device_hours']:.3g} device-hours.",
         *(f"Left out: {name}: {why}" for name, why in told["left_out"].items()),

@@ -68,7 +68,9 @@ def _run(
 ) -> None:
     r = candidate.run
     run = hashlib.sha256(repr((candidate.about, seed)).encode()).hexdigest()[:12]
-    tables["runs"].append(candidate.about | {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": "n"})
+    tables["runs"].append(
+        candidate.about | {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": "n"}
+    )
     tables["studies"].append({"study": "none", "run": run})
     losses = world.ends(candidate) + random.normal(0, world.noise, r.versions)
     curves = candidate.curves(r.parameters)

@@ -1,5 +1,7 @@
 """Laws: what they say of curves, and whether a fit finds the numbers that made the losses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from advice.lawful import HARD, TRUE, World, candidates, write
@@ -16,7 +18,7 @@ def test_the_annealing_law_is_the_papers_sum() -> None:
     memory = 12.0
     keep = np.exp(-1 / memory)
     momentum, annealed = 0.0, 0.0
-    for before, now in zip(rates[:-1], rates[1:], strict=True):
+    for before, now in pairwise(rates):
         momentum = keep * momentum + (before - now)
         annealed += momentum
     values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "memory": memory}
@@ -58,8 +60,7 @@ def test_the_shift_counts_what_was_read_since() -> None:
 
 
 def test_a_fit_finds_the_numbers_that_made_a_ledger(tmp_path) -> None:
-    some = [each for each in candidates(*SWEEP)]
-    write(tmp_path, some, World(noise=0.0))
+    write(tmp_path, candidates(*SWEEP), World(noise=0.0))
     known = fits.Evidence(tuple(evidence.read(tmp_path)))
     assert known.difficulty == pytest.approx(HARD[:4], abs=1e-9)
     data = fits.Data.of(known)

@@ -1,0 +1,156 @@
+"""Advice on ledgers whose truth is known, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from advice.lawful import HARD, World, candidates, write
+
+from repro import advise
+from repro.advice import evidence, records
+from repro.common.errors import UserError
+
+ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
+PILOT = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.6")
+
+
+def told(capsys, *words: str) -> dict:
+    advise.main([*words, "output=json"])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    folder = tmp_path / "lawful" / "data"
+    write(folder, candidates(*PILOT), World())
+    return folder
+
+
+def test_advice_finds_the_recipe_that_is_best(ledger, capsys) -> None:
+    """Among recipes that the ledger does not hold."""
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching,wsd_s,falling_cosine"]
+    found = told(capsys, *words, "paradigm.alpha=0.4,0.8", "advise.margin=0")
+    world = World()
+    truth = {each.name: world.ends(each) for each in candidates(*words[3:], "paradigm.alpha=0.4,0.8")}
+    assert found["decision"]["recipe"] == min(truth, key=lambda name: truth[name][-1])
+    for row in found["recipes"]:
+        for number, version in enumerate(row["versions"], start=1):
+            assert version["loss"] == pytest.approx(truth[row["name"]][number - 1] + HARD[:number].mean(), abs=0.01)
+    assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= found.keys()
+    assert found["law"]["source"] == "2408.11029"
+
+
+def test_the_same_ledger_gives_the_same_advice(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+    assert told(capsys, *words) == told(capsys, *words)
+
+
+def test_a_budget_and_a_delay_bind(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+    free = told(capsys, *words)
+    costs = {row["name"]: row["steps"] for row in free["recipes"]}
+    bound = told(capsys, *words, "advise.budget=200 steps")
+    assert costs[bound["decision"]["recipe"]] <= 200
+    for row in bound["recipes"]:
+        assert row["steps"] == costs[row["name"]]
+    with pytest.raises(SystemExit):
+        advise.main([*words, "advise.budget=10 steps"])
+    assert "the cheapest takes 200 steps" in capsys.readouterr().err
+
+
+def test_the_cheaper_of_two_that_are_equal_is_advised(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+    found = told(capsys, *words, "advise.margin=20")
+    compared = [row for row in found["recipes"] if row["predicted"]]
+    assert found["decision"]["steps"] == min(row["steps"] for row in compared)
+
+
+def test_merged_weights_are_not_predicted_and_the_trunk_is_not_compared(ledger, capsys) -> None:
+    found = told(capsys, "scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=merge,soup,trunk,cpt,schedule_free",
+                 "stream.steps_per_version=50")  # fmt: skip
+    rows = {row["recipe"]: row for row in found["recipes"]}
+    for recipe in ("merge", "soup", "schedule_free"):
+        assert not rows[recipe]["predicted"]
+        assert rows[recipe]["why_not"]
+    assert rows["trunk"]["predicted"]
+    assert not rows["trunk"]["compared"]
+    assert found["decision"]["recipe"].startswith("cpt")
+
+
+def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=cpt,path_switching", "stream=dealt")
+    near = told(capsys, *words[:-1])
+    assert all(row["extrapolated"] == [] for row in near["recipes"])
+    far = told(capsys, *words[:-1], "advise.releases=8")
+    assert any("2 times the most steps" in line for row in far["recipes"] for line in row["extrapolated"])
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words", "says"),
+    [
+        (("paradigm=trunk,cpt,ptfs", "schedule=constant"), (), "no advice without decayed runs"),
+        (PILOT, ("corpus=rfc",), "no advice on another kind of data"),
+        (PILOT, ("model=qwen",), "no advice on another kind of data or model"),
+        (("paradigm=cpt,ptfs",), (), "a law needs three"),
+        (PILOT, ("advise.parameters=1000000",), "a size law needs two"),
+    ],
+)
+def test_refusals(tmp_path, capsys, sweep, words, says) -> None:
+    write(tmp_path, candidates(*sweep), World())
+    with pytest.raises(SystemExit) as stopped:
+        advise.main(["scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt,path_switching", *words])
+    assert stopped.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_one_seed_gives_no_interval(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT), World(seeds=(0,)))
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching,cpt")
+    assert all(row["interval_percent"] is None for row in found["recipes"])
+    assert any("one seed" in line for line in found["limits"])
+
+
+def test_an_altered_ledger_is_refused(ledger, capsys) -> None:
+    (ledger / "SHA256SUMS").write_text("".join(f"{'0' * 64}  {each.name}\n" for each in sorted(ledger.glob("*.csv"))))
+    with pytest.raises(SystemExit):
+        advise.main(["scale=smoke", f"ledger.path={ledger}", "-m", *ASKED])
+    assert "was altered" in capsys.readouterr().err
+
+
+def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, capsys) -> None:
+    file = tmp_path / "lawful" / "predictions" / "alpha.json"
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching,wsd_s,falling_cosine"]
+    words.append("paradigm.alpha=0.4,0.8")
+    advise.main([*words, f"record={file}"])
+    with pytest.raises(UserError, match="holds none of the predicted runs yet"):
+        records.score(file, evidence.read(ledger))
+    before = json.loads(file.read_text())["content"]
+    assert before["ledger"] == evidence.fingerprint(ledger)
+    write(ledger, candidates(*words[3:]), World(seeds=(0, 1, 2, 3, 4)))
+    capsys.readouterr()
+    after = told(capsys, *words, f"score={file}")
+    assert len(after["rows"]) == 4 * 4
+    assert after["summary"]["median_error_percent"] < 0.5
+    assert after["summary"]["coverage"] >= 0.9
+    assert after["rank_correlation"] > 0.7
+    assert after["regret_percent"] < 0.5
+    assert np.isfinite(after["rows"][0]["half_percent"])
+    (scored,) = told(capsys, *words)["scored"]
+    assert scored["summary"] == after["summary"]
+    with pytest.raises(SystemExit):
+        advise.main([*words, f"record={tmp_path / 'again.json'}"])
+    error = capsys.readouterr().err
+    assert "already holds runs that would be predicted" in error
+    assert "path_switching_a0.4" in error
+
+
+def test_a_record_that_was_changed_scores_nothing(ledger, tmp_path, capsys) -> None:
+    file = tmp_path / "one.json"
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=wsd_s,falling_cosine"]
+    advise.main([*words, f"record={file}"])
+    with pytest.raises(SystemExit):
+        advise.main([*words, f"record={file}"])
+    assert "is there already" in capsys.readouterr().err
+    file.write_text(file.read_text().replace('"loss": ', '"loss": 0', 1))
+    with pytest.raises(UserError, match="does not match its checksum"):
+        records.score(file, evidence.read(ledger))
