@@ -159,15 +159,17 @@ def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[
         settings = sweeps.compose([*words, EVERY], multirun=True)
         settings += sweeps.compose([*words, "study=alpha"], multirun=True)
     first = settings[0]
+    # Chance is no part of a question: the seed, and the cut of the text that may follow it.
+    cut = first.stream.split_seed
+    settings = [replace(s, seed=first.seed, study=None, stream=replace(s.stream, split_seed=cut)) for s in settings]
     for each in settings:
         for group in ("model", "corpus", "stream", "scale"):
-            if getattr(each, group) != getattr(first, group):
+            if getattr(each, group) != getattr(settings[0], group):
                 raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
     unlike: list[Settings] = []
     for each in settings:
-        one = replace(each, seed=first.seed, study=None)
-        if one not in unlike:
-            unlike.append(one)
+        if each not in unlike:
+            unlike.append(each)
     found, refused = [], {}
     for one in unlike:
         try:
