@@ -228,7 +228,9 @@ def pilot(words: Sequence[str]) -> tuple[int, float]:
     Args:
         words: of the command line; what they say of recipes does not count.
     """
-    kept = [each for each in words if each.partition("=")[0].partition(".")[0] not in (*CHOOSES, "schedule", "seed")]
+    recipes = ("schedule", "schedule.max_lr", "seed", *CHOOSES)
+    names = [(word, word.partition("=")[0]) for word in words]
+    kept = [word for word, name in names if name not in recipes and not name.startswith("paradigm.")]
     settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
     runs = [Run(each, VirtualStream(each.corpus, each.stream)) for each in settings]
     nodes = merge(runs).nodes.values()

@@ -46,6 +46,12 @@ class Version:
     training: Array
     """(points, 2): a step, and the mean training loss about it, over seeds."""
 
+    @property
+    def loss(self) -> dict[int, float]:
+        """By seed: nats per token of slices 1 to k."""
+        weights = self.tokens[: self.number] / self.tokens[: self.number].sum()
+        return {seed: float(weights @ loss[: self.number]) for seed, loss in self.heldout.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:

@@ -68,16 +68,38 @@ class Evidence:
         return float(mean), spread * float(np.sqrt(unknown)) / version
 
     def losses(self, version: Version) -> dict[int, float]:
-        """By seed: nats per token of slices 1 to k, less their difficulty."""
-        k, tokens = version.number, version.tokens[: version.number]
-        weights = tokens / tokens.sum()
-        extra = self.hardness(k)[0]
-        return {seed: float(weights @ loss[:k]) - extra for seed, loss in version.heldout.items()}
+        """By seed: nats per token of slices 1 to k, less their difficulty and less what the seed does to all runs."""
+        return {seed: loss - self.effects.get(seed, 0.0) for seed, loss in self._plain(version).items()}
+
+    def _plain(self, version: Version) -> dict[int, float]:
+        extra = self.hardness(version.number)[0]
+        return {seed: loss - extra for seed, loss in version.loss.items()}
+
+    @cached_property
+    def effects(self) -> dict[int, float]:
+        """By how many nats every run of a seed is above those of others, which share its cut of the text, its
+        tokenizer and its initialization: least squares over all versions, with a mean of 0."""
+        pairs = [(i, s, loss) for i, v in enumerate(v for c in self.cells for v in c.versions)
+                 for s, loss in self._plain(v).items()]  # fmt: skip
+        if len(self.seeds) < 2 or not pairs:
+            return dict.fromkeys(self.seeds, 0.0)
+        places = 1 + max(i for i, _, _ in pairs)
+        design = np.zeros((len(pairs) + 1, places + len(self.seeds)))
+        for row, (i, seed, _) in enumerate(pairs):
+            design[row, i] = design[row, places + self.seeds.index(seed)] = 1
+        design[-1, places:] = 1
+        found = np.linalg.lstsq(design, np.array([*(loss for _, _, loss in pairs), 0.0]), rcond=None)[0]
+        return dict(zip(self.seeds, found[places:].tolist(), strict=True))
+
+    @cached_property
+    def scatter(self) -> float:
+        """Of the seeds' effects: a standard deviation; NaN of one seed."""
+        return float(np.std(list(self.effects.values()), ddof=1)) if len(self.seeds) > 1 else float("nan")
 
     @cached_property
     def noise(self) -> float:
-        """How much a version's loss scatters from seed to seed: a standard deviation, pooled over cells; NaN of one
-        seed."""
+        """How much a version's loss scatters from seed to seed, beyond the seeds' effects: a standard deviation, pooled
+        over cells; NaN of one seed."""
         squares, freedom = 0.0, 0
         for cell in self.cells:
             for version in cell.versions:
@@ -85,7 +107,8 @@ class Evidence:
                 if len(losses) > 1:
                     squares += float(np.var(losses, ddof=1)) * (len(losses) - 1)
                     freedom += len(losses) - 1
-        return float(np.sqrt(squares / freedom)) if freedom else float("nan")
+        freedom -= len(self.seeds) - 1  # that the effects took
+        return float(np.sqrt(squares / freedom)) if freedom > 0 else float("nan")
 
 
 def curve_of(cell: Cell, version: Version) -> Curve:

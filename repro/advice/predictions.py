@@ -37,7 +37,7 @@ class Estimate:
     spread: float
     """Standard deviation of all but the seeds' scatter; NaN: unknown."""
     noise: float
-    """Of one seed; NaN: unknown."""
+    """Of one run; NaN: unknown."""
     freedom: float
     """Degrees of freedom of both together."""
     basis: str = "law"
@@ -108,7 +108,8 @@ class Knowledge:
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
         missed = np.array([self.law.miss(k) for k in range(1, len(curves) + 1)])
-        spread = np.sqrt(moved**2 + unseen**2 + missed**2)
+        level = 0.0 if self.one_seed else self.evidence.scatter / np.sqrt(len(self.evidence.seeds))
+        spread = np.sqrt(moved**2 + unseen**2 + missed**2 + level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
     def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:
@@ -146,11 +147,7 @@ class Knowledge:
             if same(about, dict(cell.about)) and numbers[: candidate.run.versions] == list(
                 range(1, candidate.run.versions + 1)
             ):
-                extra = [self.evidence.hardness(k)[0] for k in numbers]
-                return [
-                    {seed: loss + hard for seed, loss in self.evidence.losses(version).items()}
-                    for version, hard in zip(cell.versions[: candidate.run.versions], extra, strict=False)
-                ]
+                return [version.loss for version in cell.versions[: candidate.run.versions]]
         return None
 
 

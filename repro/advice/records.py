@@ -10,7 +10,6 @@ import numpy as np
 from repro.advice.candidates import same
 from repro.advice.decisions import Advice
 from repro.advice.evidence import Cell, read
-from repro.advice.fits import Evidence
 from repro.advice.predictions import Estimate
 from repro.advice.telling import row_content, sentence
 from repro.common.disk import Flaw, read_document, write_document
@@ -38,6 +37,7 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
     predicted = [row_content(row) | {"known": held[row.candidate.name]} for row in advice.rows if row.losses]
     if not predicted:
         raise UserError(f"record={path}: none of the recipes asked about can be predicted.")
+    knowledge = advice.knowledge
     write_document(
         path,
         {
@@ -46,6 +46,8 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
             "left_out_rms_percent": 100 * advice.knowledge.law.error,
             "decision": advice.decision.candidate.name,
             "text": sentence(advice),
+            "seed_effects": {str(seed): effect for seed, effect in knowledge.evidence.effects.items()},
+            "seed_scatter": None if knowledge.one_seed else knowledge.evidence.scatter,
             "predictions": predicted,
         },
     )
@@ -95,10 +97,12 @@ class Outcome:
         return abs(self.predicted - self.seen) <= self.half
 
 
-def outcomes(predictions: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> list[Outcome]:
-    """Predicted versions that a ledger holds now, and did not hold then."""
+def outcomes(record: dict[str, Any], cells: Sequence[Cell]) -> list[Outcome]:
+    """Predicted versions that a ledger holds now, and did not hold then; less the effects of seeds that were known."""
+    effects: dict[str, float] = record.get("seed_effects", {})
+    scatter: float = record.get("seed_scatter") or 0.0
     found = []
-    for each in predictions:
+    for each in record["predictions"]:
         alike = [cell for cell in cells if same(each["about"], dict(cell.about))]
         if not alike:
             continue
@@ -107,10 +111,12 @@ def outcomes(predictions: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> li
             if version.number > len(each["versions"]) or version.number in each["known"]:
                 continue
             told = each["versions"][version.number - 1]
-            evidence = Evidence((cell,))
-            losses = [loss + evidence.hardness(version.number)[0] for loss in evidence.losses(version).values()]
+            known = {int(seed): effect for seed, effect in effects.items()}
+            losses = [loss - known.get(seed, 0.0) for seed, loss in version.loss.items()]
             nothing = float("nan")
             spread, noise = (nothing if told[name] is None else told[name] for name in ("spread", "noise"))
+            strange = len(version.loss.keys() - known.keys()) / len(losses)
+            noise = float(np.sqrt(noise**2 + strange * scatter**2))
             half = Estimate(told["loss"], spread, noise, told["freedom"]).half(len(losses))
             extrapolated = bool(each["extrapolated"])
             one = Outcome(
@@ -128,7 +134,7 @@ def score(path: Path, cells: Sequence[Cell]) -> dict[str, Any]:
         UserError: as `load`; or none of the runs exist yet.
     """
     record = load(path)
-    came = outcomes(record["predictions"], cells)
+    came = outcomes(record, cells)
     if not came:
         raise UserError(f"score={path}: the ledger holds none of the predicted runs yet.")
     inside = [each for each in came if not each.extrapolated]

@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate
 from repro.advice.question import UNITS, Amount
@@ -31,7 +33,7 @@ def content(advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str
         "law": law_content(advice),
         "pilot": {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
         "seeds": list(knowledge.evidence.seeds),
-        "seed_scatter_percent": None if knowledge.one_seed else 100 * knowledge.evidence.noise,
+        "seed_scatter_percent": None if knowledge.one_seed else 100 * float(np.sqrt(2)) * knowledge.evidence.noise,
         "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
         "scored": scored,
     }
@@ -167,7 +169,14 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         f"Runner-up: {told['runner_up']['recipe'] if told['runner_up'] else 'none'}.",
         "What would flip it: " + ("; ".join(told["flips"]) or "nothing that was tried") + ".",
         f"Law: {law['name']}, missing cells left out by {errors} of PPL (root mean square).",
-        *([] if scatter is None else [f"Intervals are of means over many seeds; one run scatters by {scatter:.1f} %."]),
+        *(
+            []
+            if scatter is None
+            else [
+                f"Intervals are of means over many seeds; a difference of two runs of a seed scatters by "
+                f"{scatter:.1f} %."
+            ]
+        ),
         f"A pilot for such advice, study=pilot_for_advice: {told['pilot']['steps']:,} steps, "
         f"{told['pilot']['device_hours']:.3g} device-hours.",
         *(f"Left out: {name}: {why}" for name, why in told["left_out"].items()),
