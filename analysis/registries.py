@@ -70,6 +70,8 @@ class Study:
     """The entry of a scale's `sweep` that lists the seeds it is planned with (`analysis.plans`)."""
     part_of: str = ""
     """A study that runs all of this one's runs as well: where that was run, this one is not missing."""
+    optional: bool = False
+    """Whether a scale is complete without it."""
     verbs: tuple[str, ...] = ("train",)
     """The commands that make its results, one after another."""
     gaps: Callable[[View], list[str]] | None = None

@@ -92,7 +92,7 @@ def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
 
 def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged], dict[str, str]]":
     """Tables, figures, verdicts and report; with the command that made the runs behind each table and figure."""
-    from analysis import sections, verdicts
+    from analysis import advice, sections, verdicts
     from analysis.findings import ledger as findings
     from analysis.tables.table import quantity
     from analysis.tables.verdicts import claim_parts, scorecard
@@ -103,7 +103,11 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     elsewhere = verdicts.elsewhere(judged, others)
     shelf = sections.Shelf(folder)
     with style.context():
-        shown = [*sections.studies(primary, judged, shelf), *sections.settings(others, elsewhere, shelf)]
+        shown = [
+            *advice.section(ledger, shelf),
+            *sections.studies(primary, judged, shelf),
+            *sections.settings(others, elsewhere, shelf),
+        ]
     appendix = sections.appendix(ledger, shelf)
     parts = shelf.table(claim_parts(judged))
     shelf.table(scorecard(judged))

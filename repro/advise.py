@@ -13,14 +13,17 @@ comes next, what would change that, and what each costs. Settings of the questio
 A sweep (paradigm=cpt,path_switching paradigm.alpha=0.2,0.6, study=..., -m ...) says which recipes are asked about;
 without one, all are. The ledger is `ledger.path`; else results/SCALE/data, or what is published of the scale.
 record=FILE freezes the predictions before the runs exist; score=FILE compares them with the ledger after.
+keep=true writes the advice beside the ledger's tables, for the report.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.advice import candidates, decisions, evidence, predictions, question, records, telling
+from repro.common.disk import write_atomically
 from repro.common.errors import UserError, refusals
 from repro.planning.arguments import CommandLine
 
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = CommandLine(__doc__, arguments)
         output = line.take("output", "text", ("text", "json"))
         record, score = line.take("record"), line.take("score")
+        keep = line.take("keep", "false", ("true", "false")) == "true"
+        typed = list(line.words())
         if record and score:
             raise UserError("record= freezes predictions and score= compares them, later; give one of the two.")
         asked = question.take(line)
@@ -50,10 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         advice = decisions.advise(found, asked, knowledge)
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
-        told = telling.content(
-            advice, records.scores(ledger.parent / "predictions", ledger), refused, candidates.pilot(line.words())
-        )
+        came = records.scores(ledger / evidence.PREDICTIONS, cells)
+        told = telling.content(advice, came, refused, candidates.pilot(line.words()))
         told["ledger"] = evidence.fingerprint(ledger)
+        told["command"] = shlex.join(["python", "-m", "repro.advise", *typed])
+        if keep:
+            write_atomically(ledger / evidence.KEPT, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
         _tell(told, output, lambda told: telling.text(advice, told))
 
 

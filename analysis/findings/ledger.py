@@ -70,7 +70,7 @@ def verdicts(judged: Sequence[Judged]) -> list[str]:
 def missing(view: View) -> list[str]:
     """Studies that were not run, or not to their end; runs that no table uses."""
     ledger = view.ledger
-    notes = [note for study in STUDIES for note in _unfinished(view, study)]
+    notes = [note for study, entry in STUDIES.items() if not entry.optional for note in _unfinished(view, study)]
     notes += [note for study in STUDIES.values() if study.gaps for note in study.gaps(view)]
     left_out = view.left_out(*pooled(), *ledger.reported)
     for studies in (pooled(), *((study,) for study in ledger.reported)):

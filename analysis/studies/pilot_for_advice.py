@@ -8,5 +8,6 @@ STUDY = Study(
     name="pilot_for_advice",
     question="What do two branches and retraining reach at two rates: the least that advice needs?",
     sweeps=("max_lr", "min_lr"),
+    optional=True,
     shows=(table("pilot_for_advice"), plot("pilot_for_advice")),
 )

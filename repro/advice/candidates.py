@@ -222,8 +222,8 @@ def _lengths(about: dict[str, str]) -> list[str]:
     return words * int(about["versions"]) if len(words) == 1 else words
 
 
-def pilot(words: Sequence[str]) -> tuple[int, float]:
-    """What `study=pilot_for_advice` takes at a scale: steps, and device-hours.
+def pilot(words: Sequence[str]) -> tuple[int, float] | None:
+    """What `study=pilot_for_advice` takes at a scale: steps, and device-hours; None: it does not fit the settings.
 
     Args:
         words: of the command line; what they say of recipes does not count.
@@ -231,8 +231,10 @@ def pilot(words: Sequence[str]) -> tuple[int, float]:
     recipes = ("schedule", "schedule.max_lr", "seed", *CHOOSES)
     names = [(word, word.partition("=")[0]) for word in words]
     kept = [word for word, name in names if name not in recipes and not name.startswith("paradigm.")]
-    settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
-    runs = [Run(each, VirtualStream(each.corpus, each.stream)) for each in settings]
-    nodes = merge(runs).nodes.values()
+    try:
+        settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
+        nodes = merge(Run(each, VirtualStream(each.corpus, each.stream)) for each in settings).nodes.values()
+    except UserError:
+        return None
     flops = sum(node.steps * node.run.step_flops for node in nodes)
     return sum(node.steps for node in nodes), flops / settings[0].estimate.flops_per_second / 3600

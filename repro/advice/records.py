@@ -9,7 +9,7 @@ import numpy as np
 
 from repro.advice.candidates import same
 from repro.advice.decisions import Advice
-from repro.advice.evidence import Cell, read
+from repro.advice.evidence import Cell
 from repro.advice.predictions import Estimate
 from repro.advice.telling import row_content, sentence
 from repro.common.disk import Flaw, read_document, write_document
@@ -187,11 +187,10 @@ def _regret(decision: str, final: dict[str, Outcome]) -> float | None:
     return 100 * float(np.expm1(final[decision].seen - min(each.seen for each in final.values())))
 
 
-def scores(folder: Path, ledger: Path) -> list[dict[str, Any]]:
+def scores(folder: Path, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """All records of a folder that a ledger can tell about, without their rows."""
     found = []
     if folder.is_dir():
-        cells = read(ledger)
         for path in sorted(folder.glob("*.json")):
             try:
                 found.append({name: value for name, value in score(path, cells).items() if name != "rows"})

@@ -3,8 +3,6 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate
 from repro.advice.question import UNITS, Amount
@@ -20,7 +18,9 @@ LIMITS = (
 )
 
 
-def content(advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str], pilot: Any) -> dict[str, Any]:
+def content(
+    advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str], pilot: tuple[int, float] | None
+) -> dict[str, Any]:
     """The advice, for a program."""
     chosen, rival = advice.decision, advice.runner_up
     knowledge = advice.knowledge
@@ -31,9 +31,9 @@ def content(advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str
         "recipes": [row_content(row) for row in advice.rows],
         "left_out": refused,
         "law": law_content(advice),
-        "pilot": {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
+        "pilot": pilot and {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
         "seeds": list(knowledge.evidence.seeds),
-        "seed_scatter_percent": None if knowledge.one_seed else 100 * float(np.sqrt(2)) * knowledge.evidence.noise,
+        "seed_scatter_percent": None if knowledge.one_seed else 100 * math.sqrt(2) * knowledge.evidence.noise,
         "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
         "scored": scored,
     }
@@ -96,7 +96,8 @@ def row_content(row: Row) -> dict[str, Any]:
             "versions": [_numbers(loss, over) for loss, over in zip(row.losses, row.over, strict=True)],
             "ppl_over_retraining_percent": row.regret,
             "interval_percent": None if math.isnan(row.half) else [row.regret - row.half, row.regret + row.half],
-            "extra_steps": None if math.isnan(row.extra_steps) else row.extra_steps,
+            "extra_steps": row.extra_steps if math.isfinite(row.extra_steps) else None,
+            "never_equal": math.isinf(row.extra_steps),
         }
     return found
 
@@ -162,7 +163,7 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         table.add_column(name, justify="right")
     for row, known in zip(advice.rows, told["recipes"], strict=True):
         table.add_row(row.candidate.name, *_cells(row, known))
-    law, scatter = told["law"], told["seed_scatter_percent"]
+    law, scatter, pilot = told["law"], told["seed_scatter_percent"], told["pilot"]
     errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
     lines = [
         f"Decision: {told['decision']['text']}",
@@ -177,8 +178,14 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
                 f"{scatter:.1f} %."
             ]
         ),
-        f"A pilot for such advice, study=pilot_for_advice: {told['pilot']['steps']:,} steps, "
-        f"{told['pilot']['device_hours']:.3g} device-hours.",
+        *(
+            []
+            if pilot is None
+            else [
+                f"A pilot for such advice, study=pilot_for_advice: {pilot['steps']:,} steps, "
+                f"{pilot['device_hours']:.3g} device-hours."
+            ]
+        ),
         *(f"Left out: {name}: {why}" for name, why in told["left_out"].items()),
         *told["limits"],
     ]

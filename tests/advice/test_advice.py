@@ -118,7 +118,7 @@ def test_an_altered_ledger_is_refused(ledger, capsys) -> None:
 
 
 def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, capsys) -> None:
-    file = tmp_path / "lawful" / "predictions" / "alpha.json"
+    file = ledger / "predictions" / "alpha.json"
     words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching,wsd_s,falling_cosine"]
     words.append("paradigm.alpha=0.4,0.8")
     advise.main([*words, f"record={file}"])
@@ -154,3 +154,15 @@ def test_a_record_that_was_changed_scores_nothing(ledger, tmp_path, capsys) -> N
     file.write_text(file.read_text().replace('"loss": ', '"loss": 0', 1))
     with pytest.raises(UserError, match="does not match its checksum"):
         records.score(file, evidence.read(ledger))
+
+
+def test_a_seeds_own_level_is_no_scatter(tmp_path, capsys) -> None:
+    """Seeds may differ in their text and tokenizer: what they do to all runs alike is told apart, and given back."""
+    write(tmp_path, candidates(*PILOT), World(seeds=(0, 1, 2), levels={1: 0.3, 2: -0.3}))
+    words = ["scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=wsd_s,falling_cosine"]
+    assert told(capsys, *words)["seed_scatter_percent"] < 1
+    file = tmp_path / "one.json"
+    advise.main([*words, f"record={file}"])
+    write(tmp_path, candidates(*words[3:]), World(seeds=(1,), levels={1: 0.3}))
+    scored = records.score(file, evidence.read(tmp_path))
+    assert scored["summary"]["median_error_percent"] < 1

@@ -1,0 +1,125 @@
+"""The report's first section: what repro.advise made of this ledger, and how its predictions came out.
+
+`python -m repro.advise ... keep=true` writes `advice.json` beside the tables; without it there is no such section.
+"""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames import Ledger
+from analysis.sections import Section, Shelf
+from analysis.tables.table import Table
+from repro.advice.evidence import KEPT, fingerprint
+from repro.common.errors import UserError
+
+
+def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
+    """
+    Raises:
+        UserError: the file is none that repro.advise wrote.
+    """
+    path = ledger.folder / KEPT
+    if not path.exists():
+        return []
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        tables = [*shelf.table(_recipes(told)), *shelf.table(_scored(told))]
+        findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
+        command = told["command"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not what repro.advise keep=true writes ({error!r}); write it again.") from None
+    return [
+        Section(
+            title="Advice",
+            question="With this ledger as a pilot: which way of updating, at what price, and what would change that?",
+            findings=findings,
+            verdicts=[],
+            figures=[],
+            tables=tables,
+            command=command,
+        )
+    ]
+
+
+def _sentences(told: dict[str, Any], *, stale: bool) -> list[str]:
+    law, pilot = told["law"], told["pilot"]
+    said = [told["decision"]["text"]]
+    if told["runner_up"]:
+        said.append(f"Second best: {told['runner_up']['recipe']}.")
+    if told["flips"]:
+        said.append(f"What would flip it: {'; '.join(told['flips'])}.")
+    errors = ", ".join(f"{name} {each['rms']:.1f} %" for name, each in law["errors"].items())
+    said.append(
+        f"Predicted by the {law['name']}. Runs that a law was not fitted to were missed by (root mean square, of PPL): "
+        f"{errors}."
+    )
+    if pilot:
+        said.append(
+            f"A pilot for such advice takes {pilot['steps']:,} steps, {pilot['device_hours']:.3g} device-hours."
+        )
+    if stale:
+        said.append("The ledger has changed since this advice was made.")
+    return [*said, *told["limits"]]
+
+
+def _recipes(told: dict[str, Any]) -> Table | None:
+    rows, data = [], []
+    for row in told["recipes"]:
+        over, between = row.get("ppl_over_retraining_percent"), row.get("interval_percent")
+        cells = [
+            row["name"],
+            "not predicted" if over is None else f"{over:+.1f}",
+            "" if between is None else f"{between[0]:+.1f} to {between[1]:+.1f}",
+            f"{row['cost']:.2f}",
+            "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}",
+            "" if row["delay"] is None else f"{row['delay']:,}",
+            _steps(row.get("extra_steps"), never=row.get("never_equal", False)),
+            f"{row['checkpoints_gb']:.3g}",
+            row["why_not"] or row["basis"] + ("" if row["compared"] else ", undecayed: not compared")
+            + (f", extrapolated: {'; '.join(row['extrapolated'])}" if row["extrapolated"] else ""),
+        ]  # fmt: skip
+        rows.append(cells)
+        low, high = between or (None, None)
+        data.append(
+            {"recipe": row["name"], "ppl_over_retraining_percent": over, "low": low, "high": high, "cost": row["cost"],
+             "next_release_cost": row["next_release_cost"], "delay_steps": row["delay"],
+             "extra_steps": row.get("extra_steps"), "checkpoints_gb": row["checkpoints_gb"], "basis": row["basis"]}
+        )  # fmt: skip
+    return Table(
+        name="advice", data=pd.DataFrame(data), rows=rows,
+        head=["recipe", "% of PPL over retraining", "90 % interval", "cost", "next release", "delay, steps",
+              "more steps", "keep, GB", "basis"],
+        caption="At the last release; intervals are of means over many seeds. Cost: of all releases, over pre-training "
+        "each from scratch; next release: the same of one more. More steps: of the last release, for the loss of "
+        "retraining. Keep: checkpoints for the next release.",
+    ) if rows else None  # fmt: skip
+
+
+def _steps(more: float | None, *, never: bool) -> str:
+    return "none within tenfold" if never else "" if more is None else f"{more:,.0f}"
+
+
+def _scored(told: dict[str, Any]) -> Table | None:
+    rows, data = [], []
+    for each in told["scored"]:
+        for of, summary in (("all", each["summary"]), ("in range", each["summary"]["in_range"])):
+            if not summary["predictions"]:
+                continue
+            rows.append(
+                [each["record"], of, str(summary["predictions"]), f"{summary['median_error_percent']:.2f}",
+                 f"{summary['worst_error_percent']:.2f}",
+                 "" if summary["coverage"] is None else f"{summary['coverage']:.0%}",
+                 "" if each["rank_correlation"] is None else f"{each['rank_correlation']:.2f}",
+                 "" if each["regret_percent"] is None else f"{each['regret_percent']:.2f}"]
+            )  # fmt: skip
+            data.append({"record": each["record"], "of": of, "regret_percent": each["regret_percent"],
+                         "rank_correlation": each["rank_correlation"],
+                         **{k: v for k, v in summary.items() if k not in ("of", "in_range")}})  # fmt: skip
+    return Table(
+        name="advice_scored", data=pd.DataFrame(data), rows=rows,
+        head=["predictions", "of", "n", "median error, % of PPL", "worst", "intervals that held", "rank correlation",
+              "regret, % of PPL"],
+        caption="Predictions that were recorded before their runs existed, against what came. 90 % intervals.",
+    ) if rows else None  # fmt: skip

@@ -1,0 +1,39 @@
+"""Advice on a ledger that was trained: the pilot at scale smoke, from the command line to the report."""
+
+import json
+
+from analysis import report
+from repro import advise, train
+
+STREAM = ("stream=dealt", "stream.versions=2", "stream.steps_per_version=20", "stream.heldout_blocks=4")
+
+
+def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, capsys) -> None:
+    ledger = tmp_path / "smoke" / "data"
+    words = [*smoke(*STREAM)[:-4], f"ledger.path={ledger}", *STREAM]
+    train.main(["study=pilot_for_advice", *words])
+    record = ledger / "predictions" / "more.json"
+    asked = ["-m", "paradigm=cpt,wsd_s"]
+    advise.main([*words, *asked, f"record={record}"])
+    train.main([*words, *asked, "seed=0,1"])
+    capsys.readouterr()
+    advise.main([*words, "output=json", "keep=true"])
+    told = json.loads(capsys.readouterr().out)
+    assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= told.keys()
+    assert json.loads((ledger / "advice.json").read_text()) == told
+    rows = {row["name"]: row for row in told["recipes"]}
+    assert rows["cpt, cosine"]["basis"] == "measured"
+    assert rows["falling_cosine, cosine"]["basis"] == "law"
+    assert rows["path_switching_a0.6, cosine"]["cost"] == (20 * 2 + 12) / 60
+    (scored,) = told["scored"]
+    assert scored["summary"]["predictions"] == 4
+    assert scored["missing"] == []
+    trunk, branches, retraining, warmup_shared = 36, 2 * (4 + 12), 20 + 40, 5
+    assert told["pilot"]["steps"] == 2 * 2 * (trunk + branches + retraining - warmup_shared)
+    capsys.readouterr()
+    report.main(["scale=smoke", f"root={tmp_path}"])
+    text = (tmp_path / "smoke" / "report.md").read_text()
+    assert text.index("## Advice") < text.index("pilot_for_advice")
+    assert told["decision"]["recipe"].split(",")[0] in text.replace("\\", "")
+    assert (tmp_path / "smoke" / "tables" / "advice_scored.csv").exists()
+
