@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.advice import candidates, decisions, evidence, predictions, question, records, telling
+from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
 from repro.common.disk import write_atomically
 from repro.common.errors import UserError, refusals
 from repro.planning.arguments import CommandLine
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
         came = records.scores(ledger / evidence.PREDICTIONS, cells)
-        told = telling.content(advice, came, refused, candidates.pilot(line.words()))
+        pilot = candidates.pilot(line.words())
+        agreed = agreement.agreement(pilot, advice, cells, found) if pilot else None
+        told = telling.content(advice, came, refused, pilot, agreed)
         told["ledger"] = evidence.fingerprint(ledger)
         told["command"] = shlex.join(["python", "-m", "repro.advise", *typed])
         if keep:

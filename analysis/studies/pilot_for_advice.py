@@ -6,7 +6,7 @@ from analysis.tables.own import table
 
 STUDY = Study(
     name="pilot_for_advice",
-    question="What do two branches and retraining reach at two rates: the least that advice needs?",
+    question="What do two branches, retraining and CPT reach at two rates: the least that advice needs?",
     sweeps=("max_lr", "min_lr"),
     optional=True,
     shows=(table("pilot_for_advice"), plot("pilot_for_advice")),

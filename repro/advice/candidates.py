@@ -222,8 +222,17 @@ def _lengths(about: dict[str, str]) -> list[str]:
     return words * int(about["versions"]) if len(words) == 1 else words
 
 
-def pilot(words: Sequence[str]) -> tuple[int, float] | None:
-    """What `study=pilot_for_advice` takes at a scale: steps, and device-hours; None: it does not fit the settings.
+@dataclass(frozen=True)
+class Pilot:
+    """`study=pilot_for_advice` at a scale."""
+
+    runs: tuple[Candidate, ...]
+    steps: int
+    device_hours: float
+
+
+def pilot(words: Sequence[str]) -> Pilot | None:
+    """The pilot at a scale; None: it does not fit the settings.
 
     Args:
         words: of the command line; what they say of recipes does not count.
@@ -233,8 +242,10 @@ def pilot(words: Sequence[str]) -> tuple[int, float] | None:
     kept = [word for word, name in names if name not in recipes and not name.startswith("paradigm.")]
     try:
         settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
-        nodes = merge(Run(each, VirtualStream(each.corpus, each.stream)) for each in settings).nodes.values()
+        runs = [Run(each, VirtualStream(each.corpus, each.stream)) for each in settings]
+        nodes = merge(runs).nodes.values()
     except UserError:
         return None
     flops = sum(node.steps * node.run.step_flops for node in nodes)
-    return sum(node.steps for node in nodes), flops / settings[0].estimate.flops_per_second / 3600
+    hours = flops / settings[0].estimate.flops_per_second / 3600
+    return Pilot(tuple(map(Candidate, runs)), sum(node.steps for node in nodes), hours)

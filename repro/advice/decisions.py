@@ -148,7 +148,7 @@ def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size
     theirs = knowledge.measured(reference) if own is not None else None
     if own is not None and theirs is not None:
         losses = tuple(seen(each) for each in own)
-        over = tuple(seen(a, b) for a, b in zip(own, theirs, strict=True))
+        over = tuple(knowledge.pooled(seen(a, b), len(a.keys() & b.keys())) for a, b in zip(own, theirs, strict=True))
         if not candidate.unpredicted:
             return replace(_by_law(candidate, base, size, knowledge), losses=losses, over=over, beyond=())
         return Row(candidate, losses, over)

@@ -97,18 +97,22 @@ class Evidence:
         return float(np.std(list(self.effects.values()), ddof=1)) if len(self.seeds) > 1 else float("nan")
 
     @cached_property
+    def freedom(self) -> int:
+        """Degrees of freedom of `noise`; 0 or less: there is none."""
+        runs = [len(version.loss) for cell in self.cells for version in cell.versions]
+        return sum(count - 1 for count in runs) - (len(self.seeds) - 1)  # which the effects took
+
+    @cached_property
     def noise(self) -> float:
         """How much a version's loss scatters from seed to seed, beyond the seeds' effects: a standard deviation, pooled
         over cells; NaN of one seed."""
-        squares, freedom = 0.0, 0
+        squares = 0.0
         for cell in self.cells:
             for version in cell.versions:
                 losses = list(self.losses(version).values())
                 if len(losses) > 1:
                     squares += float(np.var(losses, ddof=1)) * (len(losses) - 1)
-                    freedom += len(losses) - 1
-        freedom -= len(self.seeds) - 1  # that the effects took
-        return float(np.sqrt(squares / freedom)) if freedom > 0 else float("nan")
+        return float(np.sqrt(squares / self.freedom)) if self.freedom > 0 else float("nan")
 
 
 def curve_of(cell: Cell, version: Version) -> Curve:

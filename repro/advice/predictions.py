@@ -5,7 +5,7 @@ far the law missed cells that it was not fitted to; seeds' scatter; and slices t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 DRAWS = 20
 """Of the bootstrap. What laws miss outweighs it by far."""
+FEW = 5
+"""Seeds below which their own scatter is not relied upon."""
 ENOUGH = 3
 """Kinds of runs that a law can be fitted to."""
 LEVEL = 0.9
@@ -107,7 +109,7 @@ class Knowledge:
         center = self.loss(self.law.fit, curves)
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
-        missed = np.array([self.law.miss(k) for k in range(1, len(curves) + 1)])
+        missed = np.array([self._miss(k) for k in range(1, len(curves) + 1)])
         level = 0.0 if self.one_seed else self.evidence.scatter / np.sqrt(len(self.evidence.seeds))
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
@@ -123,8 +125,13 @@ class Knowledge:
         """Of a law, about so many runs that are independent of each other."""
         nothing = float("nan")
         noise = self.evidence.noise * np.sqrt(runs)
-        freedom = max(1, len(self.law.left_out) - 1)
+        freedom = len(self.law.left_out)
         return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
+
+    def _miss(self, version: int) -> float:
+        """What the law misses of a version, without the scatter of the seeds that it was held against."""
+        noise = 0.0 if self.one_seed else self.evidence.noise / np.sqrt(len(self.evidence.seeds))
+        return float(np.sqrt(max(0.0, self.law.miss(version) ** 2 - noise**2)))
 
     @cached_property
     def _contrast_error(self) -> float:
@@ -138,6 +145,14 @@ class Knowledge:
                     both = min(len(theirs), len(own))
                     errors.append(theirs[min(1, both - 1) : both] - own[min(1, both - 1) : both])
         return float(np.sqrt(np.mean(np.concatenate(errors) ** 2))) if errors else self.law.error * float(np.sqrt(2))
+
+    def pooled(self, difference: Estimate, seeds: int) -> Estimate:
+        """A measured difference of few seeds, with the scatter of all cells in place of its own: two seeds tell a mean
+        and hardly a scatter."""
+        if seeds >= FEW or self.one_seed:
+            return difference
+        spread = self.evidence.noise * float(np.sqrt(2 / max(seeds, 1)))
+        return replace(difference, spread=spread, freedom=self.evidence.freedom)
 
     def measured(self, candidate: Candidate) -> list[Mapping[int, float]] | None:
         """By version, nats per token by seed, where the ledger holds the recipe in the setting asked about."""

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from repro.advice.candidates import Pilot
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate
 from repro.advice.question import UNITS, Amount
@@ -19,7 +20,11 @@ LIMITS = (
 
 
 def content(
-    advice: Advice, scored: list[dict[str, Any]], refused: dict[str, str], pilot: tuple[int, float] | None
+    advice: Advice,
+    scored: list[dict[str, Any]],
+    refused: dict[str, str],
+    pilot: Pilot | None,
+    agreed: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The advice, for a program."""
     chosen, rival = advice.decision, advice.runner_up
@@ -31,7 +36,8 @@ def content(
         "recipes": [row_content(row) for row in advice.rows],
         "left_out": refused,
         "law": law_content(advice),
-        "pilot": pilot and {"study": "pilot_for_advice", "steps": pilot[0], "device_hours": pilot[1]},
+        "pilot": pilot and {"study": "pilot_for_advice", "steps": pilot.steps, "device_hours": pilot.device_hours},
+        "agreement": agreed,
         "seeds": list(knowledge.evidence.seeds),
         "seed_scatter_percent": None if knowledge.one_seed else 100 * math.sqrt(2) * knowledge.evidence.noise,
         "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],

@@ -13,7 +13,7 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     words = [*smoke(*STREAM)[:-4], f"ledger.path={ledger}", *STREAM]
     train.main(["study=pilot_for_advice", *words])
     record = ledger / "predictions" / "more.json"
-    asked = ["-m", "paradigm=cpt,wsd_s"]
+    asked = ["-m", "paradigm=infinite,wsd_s"]
     advise.main([*words, *asked, f"record={record}"])
     train.main([*words, *asked, "seed=0,1"])
     capsys.readouterr()
@@ -22,18 +22,17 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= told.keys()
     assert json.loads((ledger / "advice.json").read_text()) == told
     rows = {row["name"]: row for row in told["recipes"]}
-    assert rows["cpt, cosine"]["basis"] == "measured"
+    assert rows["infinite_a0.6_c0.5, cosine"]["basis"] == "measured"
     assert rows["falling_cosine, cosine"]["basis"] == "law"
     assert rows["path_switching_a0.6, cosine"]["cost"] == (20 * 2 + 12) / 60
     (scored,) = told["scored"]
     assert scored["summary"]["predictions"] == 4
     assert scored["missing"] == []
-    trunk, branches, retraining, warmup_shared = 36, 2 * (4 + 12), 20 + 40, 5
-    assert told["pilot"]["steps"] == 2 * 2 * (trunk + branches + retraining - warmup_shared)
+    trunk, branches, retraining, cpt, warmup_shared = 36, 2 * (4 + 12), 20 + 40, 20, 5
+    assert told["pilot"]["steps"] == 2 * 2 * (trunk + branches + retraining + cpt - warmup_shared)
     capsys.readouterr()
     report.main(["scale=smoke", f"root={tmp_path}"])
     text = (tmp_path / "smoke" / "report.md").read_text()
     assert text.index("## Advice") < text.index("pilot_for_advice")
     assert told["decision"]["recipe"].split(",")[0] in text.replace("\\", "")
     assert (tmp_path / "smoke" / "tables" / "advice_scored.csv").exists()
-
