@@ -180,6 +180,7 @@ def seen(losses: Mapping[int, float], other: Mapping[int, float] | None = None) 
 def _place(curve: Curve) -> dict[str, float]:
     """Where a curve lies among others."""
     first = int(np.argmax(curve.rates >= curve.rates.max() * (1 - 1e-12)))
+    flat = np.flatnonzero((np.diff(curve.rates[first:]) == 0) & (curve.rates[first + 1 :] < 0.99 * curve.rates.max()))
     decayed = curve.rates.max() - curve.rates[-1]
     below = np.flatnonzero(curve.rates[first:] < curve.rates.max() * (1 - 1e-12))
     return {
@@ -187,6 +188,8 @@ def _place(curve: Curve) -> dict[str, float]:
         "maximum rate": float(curve.rates.max()),
         "decay of the rate": float(decayed / curve.rates.max()),
         "steps below the maximum": float(len(below)) if decayed > 0 else 0.0,
+        "steps held below the maximum": float(len(flat)),
+        "mean rate over the maximum": float(curve.rates.mean() / curve.rates.max()),
         "parameters": float(curve.parameters),
         "replay": curve.replay,
     }
