@@ -104,19 +104,19 @@ def _steps(more: float | None, *, never: bool) -> str:
 def _scored(told: dict[str, Any]) -> Table | None:
     rows, data = [], []
     for each in told["scored"]:
-        for of, summary in (("all", each["summary"]), ("in range", each["summary"]["in_range"])):
+        for summary in (each["summary"], each["summary"]["in_range"], each["summary"]["updates"]):
             if not summary["predictions"]:
                 continue
             rows.append(
-                [each["record"], of, str(summary["predictions"]), f"{summary['median_error_percent']:.2f}",
+                [each["record"], summary["of"], str(summary["predictions"]), f"{summary['median_error_percent']:.2f}",
                  f"{summary['worst_error_percent']:.2f}",
                  "" if summary["coverage"] is None else f"{summary['coverage']:.0%}",
                  "" if each["rank_correlation"] is None else f"{each['rank_correlation']:.2f}",
                  "" if each["regret_percent"] is None else f"{each['regret_percent']:.2f}"]
             )  # fmt: skip
-            data.append({"record": each["record"], "of": of, "regret_percent": each["regret_percent"],
+            data.append({"record": each["record"], "regret_percent": each["regret_percent"],
                          "rank_correlation": each["rank_correlation"],
-                         **{k: v for k, v in summary.items() if k not in ("of", "in_range")}})  # fmt: skip
+                         **{k: v for k, v in summary.items() if k not in ("in_range", "updates")}})  # fmt: skip
     return Table(
         name="advice_scored", data=pd.DataFrame(data), rows=rows,
         head=["predictions", "of", "n", "median error, % of PPL", "worst", "intervals that held", "rank correlation",

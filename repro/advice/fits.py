@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +137,9 @@ class Data:
     heldout_cell: Array
     """(places,): to which of the cells each belongs."""
     training_cell: Array
+    heldout_steps: Array
+    """(places,): after how many steps."""
+    training_steps: Array
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Data":
@@ -153,6 +157,8 @@ class Data:
             spread=np.array([FIRST_SPREAD if v.number == 1 else HELDOUT_SPREAD for _, _, v in pairs]),
             heldout_cell=numbers,
             training_cell=np.repeat(numbers, [len(each) for each in points]),
+            heldout_steps=np.array([len(curve.rates) for curve in curves], dtype=np.float64),
+            training_steps=np.array([step for each in places for step in each], dtype=np.float64),
         )
 
     def means(self, seeds: Sequence[int]) -> Array:
@@ -160,6 +166,9 @@ class Data:
         return np.array(
             [np.mean([each[s] for s in seeds if s in each] or list(each.values())) for each in self.by_seed]
         )
+
+
+Counts: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -174,13 +183,13 @@ class Fit:
         return self.law.loss(self.values, sites)
 
 
-def fit(law: Law, data: Data, targets: Array, start: Array | None = None, without: int | None = None) -> Fit:
+def fit(law: Law, data: Data, targets: Array, start: Array | None = None, counts: Counts | None = None) -> Fit:
     """Least squares over held-out and training losses, robust to outliers.
 
     Args:
         targets: of the held-out losses.
         start: a fit's `coded` to begin from, with a single start; None: several.
-        without: a cell that does not count.
+        counts: which of the held-out and training losses count; None: all.
     """
     from scipy.optimize import least_squares
 
@@ -191,13 +200,12 @@ def fit(law: Law, data: Data, targets: Array, start: Array | None = None, withou
     def values(coded: Array) -> dict[str, float]:
         return {each.name: each.value(float(c)) for each, c in zip(law.parameters, coded, strict=False)}
 
-    far_counts = (data.heldout_cell != without) / data.spread
-    near_counts = (data.training_cell != without) / TRAINING_SPREAD
+    far_counts, near_counts = counts or (np.ones(len(data.spread)), np.ones(len(data.targets)))
 
     def residuals(coded: Array) -> Array:
         now = values(coded)
-        far = (law.loss(now, data.heldout) - targets) * far_counts
-        near = (law.loss(now, data.training) + coded[-1] - data.targets) * near_counts
+        far = (law.loss(now, data.heldout) - targets) / data.spread * far_counts
+        near = (law.loss(now, data.training) + coded[-1] - data.targets) / TRAINING_SPREAD * near_counts
         return np.concatenate([far, near])
 
     starts = [start] if start is not None else _starts(law, names, data, targets)
@@ -238,11 +246,31 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Beyond:
+    """What a law misses beyond its fit, in nats for a doubling."""
+
+    level: float
+    """Of losses: a root mean square."""
+    between: float
+    """Of differences between two of them."""
+
+    @classmethod
+    def of(cls, missed: Array) -> "Beyond":
+        if len(missed) == 0:
+            return cls(float("inf"), float("inf"))
+        return cls(float(np.sqrt(np.mean(missed**2))), float(np.sqrt(2) * np.std(missed)))
+
+
+@dataclass(frozen=True)
 class Judged:
     """A law, fitted to everything and judged on what was left out."""
 
     fit: Fit
     left_out: tuple[LeftOut, ...]
+    ahead: "Beyond"
+    """What it misses of versions of twice the steps that it was fitted to."""
+    larger: "Beyond"
+    """The same of a model of twice the parameters; infinite where there is one size."""
 
     def missed(self, version: int) -> Array:
         """Errors of versions like one: of the first, or of all updates."""
@@ -275,10 +303,27 @@ def judge(law: Law, evidence: Evidence, data: Data) -> Judged:
     whole = fit(law, data, targets)
     missed = []
     for number, cell in enumerate(evidence.cells):
-        found = fit(law, data, targets, whole.coded, without=number)
         own = data.heldout_cell == number
+        found = fit(law, data, targets, whole.coded, (~own, data.training_cell != number))
         missed.append(LeftOut(cell, (found.predict(data.heldout) - targets)[own]))
-    return Judged(whole, tuple(missed))
+
+    def beyond(far: Array, near: Array) -> Beyond:
+        """What is missed beyond a limit of something, given as log2 of it over the limit, of each place."""
+        if not (far > 0).any() or not (far <= 0).any():
+            return Beyond.of(np.empty(0))
+        found = fit(law, data, targets, whole.coded, (far <= 0, near <= 0))
+        return Beyond.of((found.predict(data.heldout) - targets)[far > 0] / far[far > 0])
+
+    half = data.heldout_steps.max() / 2
+    largest = [size for size in np.unique(data.heldout.size) if size < data.heldout.size.max()]
+    return Judged(
+        whole,
+        tuple(missed),
+        beyond(np.log2(data.heldout_steps / half), np.log2(data.training_steps / half)),
+        beyond(np.log2(data.heldout.size / largest[-1]), np.log2(data.training.size / largest[-1]))
+        if largest
+        else Beyond.of(np.empty(0)),
+    )
 
 
 def candidates(evidence: Evidence) -> list[Law]:

@@ -7,6 +7,7 @@ far the law missed cells that it was not fitted to; seeds' scatter; and slices t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ class Knowledge:
         center = self.loss(self.law.fit, curves)
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
-        missed = np.array([self._miss(k) for k in range(1, len(curves) + 1)])
+        missed = np.array([self._miss(k) + self._beyond(curve, "level") for k, curve in enumerate(curves, start=1)])
         level = 0.0 if self.one_seed else self.evidence.scatter / np.sqrt(len(self.evidence.seeds))
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
@@ -118,7 +119,9 @@ class Knowledge:
         """How much more loss a recipe's versions have than another's, by law."""
         each = [self.loss(f, curves) - self.loss(f, others) for f in (self.law.fit, *self.draws)]
         moved = np.std(each[1:], axis=0) if self.draws else 0 * each[0]
-        spread = np.sqrt(moved**2 + self._contrast_error**2)
+        pairs = zip(curves, others, strict=True)
+        ahead = np.array([self._beyond(max(pair, key=lambda c: len(c.rates)), "between") for pair in pairs])
+        spread = np.sqrt(moved**2 + (self._contrast_error + ahead) ** 2)
         return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
 
     def _estimate(self, center: float, spread: float, runs: int) -> Estimate:
@@ -127,6 +130,13 @@ class Knowledge:
         noise = self.evidence.noise * np.sqrt(runs)
         freedom = len(self.law.left_out)
         return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
+
+    def _beyond(self, curve: Curve, what: Literal["level", "between"]) -> float:
+        """What the law misses beyond the longest training, and the sizes, that it was fitted to."""
+        times = len(curve.rates) / self._spans["steps"][1]
+        longer = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
+        octaves = min(abs(float(np.log2(curve.parameters / size))) for size in self.evidence.sizes)
+        return longer + (getattr(self.law.larger, what) * octaves if octaves else 0.0)
 
     def _miss(self, version: int) -> float:
         """What the law misses of a version, without the scatter of the seeds that it was held against."""

@@ -144,7 +144,11 @@ def score(path: Path, cells: Sequence[Cell]) -> dict[str, Any]:
         "record": path.name,
         "law": record["law"],
         "ledger": record["ledger"],
-        "summary": _summary("all", came) | {"in_range": _summary("in range", inside)},
+        "summary": _summary("all", came)
+        | {
+            "in_range": _summary("in range", inside),
+            "updates": _summary("versions from 2 on, in range", [each for each in inside if each.version > 1]),
+        },
         "rank_correlation": _ranks(final),
         "regret_percent": _regret(record["decision"], final),
         "decision": record["decision"],
