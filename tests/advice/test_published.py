@@ -1,0 +1,46 @@
+"""The scored tables of docs/advice.md are what the committed ledgers say of the committed predictions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from repro.advice import evidence, records
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "advice.md"
+LEDGERS = sorted(path.parent for path in (PAGE.parent / "advice").glob("*/runs.csv"))
+
+
+def row(name: str, told: dict) -> list[list[str]]:
+    """Lines of the page's table for one record."""
+    lines = []
+    for summary in (told["summary"], told["summary"]["updates"]):
+        if not summary["predictions"]:
+            continue
+        rank = "" if told["rank_correlation"] is None else f"{told['rank_correlation']:.2f}"
+        regret = "" if told["regret_percent"] is None else f"{told['regret_percent']:.2f}"
+        lines.append(
+            [f"`{name}`", "all" if summary is told["summary"] else "updates in range", str(summary["predictions"]),
+             f"{summary['median_error_percent']:.2f}", f"{summary['worst_error_percent']:.2f}",
+             f"{100 * summary['coverage']:.0f}", rank, regret]
+        )  # fmt: skip
+    return lines
+
+
+def scored(folder: Path) -> list[list[str]]:
+    cells = evidence.read(folder)
+    paths = sorted((folder / evidence.PREDICTIONS).glob("*.json"))
+    return [line for path in paths for line in row(f"{folder.name}/{path.stem}", records.score(path, cells))]
+
+
+@pytest.mark.parametrize("folder", LEDGERS, ids=lambda folder: folder.name)
+def test_the_page_shows_every_prediction_as_it_came_out(folder: Path) -> None:
+    shown = re.findall(rf"^\| (`{folder.name}/.*) \|$", PAGE.read_text(), flags=re.MULTILINE)
+    assert [[cell.strip() for cell in line.split("|")] for line in shown] == scored(folder)
+    assert shown
+
+
+if __name__ == "__main__":
+    for each in LEDGERS:
+        for line in scored(each):
+            print(f"| {' | '.join(line)} |")
