@@ -174,8 +174,9 @@ def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[
     for one in unlike:
         try:
             candidate = Candidate(planned(one, question))
-            _ = candidate.steps
-            found.append(candidate)
+            if all(candidate.about != other.about for other in found):
+                _ = candidate.steps
+                found.append(candidate)
         except UserError as error:
             refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
     if not found:

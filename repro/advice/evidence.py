@@ -5,7 +5,7 @@ A cell is a run but for its seed. Read from the CSV files alone, so that a stran
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
+from repro.config.settings import GROWING
 from repro.results import ledger
 from repro.results.columns import COLUMNS
 from repro.store import tables
@@ -131,10 +132,20 @@ def read(folder: Path) -> list[Cell]:
     rows = {name: _rows(folder, name) for name in NEEDED}
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = defaultdict(list)
     for run in rows["runs"]:
-        groups[tuple((column, run[column]) for column in CELL)].append(run)
+        groups[tuple((column, run[column]) for column in CELL if not _grown(column, run))].append(run)
     by_run = {name: _grouped(rows[name]) for name in NEEDED[1:]}
-    cells = [_cell(about, runs, by_run) for about, runs in groups.items()]
+    cells = [_cell(_longest(runs), runs, by_run) for runs in groups.values()]
     return [cell for cell in cells if cell.versions]
+
+
+def _grown(column: str, run: Mapping[str, str]) -> bool:
+    """Whether runs may differ in a column and be one: of a stream that grows, some have come further than others."""
+    return column == "versions" and run["stream"] in GROWING and " " not in run["steps_per_version"]
+
+
+def _longest(runs: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    longest = max(runs, key=lambda run: int(run["versions"]))
+    return tuple((column, longest[column]) for column in CELL)
 
 
 def _rows(folder: Path, table: str) -> list[dict[str, str]]:
@@ -154,17 +165,18 @@ def _grouped(rows: Iterable[dict[str, str]]) -> _ByRun:
 def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by_run: dict[str, _ByRun]) -> Cell:
     versions = []
     for number in range(1, int(dict(about)["versions"]) + 1):
-        heldout, tokens, curves = {}, np.empty(0), []
+        heldout, tokens, curves, known = {}, np.empty(0), [], ""
         for run in sorted(runs, key=lambda run: (int(run["seed"]), run["run"])):
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
             heldout[int(run["seed"])], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
+                known = known or run["run"]
                 curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))
         if not curves:
             continue
-        rates = _rates(runs[0]["run"], number, by_run)
+        rates = _rates(known, number, by_run)
         if len(rates):
             versions.append(Version(number, rates, heldout, tokens, _training(curves)))
     return Cell(about, runs[0]["conditions"], tuple(versions))

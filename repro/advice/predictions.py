@@ -110,7 +110,7 @@ class Knowledge:
         center = self.loss(self.law.fit, curves)
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
-        missed = np.array([self._miss(k) + self._beyond(curve, "level") for k, curve in enumerate(curves, start=1)])
+        missed = np.array([self.law.miss(k) + self._beyond(curve, "level") for k, curve in enumerate(curves, start=1)])
         level = 0.0 if self.one_seed else self.evidence.scatter / np.sqrt(len(self.evidence.seeds))
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
@@ -137,11 +137,6 @@ class Knowledge:
         longer = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
         octaves = min(abs(float(np.log2(curve.parameters / size))) for size in self.evidence.sizes)
         return longer + (getattr(self.law.larger, what) * octaves if octaves else 0.0)
-
-    def _miss(self, version: int) -> float:
-        """What the law misses of a version, without the scatter of the seeds that it was held against."""
-        noise = 0.0 if self.one_seed else self.evidence.noise / np.sqrt(len(self.evidence.seeds))
-        return float(np.sqrt(max(0.0, self.law.miss(version) ** 2 - noise**2)))
 
     @cached_property
     def _contrast_error(self) -> float:
