@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from repro.results.columns import settings_text
 
 NOT_ASKED = ("base", "two_stage", "updated", "grow")
 """Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
-EVERY = f"paradigm=glob(*,exclude=[{','.join(NOT_ASKED)}])"
 CHOOSES = ("paradigm", "study", "-m", "--multirun")
 """What says which recipes are asked about; without, all are."""
 
@@ -156,7 +156,8 @@ def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[
         settings = line.settings()
     else:
         words = line.words()
-        settings = sweeps.compose([*words, EVERY], multirun=True)
+        without = [*NOT_ASKED, *([] if find_spec("schedulefree") else ["schedule_free"])]  # an extra's package
+        settings = sweeps.compose([*words, f"paradigm=glob(*,exclude=[{','.join(without)}])"], multirun=True)
         settings += sweeps.compose([*words, "study=alpha"], multirun=True)
     first = settings[0]
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
@@ -170,7 +171,8 @@ def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[
     for each in settings:
         if each not in unlike:
             unlike.append(each)
-    found, refused = [], {}
+    found: list[Candidate] = []
+    refused = {}
     for one in unlike:
         try:
             candidate = Candidate(planned(one, question))
