@@ -34,7 +34,8 @@ from analysis.studies import (
 
 GENERAL = (architecture, model_size, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-BEYOND = (frontier, plasticity, rates, branch, grow, future, pilot_for_advice)
+ELSEWHERE = (ladder, versions, unequal, chronological)
+BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, branch, grow, future, pilot_for_advice)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:
