@@ -185,6 +185,18 @@ class View:
         """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
         return self._split(*studies)[1]
 
+    def watched(self) -> "View":
+        """The same view, which knows what was asked of it: see `used`."""
+        return replace(self, _splits={})
+
+    @property
+    def used(self) -> pd.DataFrame:
+        """Runs that were asked for since it was `watched`, with the studies that they were asked for as."""
+        asked = {study for studies in self._splits for study in studies}
+        kept = {run for runs, _ in self._splits.values() for run in runs["run"]}
+        rows = self.ledger.rows
+        return rows[rows["run"].isin(kept) & rows["study"].isin(asked)]
+
     def under(self, read: str) -> "View":
         """The same runs, those of a reading of the branch as the plain ones."""
         return replace(self, reading=read, _splits={})
