@@ -3,6 +3,7 @@
 What is drawn is recorded by the functions that draw it, so that the three cannot differ.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,6 +85,30 @@ class Chart(Figure):
         across = list(dict.fromkeys(label(axes, "x") for axes in panels))
         renamed = {"x": across[0] if len(across) == 1 else "x", "y": measures[0] if len(measures) == 1 else "y"}
         return whole.rename(columns={old: new for old, new in renamed.items() if new and new not in whole.columns})
+
+    def csv(self) -> str:
+        """`data` as a file: what is drawn needs no more digits."""
+        return self.data().to_csv(index=False, float_format="%.7g", lineterminator="\n")
+
+    def json(self) -> str:
+        """`spec`, safe inside a page."""
+        whole = json.dumps(self.spec(), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        return whole.replace("<", "\\u003c").replace("&", "\\u0026")
+
+    @property
+    def recipes(self) -> set[str]:
+        return {mark.recipe for mark in self.marks if mark.recipe}
+
+    def described(self) -> str:
+        """What it is a chart of, for those who do not see it."""
+        panels = self.panels
+        measures = dict.fromkeys(f"{label(axes, 'y')} by {label(axes, 'x')}" for axes in panels)
+        titles = [text for axes in panels if (text := " ".join(title(axes).split()))]
+        who = [names.recipe_name(recipe) for recipe in names.recipes(self.recipes)]
+        said = [f"Chart of {'; '.join(measures)}"]
+        said += [f"{len(panels)} panels: {', '.join(titles)}"] if len(panels) > 1 and titles else []
+        said += [f"of {', '.join(who)}"] if who else []
+        return ". ".join(said) + ". Its values are in the CSV file beside it."
 
     def spec(self) -> dict[str, Any]:
         """What the interactive twin is drawn from, as JSON takes it. Saving a figure gives its panels their places."""
@@ -182,7 +207,7 @@ def _columns(rows: pd.DataFrame) -> Iterator[tuple[str, list[Any]]]:
 
 def _short(value: Any) -> float | int | None:
     """Six digits are more than a screen shows."""
-    number = float(value)
+    number = np.nan if value == "" else float(value)
     if not np.isfinite(number):
         return None
     number = float(f"{number:.6g}")
