@@ -59,8 +59,8 @@ def _claim(claim: Claim, judged: list[Judged], sections: Sequence[Section]) -> P
     at_home = [section for section in sections if section.name in homes]
     facts = {"Source": claim.source, "Estimator": claim.estimator, "Margin": claim.margin, "Study": claim.study}
     tables = [
-        replace(claim_parts([one]), caption=f"Every quantity behind the verdict{_where(one)}.")
-        for one in judged
+        replace(claim_parts([one]), name=f"of verdict {place}", caption=f"Every quantity behind it{_where(one)}.")
+        for place, one in enumerate(judged, start=1)
         if one.parts
     ]
     return Page(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from analysis import names
 
@@ -25,8 +25,8 @@ NUMBERS = ("version", "x", "y", "value", "low", "high", "n")
 COLUMNS = ("panel", "recipe", "schedule", "note", "version", "seed", "x", "y", "value", "low", "high", "n")
 """Of a figure's CSV file, less those that are empty: a point each, with the ends of its 95 % interval over n seeds."""
 
-Kind = Literal["curve", "line", "points", "cells"]
-"""A curve is a line with its points marked; cells are a table in colours."""
+Kind = Literal["curve", "line", "points", "cells", "differences"]
+"""A curve is a line with its points marked; cells are a table in colours, and differences one whose middle is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Chart(Figure):
         whole = pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
         panels = self.panels
         measures = list(dict.fromkeys(label(axes, "y") for axes in panels))
-        several = len(measures) > 1 and "cells" not in {mark.kind for mark in self.marks}
+        several = len(measures) > 1
         if several:
             whole["measure"] = [label(mark.axes, "y") for mark in self.marks for _ in range(len(mark.rows))]
         whole = whole.dropna(axis=1, how="all").loc[:, lambda frame: (frame != "").any()]
@@ -159,11 +159,11 @@ def title(axes: "Axes") -> str:
 def categories(axes: "Axes", which: Literal["x", "y"]) -> dict[float, str]:
     """Places of an axis that have names, by their number; empty for an axis of numbers."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    formatter = axis.get_major_formatter()
-    if not isinstance(formatter, FixedFormatter):
+    locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
+    if not (isinstance(locator, FixedLocator) and isinstance(formatter, FuncFormatter)):
         return {}
-    places = [float(place) for place in axis.get_ticklocs()]
-    return {place: str(text).replace("\n", " ") for place, text in zip(places, formatter.seq, strict=False)}
+    places = [float(place) for place in locator()]
+    return {place: text.replace("\n", " ") for place, text in zip(places, formatter.format_ticks(places), strict=True)}
 
 
 def _tidy(mark: Mark) -> pd.DataFrame:
@@ -179,20 +179,24 @@ def _tidy(mark: Mark) -> pd.DataFrame:
 
 def _panel(axes: "Axes") -> dict[str, Any]:
     (left, bottom), (right, top) = axes.bbox.transformed(of(axes).transFigure.inverted()).get_points()
-    low, high = axes.get_ylim()
     return {
         "title": title(axes),
-        "x": {"label": label(axes, "x"), "log": axes.get_xscale() == "log", "names": _named(axes, "x")},
-        "y": {
-            "label": label(axes, "y"), "log": axes.get_yscale() == "log", "names": _named(axes, "y"),
-            "range": [_short(low), _short(high)],
-        },
+        "x": _axis(axes, "x"),
+        "y": _axis(axes, "y"),
         "box": [_short(part) for part in (left, right, bottom, top)],
+    }
+
+
+def _axis(axes: "Axes", which: Literal["x", "y"]) -> dict[str, Any]:
+    """An axis; `shows` its ticks and label where the still figure does, and not where a panel beside it has them."""
+    axis, limits = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    ticks = bool(axis.get_tick_params().get("labelbottom" if which == "x" else "labelleft", True))
+    labelled = any((one.get_xlabel() if which == "x" else one.get_ylabel()) for one in axes.figure.axes)
+    return {
+        "label": label(axes, which), "log": axis.get_scale() == "log", "range": [_short(limit) for limit in limits],
+        "names": [[_short(place), text] for place, text in categories(axes, which).items()],
+        "shows": {"ticks": ticks, "label": bool(axis.get_label().get_text()) or (ticks and not labelled)},
     }  # fmt: skip
-
-
-def _named(axes: "Axes", which: Literal["x", "y"]) -> list[list[Any]]:
-    return [[_short(place), text] for place, text in categories(axes, which).items()]
 
 
 def _columns(rows: pd.DataFrame) -> Iterator[tuple[str, list[Any]]]:

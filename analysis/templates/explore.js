@@ -133,7 +133,7 @@ class Twin {
     const several = distinct(this.points, "schedule").length > 1;
     const traces = [...groups].map(([index, mine]) => {
       const series = this.spec.series[index];
-      return series.kind === "cells" ? this.cells(series, mine, panels, colours) : this.trace(series, mine, panels, known, several);
+      return mine[0].value === undefined ? this.trace(series, mine, panels, known, several) : this.cells(series, mine, panels);
     });
     const options = {responsive: false, displaylogo: false, displayModeBar: false, doubleClick: "reset"};
     Plotly.react(this.plot, traces, layout, options);
@@ -145,11 +145,13 @@ class Twin {
     const base = this.place.clientWidth;
     const each = 300;
     const total = wide ? Math.max(360, Math.min(900, base * height / width)) : each * Math.max(1, panels.length) + 60;
+    const names = new Set(this.spec.series.map((series) => `${series.recipe} ${series.schedule}`)).size;
+    const legend = this.spec.series.every((series) => series.rows.value) ? 10 : 30 + 20 * Math.ceil(names * 170 / base);
     const layout = {
-      width: base, height: total + 70, margin: {l: wide ? 20 : 58, r: 12, t: 30, b: 40}, paper_bgcolor: "rgba(0,0,0,0)",
+      width: base, height: total + legend, margin: {l: wide ? 20 : 58, r: 12, t: 24, b: legend + (wide ? 0 : 20)}, paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)", font: {color: colours.text, size: 12}, hovermode: "closest",
-      dragmode: base >= WIDE ? "zoom" : false, annotations: [],
-      legend: {orientation: "h", y: -0.12 * 300 / total - 0.02, yanchor: "top"},
+      uirevision: `${panels} ${this.state.version} ${this.resets || 0}`, dragmode: base >= WIDE ? "zoom" : false, annotations: [],
+      legend: {orientation: "h", yref: "container", y: 0, yanchor: "bottom"},
     };
     panels.forEach((index, place) => {
       const panel = this.spec.panels[index];
@@ -158,7 +160,9 @@ class Twin {
       const [left, right, bottom, top] = wide
         ? panel.box : [0, 1, 1 - (place + 1) * slot + 0.24 * slot, 1 - place * slot - 0.1 * slot];
       const axis = (which, domain, anchor) => ({
-        domain, anchor, title: {text: panel[which].label, font: {size: 11}, standoff: 6}, type: panel[which].log ? "log" : "linear",
+        domain, anchor, type: panel[which].log ? "log" : "linear", range: this.range(panel[which]),
+        title: {text: !wide || panel[which].shows.label ? panel[which].label : "", font: {size: 11}, standoff: 6},
+        showticklabels: !wide || panel[which].shows.ticks,
         gridcolor: colours.line, zerolinecolor: colours.line, linecolor: colours.line, automargin: !wide,
         ...(panel[which].names.length
           ? {tickmode: "array", tickvals: panel[which].names.map(([at]) => at), ticktext: panel[which].names.map(([, text]) => text)}
@@ -166,13 +170,18 @@ class Twin {
       });
       layout[`xaxis${suffix}`] = axis("x", [left, right], `y${suffix}`);
       layout[`yaxis${suffix}`] = axis("y", [bottom, top], `x${suffix}`);
-      if (this.spec.series.some((series) => series.panel === index && series.kind === "cells")) layout[`yaxis${suffix}`].autorange = "reversed";
       const text = this.spec.focus !== null ? `version ${this.state.version}` : panel.title.replace(/\n/g, ", ");
       layout.annotations.push({
         text, xref: "paper", yref: "paper", x: (left + right) / 2, y: top, yanchor: "bottom", showarrow: false, font: {size: 12},
       });
     });
     return layout;
+  }
+
+  /* What the still figure shows; another version's points may lie elsewhere. */
+  range(axis) {
+    if (this.spec.focus !== null && String(this.spec.focus) !== this.state.version) return undefined;
+    return axis.log ? axis.range.map(Math.log10) : axis.range;
   }
 
   axes(series, panels) {
@@ -184,7 +193,8 @@ class Twin {
     const panel = this.spec.panels[series.panel];
     const sideways = panel.y.names.length > 0;
     const notes = distinct(mine, "note");
-    const label = [series.recipe, several ? series.schedule : "", notes.length === 1 && mine.length > 1 ? notes[0] : ""];
+    const noted = mine.length > 1 && mine.every((point) => point.note && point.note === notes[0]);
+    const label = [series.recipe, several ? series.schedule : "", noted ? notes[0] : ""];
     const name = label.filter(Boolean).join(", ") || notes[0] || "value";
     const single = mine.every((point) => point.seed !== undefined && point.seed !== "mean") && this.state.seed === "all";
     const first = !known.has(name);
@@ -206,9 +216,10 @@ class Twin {
     };
   }
 
-  cells(series, mine, panels, colours) {
-    const signed = mine.some((point) => point.value < 0);
-    const far = Math.max(...mine.map((point) => Math.abs(point.value)));
+  cells(series, mine, panels) {
+    const signed = series.kind === "differences";
+    const same = this.points.filter((point) => this.spec.series[point.index].kind === series.kind);
+    const far = Math.max(...same.map((point) => Math.abs(point.value)));
     return {
       type: "heatmap", ...this.axes(series, panels), x: mine.map((point) => point.x), y: mine.map((point) => point.y),
       z: mine.map((point) => point.value), showscale: false, text: mine.map((point) => point.value.toFixed(1)), texttemplate: "%{text}",
@@ -249,20 +260,19 @@ class Twin {
   }
 
   zoom(factor) {
+    if (!factor) {
+      this.resets = (this.resets || 0) + 1;
+      this.draw();
+      return;
+    }
     const full = this.plot._fullLayout;
     const change = {};
     for (const name of Object.keys(full).filter((key) => /^[xy]axis\d*$/.test(key))) {
-      if (!factor) { change[`${name}.autorange`] = full[name].autorange === "reversed" || this.reversed(name) ? "reversed" : true; continue; }
       const [low, high] = full[name].range;
       const [middle, half] = [(low + high) / 2, (high - low) / 2 * factor];
       change[`${name}.range`] = [middle - half, middle + half];
     }
     Plotly.relayout(this.plot, change);
-  }
-
-  reversed(name) {
-    const [low, high] = this.plot._fullLayout[name].range;
-    return low > high;
   }
 }
 
