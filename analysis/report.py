@@ -60,11 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ledger = load(root, scale, unchecked=unchecked)
         command = commands.report(ledger, extensions, unchecked=unchecked)
         view, judged = _build(ledger, root / scale, command)
-        from rich.console import Console
-
         from analysis.terminal import summary
+        from repro.common.grid import console
 
-        Console(markup=False, emoji=False).print(summary(view, judged, root / scale / "report.html"))
+        console().print(summary(view, judged, root / scale / "report.html"))
 
 
 def _check(words: Sequence[str]) -> None:
