@@ -147,6 +147,7 @@ class View:
     equal: bool = False
     """Whether runs over versions of unequal lengths are left out."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
+    _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
     @property
     def label(self) -> str:
@@ -187,13 +188,13 @@ class View:
 
     def watched(self) -> "View":
         """The same view, which knows what was asked of it: see `used`."""
-        return replace(self, _splits={})
+        return replace(self, _asked=set())
 
     @property
     def used(self) -> pd.DataFrame:
         """Runs that were asked for since it was `watched`, with the studies that they were asked for as."""
-        asked = {study for studies in self._splits for study in studies}
-        kept = {run for runs, _ in self._splits.values() for run in runs["run"]}
+        asked = {study for studies in self._asked for study in studies}
+        kept = {run for studies in self._asked for run in self._splits[studies][0]["run"]}
         rows = self.ledger.rows
         return rows[rows["run"].isin(kept) & rows["study"].isin(asked)]
 
@@ -210,6 +211,7 @@ class View:
         return Usual(self._fitting(list(STUDIES)), self.reading)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        self._asked.add(studies)
         if studies not in self._splits:
             self._splits[studies] = self._divide(studies)
         return self._splits[studies]

@@ -82,5 +82,5 @@ def packages() -> dict[str, str]:
 
 
 def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout.strip()
