@@ -98,8 +98,8 @@ def test_every_figure_and_table_is_there_in_every_form(whole):
 
 
 def test_the_html_needs_nothing_from_outside(whole):
-    """One file is whole: style, script and figures are in it. What it links to is of its own folder (what it asks for is
-    a browser's test), and what runs is what its own policy names by hash."""
+    """One file is whole: style, script and figures are in it. What it links to is of its own folder (a browser's test
+    has what it asks for), and what runs is what its own policy names by hash."""
     page = (whole / "report.html").read_text()
     links = re.findall(r"""(?:src|href)\s*=\s*["']((?!data:|#)[^"']*)""", page)
     assert [link for link in links if not (whole / link).is_file()] == []
