@@ -109,7 +109,7 @@ def _chance(axes: "Axes", chance: "pd.Series[float]", places: dict[str, int]) ->
     chart.of(axes).mark(axes, "points", rows)
     for name, value in whole.items():
         place = places[str(name)]
-        axes.plot([value, value], [place - 0.36, place + 0.36], color=style.GREY, linewidth=1.5, zorder=1)
+        axes.plot([value] * 3, [place - 0.36, place, place + 0.36], color=style.GREY, linewidth=1.5, zorder=1)
 
 
 DOWNSTREAM = Plot(
