@@ -190,11 +190,13 @@ def _panel(axes: "Axes") -> dict[str, Any]:
 def _axis(axes: "Axes", which: Literal["x", "y"]) -> dict[str, Any]:
     """An axis; `shows` its ticks and label where the still figure does, and not where a panel beside it has them."""
     axis, limits = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    locator = axis.get_major_locator()
     ticks = bool(axis.get_tick_params().get("labelbottom" if which == "x" else "labelleft", True))
     labelled = any((one.get_xlabel() if which == "x" else one.get_ylabel()) for one in axes.figure.axes)
     return {
         "label": label(axes, which), "log": axis.get_scale() == "log", "range": [_short(limit) for limit in limits],
         "names": [[_short(place), text] for place, text in categories(axes, which).items()],
+        "ticks": [_short(place) for place in locator()] if isinstance(locator, FixedLocator) else [],
         "shows": {"ticks": ticks, "label": bool(axis.get_label().get_text()) or (ticks and not labelled)},
     }  # fmt: skip
 

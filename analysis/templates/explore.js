@@ -166,7 +166,7 @@ class Twin {
         gridcolor: colours.line, zerolinecolor: colours.line, linecolor: colours.line, automargin: !wide,
         ...(panel[which].names.length
           ? {tickmode: "array", tickvals: panel[which].names.map(([at]) => at), ticktext: panel[which].names.map(([, text]) => text)}
-          : {}),
+          : panel[which].ticks.length ? {tickmode: "array", tickvals: panel[which].ticks} : {}),
       });
       layout[`xaxis${suffix}`] = axis("x", [left, right], `y${suffix}`);
       layout[`yaxis${suffix}`] = axis("y", [bottom, top], `x${suffix}`);
