@@ -161,6 +161,7 @@ class View:
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
     _kin: dict[tuple[object, ...], "View"] = field(default_factory=dict, repr=False)
     """The same runs as others of the methods below show them, so that each is worked out once."""
+    _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
     @property
     def label(self) -> str:
@@ -199,6 +200,18 @@ class View:
         """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
         return self._split(*studies)[1]
 
+    def watched(self) -> "View":
+        """The same view, which knows what was asked of it: see `used`."""
+        return replace(self, _asked=set(), _kin={})
+
+    @property
+    def used(self) -> pd.DataFrame:
+        """Runs that were asked for since it was `watched`, with the studies that they were asked for as."""
+        asked = {study for studies in self._asked for study in studies}
+        kept = {run for studies in self._asked for run in self._split(*studies)[0]["run"]}
+        rows = self.ledger.rows
+        return rows[rows["run"].isin(kept) & rows["study"].isin(asked)]
+
     def under(self, read: str) -> "View":
         """The same runs, those of a reading of the branch as the plain ones."""
         return self._as(reading=read)
@@ -230,6 +243,7 @@ class View:
         return Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        self._asked.add(studies)
         if studies not in self._splits:
             self._splits[studies] = self._divide(studies)
         return self._splits[studies]

@@ -5,15 +5,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from analysis import provenance
 from analysis.formats import text
 from analysis.frames import Ledger
 
-PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "scipy")
-"""Whose versions may change a digit or a pixel."""
 NAME = "manifest.json"
 
 
@@ -41,7 +39,8 @@ def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str
         "commands": {
             name: " && ".join(filter(None, [made_by.get(name.rpartition(".")[0], ""), command])) for name in outputs
         },
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": provenance.packages(),
+        "code": dict(provenance.code()),
         "python": ".".join(map(str, sys.version_info[:3])),
         "seeds": sorted({int(seed) for seed in runs["seed"]}),
         "settings": {c: sorted({text(v) for v in runs[c]} - {"", "nan"}) for c in columns},
@@ -58,7 +57,7 @@ def listed(folder: Path) -> set[Path]:
         names = list(json.loads(manifest.read_text(encoding="utf-8"))["outputs"])
     except (ValueError, KeyError, TypeError):
         return set()
-    inside = (folder / "tables", folder / "figures")
+    inside = [folder / name for name in ("tables", "figures", "claims", "recipes")]
     paths = (folder / str(name) for name in names)
     return {path for path in paths if path.parent in inside}
 

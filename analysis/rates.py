@@ -50,9 +50,14 @@ class Tried:
         return None
 
 
-def tried(view: View) -> list[Tried]:
-    """Every recipe, schedule and version of study `rates`, undecayed recipes left out."""
-    scores = decayed(view.scores(STUDY))
+def tried(view: View, study: str = STUDY) -> list[Tried]:
+    """Every recipe, schedule and version of a study of rates, undecayed recipes left out.
+
+    Minima that are not the usual share of their maximum are left out as well: they are another question.
+    """
+    scores = decayed(view.scores(study))
+    shares = (scores["min_lr"] / scores["max_lr"]).round(9)
+    scores = scores[shares == shares.mode().min()] if len(shares) else scores
     found = []
     for schedule in dict.fromkeys(scores["schedule"]):
         mine = scores[scores["schedule"] == schedule]

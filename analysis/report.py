@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
@@ -60,11 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ledger = load(root, scale, unchecked=unchecked)
         command = commands.report(ledger, extensions, unchecked=unchecked)
         view, judged = _build(ledger, root / scale, command)
-        from rich.console import Console
-
         from analysis.terminal import summary
+        from repro.common.grid import console
 
-        Console(markup=False, emoji=False).print(summary(view, judged, root / scale / "report.html"))
+        console().print(summary(view, judged, root / scale / "report.html"))
 
 
 def _check(words: Sequence[str]) -> None:
@@ -91,8 +90,9 @@ def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
 
 
 def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged], dict[str, str]]":
-    """Tables, figures, verdicts and report; with the command that made the runs behind each table and figure."""
-    from analysis import advice, sections, verdicts
+    """Tables, figures, verdicts, report and pages; with the command that made the runs behind each table and figure."""
+    from analysis import advice, pages, rendering, sections, verdicts
+    from analysis.findings import abstract
     from analysis.findings import ledger as findings
     from analysis.tables.table import quantity
     from analysis.tables.verdicts import claim_parts, scorecard
@@ -109,25 +109,33 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
             *sections.settings(others, elsewhere, shelf),
         ]
     appendix = sections.appendix(ledger, shelf)
-    parts = shelf.table(claim_parts(judged))
+    quantities = shelf.table(claim_parts(judged))
     shelf.table(scorecard(judged))
     every = replace(scorecard([*judged, *elsewhere]), name="claims")
     (folder / "claims.csv").write_text(every.csv(), encoding="utf-8")
+    of_claims, of_recipes = pages.claims([*judged, *elsewhere], shown), pages.recipes(primary, shown)
     context = {
         "scale": ledger.scale,
+        "question": abstract.QUESTION,
+        "answer": abstract.answer(primary),
+        "rests_on": abstract.rests_on(primary),
         "judged": judged,
         "counts": verdicts.counted(judged),
         "quantity": quantity,
         "set_up": findings.set_up(primary),
         "sections": shown,
-        "parts": parts,
+        "quantities": quantities,
         "assumed": findings.ASSUMED,
         "missing": findings.missing(primary),
         "appendix": appendix,
+        "claims": of_claims,
+        "recipes": of_recipes,
+        "claim_path": pages.claim_path,
         "command": command,
     }
-    for kind in ("html", "md"):
-        (folder / f"report.{kind}").write_text(_render(f"report.{kind}.j2", context), encoding="utf-8")
+    rendering.report(folder, context)
+    rendering.pages(folder, [*of_claims, *of_recipes], context)
+    rendering.library(folder)
     made_by = {name: section.command for section in shown for name in section.names}
     return primary, judged, made_by
 
@@ -145,23 +153,6 @@ def _publish(ledger: "Ledger", scratch: Path, folder: Path, made_by: Mapping[str
         (scratch / name).replace(folder / name)
     for stale in before - {folder / name for name in outputs}:
         stale.unlink(missing_ok=True)
-
-
-def _render(name: str, context: dict[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from analysis.formats import escape_markdown
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["md"] = escape_markdown
-    return environment.get_template(name).render(context)
 
 
 if __name__ == "__main__":

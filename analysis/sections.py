@@ -5,10 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis import provenance
 from analysis.commands import again
 from analysis.figures import own as own_figure
+from analysis.figures.chart import Chart
 from analysis.findings import ledger as findings
+from analysis.formats import file_name
 from analysis.frames import Ledger, View
+from analysis.provenance import Provenance
 from analysis.registries import STUDIES, Exhibit, Plot, Sentences, Study, TableOf
 from analysis.tables import own as own_table
 from analysis.tables.table import Table
@@ -19,13 +23,20 @@ NONE = "none"
 """What the ledger calls the study of runs that were made for none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A figure as the report shows it."""
 
     name: str
     caption: str
     png: bytes
+    described: str
+    """What it is a chart of, for those who do not see it."""
+    recipes: frozenset[str]
+    """That it shows, by name."""
+    spec: str
+    """What its interactive twin is drawn from, as JSON; empty: it has none, and no CSV file."""
+    provenance: Provenance
 
     @property
     def data(self) -> str:
@@ -36,6 +47,8 @@ class Picture:
 class Section:
     """A study, or another setting of some."""
 
+    name: str
+    """As a file's: its anchor."""
     title: str
     question: str
     findings: list[str]
@@ -81,11 +94,22 @@ class Shelf:
         return tables, pictures, said
 
     def _picture(self, plot: Plot, view: View, suffix: str) -> list[Picture]:
-        figure = plot.make(view)
+        watched = view.watched()
+        figure = plot.make(watched)
         if figure is None:
             return []
-        png, _ = style.save(figure, _made(self._folder / "figures"), plot.name + suffix)
-        return [Picture(plot.name + suffix, plot.caption, png.read_bytes())]
+        name, folder = plot.name + suffix, _made(self._folder / "figures")
+        png, _ = style.save(figure, folder, name)
+        described, recipes, spec = plot.caption, set(watched.used["paradigm"]), ""
+        if isinstance(figure, Chart):
+            (folder / f"{name}.csv").write_text(figure.csv(), encoding="utf-8")
+            described, recipes, spec = figure.described(), figure.recipes, figure.json()
+        return [
+            Picture(
+                name=name, caption=plot.caption, png=png.read_bytes(), described=described, recipes=frozenset(recipes),
+                spec=spec, provenance=provenance.of(watched),
+            )
+        ]  # fmt: skip
 
 
 def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]:
@@ -97,6 +121,7 @@ def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]
         if tables or pictures:
             sections.append(
                 Section(
+                    name=file_name(study.name),
                     title=study.heading,
                     question=study.question,
                     findings=said,
@@ -122,6 +147,7 @@ def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> l
         mine = [one for one in judged if one.view is view]
         sections.append(
             Section(
+                name=f"setting{place}",
                 title=f"Another setting: {view.label}",
                 question="The same comparison there.",
                 findings=said,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
+from rich.table import Table as Cells
 from rich.text import Text
 
 from analysis.findings import ledger as findings
@@ -12,6 +12,7 @@ from analysis.registries import TableOf
 from analysis.sections import study_of
 from analysis.tables.table import NOT_COMPARED, Table, quantity
 from analysis.verdicts import Judged, counted, scorecard
+from repro.common.grid import Grid
 
 STYLES = {"reproduced": "green", "contradicted": "red"}
 
@@ -24,7 +25,7 @@ def summary(view: View, judged: list[Judged], report: Path) -> RenderableType:
         report: its place.
     """
     lines: list[RenderableType] = _first_table(view)
-    grid = Grid(title="Claims of the paper", title_justify="left")
+    grid = Cells(title="Claims of the paper", title_justify="left")
     for column in ("", "claim", "weakest evidence [95 % interval]", "verdict"):
         grid.add_column(column)
     for one in (one for one in scorecard(judged) if one.verdict != "not run"):
@@ -47,15 +48,11 @@ def _first_table(view: View) -> list[RenderableType]:
         return []
     name, table = shown
     title = f"{study_of(name).heading} at scale {view.ledger.scale}: means over seeds"
-    grid = Grid(title=Text(title), title_justify="left")
     start = 0 if len({row[0] for row in table.rows}) > 1 or table.head[0] != "schedule" else 1
-    # Intervals are in the report: a terminal has 80 columns.
-    cells = [[cell.split(" ±")[0].split(" [")[0] for cell in row] for row in table.rows]
-    for place, column in enumerate(table.head[start:], start=start):
-        words = column in ("schedule", "paradigm", "recipe", "settings")
-        numbers = not words and not any(row[place] == NOT_COMPARED for row in cells)
-        longest = max(len(word) for row in cells for word in ["", *row[place].split()])
-        grid.add_column(column, justify="left" if words else "right", no_wrap=numbers, min_width=longest)
-    for row in cells:
-        grid.add_row(*map(Text, row[start:]))
+    head = table.head[start:]
+    names = sum(column in ("schedule", "paradigm", "recipe", "settings") for column in head)
+    grid = Grid(title, head, names=names)
+    for row in table.rows:
+        # Intervals are in the report: a terminal has 80 columns.
+        grid.add(*(cell.split(" ±")[0].split(" [")[0] for cell in row[start:]))
     return [grid]

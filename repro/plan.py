@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, printable, refusals
+from repro.common.grid import Grid, console
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -44,12 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if output == "json":
             print(json.dumps(plan.summary()))
         else:
-            from rich.console import Console
-
-            console = Console(markup=False, emoji=False)
-            if not console.is_terminal:
-                console = Console(width=max(console.width, 120), markup=False, emoji=False)  # a file has room
-            console.print(table(plan))
+            console().print(table(plan))
 
 
 def table(plan: Plan) -> "RenderableType":
@@ -58,34 +54,33 @@ def table(plan: Plan) -> "RenderableType":
     from rich.table import Table
 
     summary = plan.summary()
-    runs = Table(
-        title=f"study {plan.study}, scale {plan.scale}",
+    # The same but where a model grows: its steps before that are of a smaller one.
+    grows = any(row["relative_flops"] != row["relative_cost"] for row in summary["runs"])
+    costly = ["cost over PTFS", *(["in FLOPs"] if grows else [])]
+    runs = Grid(
+        f"study {plan.study}, scale {plan.scale}",
+        ["run", "M params", "steps", *costly, "next release", "delay", "learning rate"],
+        left=("learning rate",),
         caption="next release: what one more version adds, over its pre-training from scratch; delay: steps from its "
         "data's arrival to its release",
     )
-    runs.add_column("run", no_wrap=True)
-    # The same but where a model grows: its steps before that are of a smaller one.
-    grows = any(row["relative_flops"] != row["relative_cost"] for row in summary["runs"])
-    for name in ("M params", "steps", "cost over PTFS", *(["in FLOPs"] if grows else []), "next release", "delay"):
-        runs.add_column(name, justify="right")
-    runs.add_column("learning rate", no_wrap=True)
     rows = zip(plan.tree.runs, labels(plan.tree.runs), summary["runs"], strict=True)
     for index, (r, label, row) in enumerate(rows):
         parameters = plan.tree.run_at(index, plan.tree.ends[index][-1]).parameters
         cost = [f"{row['relative_cost']:.2f}", *([f"{row['relative_flops']:.2f}"] if grows else [])]
         following = "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}"
         delay = "" if row["delay"] is None else f"{row['delay']:,}"
-        runs.add_row(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", *cost, following, delay, _sparkline(r))
+        runs.add(label, f"{parameters / 1e6:,.2f}", f"{row['steps']:,}", *cost, following, delay, _sparkline(r))
     estimate = summary["estimate"]
     unit = "GPU" if estimate["device"].startswith("cuda") else "worker"
-    costs = Table(title="with every trajectory trained alone, and with what a study's runs share trained once")
-    costs.add_column("study", no_wrap=True)
-    for name in ("runs", "steps alone", "shared", f"{unit}-hours alone", "shared"):
-        costs.add_column(name, justify="right")
+    costs = Grid(
+        "with every trajectory trained alone, and with what a study's runs share trained once",
+        ("study", "runs", "steps alone", "shared", f"{unit}-hours alone", "shared"),
+    )
     for row in summary["studies"]:
         steps = (f"{row[name]:,}" for name in ("runs", "logical_steps", "unique_steps"))
         hours = (_figure(row[name]) for name in ("logical_hours", "unique_hours"))
-        costs.add_row(row["study"], *steps, *hours)
+        costs.add(row["study"], *steps, *hours)
     totals = Table.grid(padding=(0, 2))
     stored = summary["stored_steps"]
     unique = summary["unique_steps"]

@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis import names
 from analysis.contrasts import SWITCH, largest_block
+from analysis.figures import chart
 from analysis.figures.drawing import fit, legend_below, series
 from analysis.frames import View
 from analysis.registries import Plot
@@ -23,7 +24,7 @@ def branch(view: View) -> "Figure | None":
     floors = sorted(set(wide.columns.get_level_values("floor")), reverse=True)
     shapes = names.schedules(wide.columns.get_level_values("schedule"))
     colours = dict(zip(shapes, map(style.hexadecimal, style.gradient(len(shapes))), strict=True))
-    figure = style.new(6.4, 3.6)
+    figure = chart.new(6.4, 3.6)
     panels = figure.subplots(1, len(floors), squeeze=False, sharey=True)[0]
     drawn = []
     for axes, floor in zip(panels, floors, strict=True):

@@ -1,5 +1,6 @@
 """Recipes side by side: PPL by version, and by what a study varies."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,60 +8,88 @@ import pandas as pd
 
 from analysis import names
 from analysis.contrasts import PTFS, decayed, losses, ppl, swept_values, versions_after_first
-from analysis.figures.drawing import Extent, fit, legend_below, recipe_handles, series
+from analysis.figures import chart
+from analysis.figures.drawing import Extent, beside, fit, legend_below, recipe_handles, series
 from analysis.frames import View
 from analysis.registries import Factor, Plot, pooled
-from repro.common import style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+IN_A_ROW = 4
+"""Panels; more would be too narrow to read."""
 
 
 def ppl_by_version(view: View) -> "Figure | None":
+    """Above, each version has an axis of its own: levels fall so far that on one axis recipes lie on each other."""
     scores = decayed(view.scores(*pooled()))
     schedules = list(dict.fromkeys(scores["schedule"]))
     if scores.empty:
         return None
-    gaps = versions_after_first(view)
     present = names.recipes(scores["paradigm"])
     others = [recipe for recipe in present if recipe != PTFS]
-    figure = style.new(max(6.4, 2.7 * len(schedules)), 3.3 if len(schedules) == 1 else 5.6)
-    shape = (1, 2) if len(schedules) == 1 else (2, len(schedules))
-    axes = figure.subplots(*shape, squeeze=False, sharex=True, sharey="row" if len(schedules) > 1 else False)
-    tops, bottoms = (axes[0, :1], axes[0, 1:]) if len(schedules) == 1 else (axes[0], axes[1])
-    values: list[Extent] = []
-    differences: list[Extent] = []
-    for top, bottom, schedule in zip(tops, bottoms, schedules, strict=True):
-        rows = scores[scores["schedule"] == schedule]
-        for i, paradigm in enumerate(present):
-            mine = rows[rows["paradigm"] == paradigm]
-            if len(mine):
-                shift = 0.08 * (i - (len(present) - 1) / 2)
-                table = mine.pivot_table(index="seed", columns="version", values="ppl")
-                values.append(series(top, np.array(table.columns, float) + shift, table, paradigm, schedule))
-        for i, paradigm in enumerate(others):
-            shift = 0.08 * (i - (len(others) - 1) / 2)
-            loss = losses(rows, (PTFS, paradigm), gaps)
-            if loss:
-                percent = 100 * (ppl(loss[paradigm] - loss[PTFS]) - 1)
-                differences.append(series(bottom, np.array(gaps, float) + shift, percent, paradigm, schedule))
-        bottom.axhline(0, color=names.colour(PTFS), linewidth=1.2)
-        top.set_title(f"{names.schedule_name(schedule)}, n = {rows['seed'].nunique()}")
-        for axes_ in (top, bottom):
-            axes_.set_xticks(range(1, view.last + 1))
-        bottom.set_xlabel("version")
-        if len(schedules) == 1:
-            top.set_xlabel("version")
-    fit(tops[0], values)
-    fit(bottoms[0], differences)
-    tops[0].set_ylabel("PPL")
-    bottoms[0].set_ylabel("PPL above PTFS (%)")
+    versions = sorted(set(scores["version"]))
+    columns = min(IN_A_ROW, len(versions))
+    rows = -(-len(versions) // columns)
+    figure = chart.new(max(6.4, 2.3 * columns), 2.2 * rows + 3.0)
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2 * rows, 2.4])[:, 0]
+    panels = upper.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for axes, version in zip(panels, versions, strict=False):
+        _levels(axes, scores[scores["version"] == version], schedules, present)
+        axes.set_title(f"version {version}")
+    for axes in panels[len(versions) :]:
+        axes.remove()
+    for row in range(rows):
+        panels[row * columns].set_ylabel("PPL on all slices")
+    for axes in panels[max(0, len(versions) - columns) : len(versions)]:
+        axes.set_xlabel("schedule")
+    bottoms = lower.subplots(1, len(schedules), squeeze=False, sharey=True)[0]
+    _above(bottoms, scores, schedules, others, versions_after_first(view))
     legend_below(figure, recipe_handles(present))
     return figure
 
 
+def _levels(axes: "Axes", scores: pd.DataFrame, schedules: Sequence[str], recipes: Sequence[str]) -> None:
+    """PPL of one version by schedule; no lines, since schedules are categories."""
+    drawn = []
+    for place, schedule in enumerate(schedules):
+        for i, paradigm in enumerate(recipes):
+            mine = scores[(scores["schedule"] == schedule) & (scores["paradigm"] == paradigm) & scores["ppl"].notna()]
+            if len(mine):
+                table = pd.DataFrame({"ppl": mine.set_index("seed")["ppl"]})
+                shift, at = beside(i, len(recipes)), np.array([float(place)])
+                drawn.append(series(axes, at, table, paradigm, schedule, shift=shift, joined=False))
+    fit(axes, drawn)
+    axes.set_xticks(range(len(schedules)), [names.schedule_name(schedule) for schedule in schedules])
+    axes.set_xlim(-0.5, len(schedules) - 0.5)
+
+
+def _above(
+    panels: "Sequence[Axes]", scores: pd.DataFrame, schedules: Sequence[str], others: Sequence[str], gaps: list[int]
+) -> None:
+    """How far recipes lie above PTFS by version, a panel a schedule."""
+    differences: list[Extent] = []
+    for axes, schedule in zip(panels, schedules, strict=True):
+        rows, counts = scores[scores["schedule"] == schedule], set()
+        for i, paradigm in enumerate(others):
+            loss = losses(rows, (PTFS, paradigm), gaps)
+            if loss:
+                percent = 100 * (ppl(loss[paradigm] - loss[PTFS]) - 1)
+                shift = beside(i, len(others))
+                differences.append(series(axes, np.array(gaps, float), percent, paradigm, schedule, shift=shift))
+                counts.add(len(percent))
+        axes.axhline(0, color=names.colour(PTFS), linewidth=1.2)
+        n = " to ".join(str(count) for count in sorted(counts)[:: max(1, len(counts) - 1)])
+        axes.set_title(f"{names.schedule_name(schedule)}{f', n = {n}' if n else ''}")
+        axes.set_xticks(gaps)
+        axes.set_xlabel("version")
+    fit(panels[0], differences)
+    panels[0].set_ylabel("PPL above PTFS (%)")
+
+
 def generality(study: str, factor: Factor) -> Plot:
-    """Every recipe's distance to PTFS at every value of what a study varies."""
+    """Every recipe's distance to PTFS at every value of what a study varies, a panel a version."""
     label = factor.label
 
     def draw(view: View) -> "Figure | None":
@@ -69,39 +98,60 @@ def generality(study: str, factor: Factor) -> Plot:
         others = [recipe for recipe in names.recipes(scores["paradigm"]) if recipe != PTFS]
         groups = {value: _above_ptfs(rows, others, view) for value, rows in swept_values(scores, study, factor)}
         groups = {value: above for value, above in groups.items() if above}
-        if len(groups) < 2:
+        versions = versions_after_first(view)
+        if len(groups) < 2 or not versions:
             return None
-        figure = style.new(6.4, 3.4)
-        axes = figure.subplots()
-        places = np.arange(len(groups), dtype=float)
+        columns = min(3, len(versions))
+        rows = -(-len(versions) // columns)
+        figure = chart.new(max(4.4, 2.6 * columns), 2.8 * rows + 0.5)
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         drawn = []
-        schedule = str(scores["schedule"].iloc[0])
-        for i, paradigm in enumerate(others):
-            behind = {value: above[paradigm] for value, above in groups.items() if paradigm in above}
-            at = np.array([place for place, above in zip(places, groups.values(), strict=True) if paradigm in above])
-            percent = 100 * (ppl(pd.DataFrame(behind)) - 1)
-            shift = 0.1 * (i - (len(others) - 1) / 2)
-            drawn.append(series(axes, at + shift, percent, paradigm, schedule))
-        fit(axes, drawn)
-        axes.axhline(0, color=names.colour(PTFS), linewidth=1.2)
-        axes.set_xticks(places, [value.replace(" (", "\n(") for value in groups])
-        axes.set_xlim(-0.4, len(groups) - 0.6)
-        axes.set_xlabel(label)
-        axes.set_ylabel(f"PPL above PTFS (%), v2 to v{view.last}")
+        for axes, version in zip(panels, versions, strict=False):
+            drawn += _by_value(axes, groups, others, version, str(scores["schedule"].iloc[0]))
+            axes.axhline(0, color=names.colour(PTFS), linewidth=1.2)
+            axes.set_title(f"version {version}")
+            axes.set_xlabel(label)
+        for axes in panels[len(versions) :]:
+            axes.remove()
+        fit(panels[0], drawn)
+        for row in range(rows):
+            panels[row * columns].set_ylabel("PPL above PTFS (%)")
         legend_below(figure, recipe_handles([PTFS, *others]))
         return figure
 
-    return Plot(study, make=draw, caption=f"PPL above PTFS's by {label}, mean over versions 2 to N, by seed.")
+    return Plot(
+        study, make=draw,
+        caption=f"PPL above PTFS's by {label}, a panel for each version from 2 on, paired by seed. Each interval is of "
+        "its own seeds alone.",
+    )  # fmt: skip
 
 
-def _above_ptfs(rows: pd.DataFrame, others: list[str], view: View) -> dict[str, "pd.Series[float]"]:
-    """Each recipe's losses less PTFS's, mean over versions 2 to N, of the seeds that have both."""
+def _by_value(
+    axes: "Axes", groups: dict[str, dict[str, pd.DataFrame]], others: Sequence[str], version: int, schedule: str
+) -> list[Extent]:
+    """One version's distances; no lines between values, which are categories."""
+    drawn = []
+    for place, above in enumerate(groups.values()):
+        for i, paradigm in enumerate(others):
+            if paradigm in above:
+                table = 100 * (ppl(above[paradigm][[version]]) - 1)
+                shift = beside(i, len(others))
+                x = np.array([float(place)])
+                drawn.append(series(axes, x, table, paradigm, schedule, shift=shift, joined=False, version=version))
+    axes.set_xticks(range(len(groups)), [value.replace(" (", "\n(").replace(" parameters", "") for value in groups])
+    axes.set_xlim(-0.5, len(groups) - 0.5)
+    return drawn
+
+
+def _above_ptfs(rows: pd.DataFrame, others: list[str], view: View) -> dict[str, pd.DataFrame]:
+    """Each recipe's losses less PTFS's, (seeds that have both, versions 2 to N)."""
     pairs = {recipe: losses(rows, (PTFS, recipe), versions_after_first(view)) for recipe in others}
-    return {recipe: (loss[recipe] - loss[PTFS]).mean(axis=1) for recipe, loss in pairs.items() if loss}
+    return {recipe: loss[recipe] - loss[PTFS] for recipe, loss in pairs.items() if loss}
 
 
 PPL_BY_VERSION = Plot(
     "ppl_by_version", make=ppl_by_version, per_setting=True,
-    caption="PPL by version, and how far it lies above PTFS's (paired by seed; versions from 2 on, since version 1 is "
-    "the same run for PTFS and CPT).",
+    caption="Above: PPL of each version, on an axis of its own; intervals are of levels, which seeds move together. "
+    "Below: how far it lies above PTFS's, paired by seed (from version 2 on, since version 1 is the same run for PTFS "
+    "and CPT).",
 )  # fmt: skip

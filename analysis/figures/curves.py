@@ -1,68 +1,163 @@
-"""Learning rates and training losses along each recipe's own paths."""
+"""Learning rates along each recipe's own paths, and training losses on the way to each release."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from analysis import lengths, names
+from analysis import lengths, names, stats
+from analysis.figures import chart
+from analysis.figures.drawing import legend_below, points, recipe_handles
 from analysis.frames import View
 from analysis.registries import Plot, pooled
 from repro.common import style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BINS = 20
+"""Of training losses, in the last T steps before a release."""
 
-def _by_paradigm(view: View, column: str, label: str) -> "Figure | None":
-    """One panel a paradigm, the curves of the lowest seed along its own tree."""
+
+def learning_rates(view: View) -> "Figure | None":
+    """A row a recipe, a column a schedule: the rates of the lowest seed along its own tree."""
     runs = view.runs(*pooled())
-    curves = view.ledger.curves[view.ledger.curves[column].notna()]
+    curves = view.ledger.curves[view.ledger.curves["lr"].notna()]
     runs = runs[runs["run"].isin(curves["run"])]
     if runs.empty:
         return None
-    chosen = runs.sort_values("seed", kind="stable").drop_duplicates("paradigm").set_index("paradigm")
-    shown = names.recipes(chosen.index)
-    figure = style.new(6.4, 0.9 + 1.55 * len(shown))
-    panels = figure.subplots(len(shown), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
-    for axes, paradigm in zip(panels, shown, strict=True):
-        run = str(chosen.loc[paradigm, "run"])
-        t = float(str(chosen.loc[paradigm, "steps_per_version"]))
-        colour = names.colour(paradigm)
-        mine = curves[curves["run"] == run]
-        paths = view.ledger.paths[view.ledger.paths["run"] == run]
-        branches, scratch = (paths["kind"] == "branch").any(), bool((paths["kind"] == "start").all())
-        for branch, line in _lines(mine, paths, joined=bool(branches)):
-            thin = 0.6 if column == "loss" else 1.0
-            strength = 0.35 + 0.65 * line["version"].iloc[0] / view.last if scratch else 1.0
-            axes.plot(
-                line["step"] / t, line[column], color=style.tint(colour, strength),
-                linewidth=thin * (1.2 if branch else 2.4 if branches else 1.7), zorder=2.5 if branch else 2,
-            )  # fmt: skip
-        for released, line in mine.groupby("version"):
-            last = line.sort_values("step").iloc[-1]
-            axes.plot(last["step"] / t, last[column], "o", color=colour, markersize=4.5, zorder=3)
-            if column == "lr":
-                axes.annotate(
-                    f"v{released}", (last["step"] / t, last[column]), xytext=(5, -3), textcoords="offset points",
-                    fontsize=8.5, color=colour,
-                )  # fmt: skip
-        axes.set_title(names.recipe_name(paradigm), loc="left", color=colour, fontweight="bold")
-        if column == "lr":
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.set_ylim(0, None)
-    if column == "loss":
-        settled = curves[curves["run"].isin(chosen["run"]) & (curves["step"] > 0.05 * t)][column]
-        spread = float(settled.max() - settled.min())
-        panels[0].set_ylim(float(settled.min()) - 0.05 * spread, float(settled.max()) + 0.05 * spread)
-    panels[-1].set_xlim(0, view.last + 0.25)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[-1].set_xlabel(f"steps since the initialization ({lengths.axis(runs)})")
-    figure.supylabel(label, fontsize=9.5)
+    chosen = runs.sort_values("seed", kind="stable").drop_duplicates(["paradigm", "schedule"])
+    recipes, schedules = names.recipes(chosen["paradigm"]), names.schedules(chosen["schedule"])
+    figure = chart.new(max(6.4, 0.8 + 2.9 * len(schedules)), 0.9 + 1.55 * len(recipes))
+    panels = figure.subplots(len(recipes), len(schedules), squeeze=False, sharex=True, sharey=True)
+    for run in chosen.to_dict("records"):
+        axes = panels[recipes.index(run["paradigm"]), schedules.index(run["schedule"])]
+        _path(axes, view, str(run["run"]), curves, float(run["steps_per_version"]), run["paradigm"], run["schedule"])
+    alone = len(schedules) == 1
+    for (row, column), axes in np.ndenumerate(panels):
+        recipe, schedule = names.recipe_name(recipes[row]), names.schedule_name(schedules[column])
+        if not axes.lines:
+            axes.set_axis_off()
+            continue
+        axes.set_title(
+            recipe if alone else f"{recipe}, {schedule}", loc="left", color=names.colour(recipes[row]),
+            fontweight="bold", fontsize=9.5,
+        )  # fmt: skip
+        axes.yaxis.set_major_formatter("{x:g}")
+    panels[0, 0].set_ylim(0, None)
+    panels[0, 0].set_xlim(0, view.last + 0.3)
+    panels[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.supxlabel(f"steps since the initialization ({lengths.axis(runs)})", fontsize=9.5)
+    figure.supylabel("learning rate", fontsize=9.5)
     return figure
 
 
-def _lines(curves: pd.DataFrame, paths: pd.DataFrame, *, joined: bool) -> list[tuple[bool, pd.DataFrame]]:
+def _path(
+    axes: "Axes", view: View, run: str, curves: pd.DataFrame, t: float, recipe: str, schedule: str
+) -> None:  # fmt: skip
+    """One run's rates: released versions as dots, branches thin, the main path thick."""
+    colour = names.colour(recipe)
+    mine = curves[curves["run"] == run]
+    paths = view.ledger.paths[view.ledger.paths["run"] == run]
+    branches, scratch = (paths["kind"] == "branch").any(), bool((paths["kind"] == "start").all())
+    for branch, line in _lines(mine, paths, joined=bool(branches)):
+        version = int(line["version"].iloc[0])
+        strength = 0.35 + 0.65 * version / view.last if scratch else 1.0
+        axes.plot(
+            line["step"] / t, line["lr"], color=style.tint(colour, strength),
+            linewidth=1.2 if branch else 2.4 if branches else 1.7, zorder=2.5 if branch else 2,
+        )  # fmt: skip
+        main = branches and not branch
+        rows = _thin(pd.DataFrame({"x": line["step"] / t, "y": line["lr"]}))
+        rows = rows.assign(note="main path" if main else "", version=np.nan if main else version)
+        chart.of(axes).mark(axes, "line", rows, recipe=recipe, schedule=schedule)
+    for released, line in mine.groupby("version"):
+        last = line.sort_values("step").iloc[-1]
+        axes.plot(last["step"] / t, last["lr"], "o", color=colour, markersize=4.5, zorder=3)
+        axes.annotate(
+            f"v{released}", (last["step"] / t, last["lr"]), xytext=(4, 2), textcoords="offset points", fontsize=8.5,
+            color=colour,
+        )  # fmt: skip
+
+
+def _thin(line: pd.DataFrame) -> pd.DataFrame:
+    """A line with fewer points: its ends, its corners, and every fifth between them."""
+    rates = line["y"].to_numpy(dtype=np.float64)
+    bends = np.abs(np.diff(rates, 2, prepend=rates[:1], append=rates[-1:])) > 0.01 * rates.max()
+    place = np.arange(len(line))
+    kept: npt.NDArray[np.intp] = np.flatnonzero(bends | (place % 5 == 0) | (place == len(line) - 1))
+    return line.iloc[kept]
+
+
+def training_loss(view: View) -> "Figure | None":
+    """A panel a version, all recipes in it: the last T steps before its release, in bins of equal length."""
+    runs = view.runs(*pooled())
+    curves = view.ledger.curves[view.ledger.curves["loss"].notna()]
+    rows = runs[["run", "paradigm", "schedule", "seed", "steps_per_version"]].merge(curves, on="run")
+    if rows.empty:
+        return None
+    schedule = names.schedules(rows["schedule"])[0]
+    rows = _binned(rows[rows["schedule"] == schedule], view)
+    recipes, versions = names.recipes(rows["paradigm"]), sorted(set(rows["version"]))
+    columns = min(2, len(versions))
+    figure = chart.new(6.8, 2.4 * -(-len(versions) // columns) + 0.7)
+    panels = figure.subplots(-(-len(versions) // columns), columns, squeeze=False, sharex=True, sharey=True).ravel()
+    seeds: set[int] = set()
+    for axes, version in zip(panels, versions, strict=False):
+        for recipe in recipes:
+            mine = rows[(rows["paradigm"] == recipe) & (rows["version"] == version)]
+            table = mine.pivot_table(index="seed", columns="bin", values="loss").dropna()
+            if table.size:
+                _band(axes, table, recipe, schedule, version)
+                seeds.add(len(table))
+        axes.set_title(f"on the way to version {version}")
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    for axes in panels[len(versions) :]:
+        axes.remove()
+    for axes in panels[max(0, len(versions) - columns) : len(versions)]:
+        axes.set_xlabel("steps to the release (T)")
+    # The first version comes from a random initialization: it would take the room of all others.
+    settled = rows[(rows["bin"] >= BINS // 2) | (rows["version"] > 1)]["loss"]
+    low, high = float(settled.min()), float(settled.max())
+    panels[0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    panels[0].set_xlim(-1, 0.02)
+    counts = " to ".join(str(n) for n in sorted(seeds)[:: max(1, len(seeds) - 1)])
+    figure.suptitle(f"{names.schedule_name(schedule)}, n = {counts}", fontsize=9.5)
+    figure.supylabel("training loss (nats a token)", fontsize=9.5)
+    legend_below(figure, recipe_handles(recipes))
+    return figure
+
+
+def _binned(rows: pd.DataFrame, view: View) -> pd.DataFrame:
+    """Losses of the last T steps before each release, mean over bins of T / `BINS` steps; `bin` counts them from 0."""
+    ends = view.ledger.versions[["run", "version", "steps"]].rename(columns={"steps": "release"})
+    rows = rows.merge(ends, on=["run", "version"])
+    until = (rows["release"] - 1 - rows["step"]) / rows["steps_per_version"]
+    place = BINS - 1 - np.floor(until * BINS)
+    rows = rows.assign(bin=place.astype(int))[(until >= 0) & (until < 1)]
+    keys = ["paradigm", "schedule", "seed", "version", "bin"]
+    return rows.groupby(keys)["loss"].mean().reset_index()
+
+
+def _band(axes: "Axes", table: pd.DataFrame, recipe: str, schedule: str, version: int) -> None:
+    """Mean over seeds, with its interval as a band."""
+    x = (np.array(table.columns, dtype=np.float64) + 0.5) / BINS - 1
+    intervals = [stats.mean_interval(table[column].to_numpy(dtype=np.float64)) for column in table]
+    mean = points(x, table, intervals).assign(version=version)
+    axes.plot(x, mean["y"], color=names.colour(recipe), linewidth=1.4)
+    if mean["low"].notna().all():
+        axes.fill_between(x, mean["low"], mean["high"], color=style.tint(names.colour(recipe), 0.5), alpha=0.3, lw=0)
+    chart.of(axes).mark(axes, "line", mean, recipe=recipe, schedule=schedule)
+    for seed, values in table.iterrows() if len(table) > 1 else ():
+        one = pd.DataFrame({"seed": str(seed), "version": version, "x": x, "y": values.to_numpy(dtype=np.float64)})
+        chart.of(axes).mark(axes, "line", one, recipe=recipe, schedule=schedule)
+
+
+def _lines(curves: pd.DataFrame, paths: pd.DataFrame, *, joined: bool) -> Iterator[tuple[bool, pd.DataFrame]]:
     """A run's curves as lines to draw, each with whether it is a branch; `joined` makes one line of its main path."""
     main: list[pd.DataFrame] = []
     branches: list[pd.DataFrame] = []
@@ -72,16 +167,18 @@ def _lines(curves: pd.DataFrame, paths: pd.DataFrame, *, joined: bool) -> list[t
         (branches if part["kind"] == "branch" else main).append(steps)
     if joined and main:
         main = [pd.concat(main).sort_values("step").drop_duplicates("step")]
-    return [(branch, line) for branch, lines in ((False, main), (True, branches)) for line in lines if len(line)]
+    for branch, lines in ((False, main), (True, branches)):
+        yield from ((branch, line) for line in lines if len(line))
 
 
 LEARNING_RATES = Plot(
-    "learning_rates", make=lambda view: _by_paradigm(view, "lr", "learning rate"),
-    caption="Learning rate of each paradigm against the step, from its initialization. Dots are released versions; "
-    "path switching's main path is thick and never decays, its branches are thin.",
+    "learning_rates", make=learning_rates,
+    caption="Learning rate of each paradigm under each schedule against the step, from its initialization. Dots are "
+    "released versions; path switching's main path is thick and never decays, its branches are thin.",
 )  # fmt: skip
 TRAINING_LOSS = Plot(
-    "training_loss", make=lambda view: _by_paradigm(view, "loss", "training loss (nats a token)"),
-    caption="Training loss along the same paths (one seed; mean over bins of steps, of which every version has equally "
-    "many, so that longer paths look smoother).",
+    "training_loss", make=training_loss,
+    caption=f"Training loss in the last T steps before each release, mean over seeds and over bins of T/{BINS} steps "
+    "for every recipe alike; bands are 95 % intervals. Batches differ: PTFS's mix all versions' data, the others' are "
+    "of the newest.",
 )  # fmt: skip

@@ -1,13 +1,14 @@
 """What figures share: means with intervals and single seeds, limits that fit them, legends."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
 from analysis import names, stats
+from analysis.figures import chart
 from repro.common import style
 
 if TYPE_CHECKING:
@@ -20,31 +21,64 @@ WITHIN = "Intervals and dots are of paired comparisons: what a seed adds to all 
 
 
 def series(
-    axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: str, schedule: str, colour: str = ""
-) -> Extent:
+    axes: "Axes", x: "stats.Values", table: "pd.DataFrame", paradigm: str, schedule: str, colour: str = "", *,
+    shift: float = 0.0, joined: bool = True, version: object = "", notes: Sequence[str] = (),
+) -> Extent:  # fmt: skip
     """Mean over seeds (rows of `table`) at each of `x` (its columns), with intervals and single seeds.
 
     Args:
         colour: in place of the recipe's own.
+        shift: how far beside `x` to draw, to keep recipes apart.
+        joined: whether a line leads from one of `x` to the next; categories have none between them.
+        version: that all points are of; empty where x says it.
+        notes: what else to say of each of `x`.
     """
     colour = colour or names.colour(paradigm)
+    at = np.asarray(x, dtype=np.float64) + shift
     if len(table) > 1:
         for row in table.to_numpy():
-            axes.plot(x, row, ".", color=style.tint(colour, 0.45), markersize=4, zorder=1.5)
+            axes.plot(at, row, ".", color=style.tint(colour, 0.45), markersize=4, zorder=1.5)
     intervals = [stats.mean_interval(table[column].dropna().to_numpy(dtype=np.float64)) for column in table]
     halves = np.array([0.0 if np.isnan(interval.half) else interval.half for interval in intervals])
     axes.errorbar(
-        x,
+        at,
         [interval.estimate for interval in intervals],
         yerr=halves if halves.any() else None,
         color=colour,
         marker=names.marker(schedule),
-        linestyle=names.line(schedule),
+        linestyle=names.line(schedule) if joined else "none",
         elinewidth=1.0,
     )
+    more: dict[str, Any] = {"version": version, "shift": shift, "note": list(notes) or ""}
+    kind: chart.Kind = "curve" if joined else "points"
+    chart.of(axes).mark(
+        axes, kind, points(x, table, intervals).assign(**more), recipe=paradigm, schedule=schedule, colour=colour
+    )
+    for seed, values in table.iterrows() if len(table) > 1 else ():
+        one = pd.DataFrame({"seed": str(seed), "x": x, "y": values.to_numpy(dtype=np.float64)}).assign(**more)
+        chart.of(axes).mark(axes, kind, one, recipe=paradigm, schedule=schedule, colour=colour)
     seeds = table.to_numpy(dtype=np.float64)
     means = np.array([interval.estimate for interval in intervals])
     return seeds[np.isfinite(seeds)], means - halves, means + halves
+
+
+def points(x: "stats.Values", table: "pd.DataFrame", intervals: Sequence[stats.Interval]) -> pd.DataFrame:
+    """Means with their intervals as a chart records them; of one seed, under that seed's name."""
+    return pd.DataFrame(
+        {
+            "seed": chart.MEAN if len(table) > 1 else str(table.index[0]),
+            "x": x,
+            "y": [one.estimate for one in intervals],
+            "low": [one.low for one in intervals],
+            "high": [one.high for one in intervals],
+            "n": [one.n for one in intervals],
+        }
+    )
+
+
+def beside(place: int, count: int, room: float = 0.6) -> float:
+    """How far beside its place one of `count` recipes is drawn, so that all lie side by side within `room`."""
+    return min(0.18, room / max(count, 1)) * (place - (count - 1) / 2)
 
 
 def within(table: pd.DataFrame) -> pd.DataFrame:

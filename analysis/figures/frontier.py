@@ -3,8 +3,11 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis import names
+from analysis.contrasts import ppl as perplexity
+from analysis.figures import chart
 from analysis.figures.drawing import apart, fit, front, series
 from analysis.frames import View
 from analysis.frontiers import FRONTIER, PLASTICITY, points, regret, schedules, updates
@@ -21,7 +24,7 @@ def frontier(view: View) -> "Figure | None":
     if not shown:
         return None
     # Narrow and with large letters, so that a phone's width leaves them legible.
-    figure = style.new(5.2, 4.9 * len(shown))
+    figure = chart.new(5.2, 4.9 * len(shown))
     panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axes, (schedule, table, seeds) in zip(panels, shown, strict=True):
         cost, ppl = 100 * table["cost"].to_numpy(dtype=np.float64), table["ppl"].to_numpy(dtype=np.float64)
@@ -39,6 +42,8 @@ def frontier(view: View) -> "Figure | None":
             axes.plot(
                 cost[i], ppl[i], marker="o", color=colour, markersize=size, markeredgecolor=edge, linestyle="none"
             )
+            rows = pd.DataFrame([{"x": cost[i], "y": ppl[i], "seed": chart.MEAN, "n": seeds}])
+            figure.mark(axes, "points", rows, recipe=str(recipe), schedule=schedule)
             end = right + 0.06 * (right - left or 1)
             axes.plot([cost[i], end], [ppl[i], at], color=style.tint(colour, 0.4), linewidth=0.7, zorder=0.5)
             axes.text(end, at, f" {names.recipe_name(recipe)}", color=colour, va="center", fontsize=10.5)
@@ -57,7 +62,7 @@ def regrets(view: View) -> "Figure | None":
     if not shown:
         return None
     rows = sum(len(one.by_slice) for _, one in shown)
-    figure = style.new(5.2, 1.2 * len(shown) + 0.36 * rows)
+    figure = chart.new(5.2, 1.2 * len(shown) + 0.36 * rows)
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(one.by_slice) for _, one in shown])[:, 0]
     for axes, (schedule, one) in zip(panels, shown, strict=True):
         above = one.by_slice.apply(lambda nats: 100 * np.expm1(nats))
@@ -68,6 +73,8 @@ def regrets(view: View) -> "Figure | None":
         for (i, j), value in np.ndenumerate(above.to_numpy()):
             colour = "white" if value > 0.5 * top else "black"
             axes.text(j, i, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=9.5)
+        cells = [{"x": j, "y": i, "value": value} for (i, j), value in np.ndenumerate(above.to_numpy())]
+        figure.mark(axes, "cells", pd.DataFrame(cells), schedule=schedule)
         axes.set_xticks(range(above.shape[1]), [str(name) for name in above.columns])
         axes.set_yticks(range(len(above)), [names.recipe_name(str(recipe)) for recipe in above.index])
         axes.axvline(above.shape[1] - 2.5, color="white", linewidth=3)
@@ -82,14 +89,17 @@ def plasticity(view: View) -> "Figure | None":
     tables = {schedule: table for schedule, table in tables.items() if table.size}
     if not tables:
         return None
-    figure = style.new(5.2, sum(0.9 + 0.32 * len(table.columns) for table in tables.values()))
+    figure = chart.new(5.2, sum(0.9 + 0.32 * len(table.columns) for table in tables.values()))
     panels = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
     for axes, (schedule, table) in zip(panels, tables.items(), strict=True):
-        ppl = np.exp(table)
+        ppl = perplexity(table)
         order = list(ppl.mean().sort_values(ascending=False).index)
         for place, recipe in enumerate(order):
             values = ppl[recipe].to_numpy(dtype=np.float64)
             axes.plot(values, [place] * len(values), ".", color=style.tint(names.colour(recipe), 0.45), markersize=5)
+            for seed, value in [(chart.MEAN, values.mean()), *zip(ppl.index, values, strict=True)]:
+                rows = pd.DataFrame([{"x": value, "y": place, "seed": str(seed)}])
+                figure.mark(axes, "points", rows, recipe=recipe, schedule=schedule)
             axes.plot(values.mean(), place, "o", color=names.colour(recipe), markersize=8)
         axes.set_yticks(range(len(order)), [names.recipe_name(recipe) for recipe in order])
         axes.set_ylim(-0.7, len(order) - 0.3)
@@ -106,12 +116,12 @@ def ppl_by_version(view: View) -> "Figure | None":
         return None
     schedule = str(scores["schedule"].iloc[0])
     rows = scores[scores["schedule"] == schedule]
-    wide = rows.pivot(index="seed", columns=["paradigm", "version"], values="loss").dropna()
+    wide = rows.pivot(index="seed", columns=["paradigm", "version"], values="loss").dropna()  # noqa: PD010
     recipes = names.recipes(wide.columns.get_level_values("paradigm"))
     if wide.empty or len(recipes) < 2:
         return None
     lowest = wide.mean().groupby(level="version").min()
-    figure = style.new(5.2, 4.6)
+    figure = chart.new(5.2, 4.6)
     axes = figure.subplots()
     drawn, ends = [], {}
     for recipe in recipes:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
+from analysis.figures import chart
 from analysis.figures.drawing import fit, legend_below, series
 from analysis.frames import View
 from analysis.registries import Plot
@@ -25,15 +26,18 @@ def future(view: View) -> "Figure | None":
     recipes = names.recipes(found.index.get_level_values("paradigm"))
     ways = list(found.columns)
     colours = dict(zip(ways, map(style.hexadecimal, style.gradient(len(ways))), strict=True))
-    figure = style.new(max(5.2, 2.2 * len(recipes)), 3.4)
+    figure = chart.new(max(5.2, 2.2 * len(recipes)), 3.4)
     panels = figure.subplots(1, len(recipes), squeeze=False, sharey=True)[0]
     drawn = []
     for axes, recipe in zip(panels, recipes, strict=True):
         mine = found.xs(recipe, level="paradigm")
         for place, way in enumerate(ways):
-            table = pd.DataFrame(mine[way]).reset_index().pivot(index="seed", columns="version", values=way).dropna()  # noqa: PD010
-            x = np.array(table.columns, dtype=float) + 0.08 * (place - (len(ways) - 1) / 2)
-            drawn.append(series(axes, x, table, recipe, schedule, colour=colours[way]))
+            table = pd.DataFrame(mine[way]).reset_index().pivot(index="seed", columns="version", values=way)  # noqa: PD010
+            table = table.dropna()
+            x, shift = np.array(table.columns, dtype=float), 0.08 * (place - (len(ways) - 1) / 2)
+            drawn.append(
+                series(axes, x, table, recipe, schedule, colour=colours[way], shift=shift, notes=[way] * len(x))
+            )
         axes.set_title(names.recipe_name(recipe))
         versions = sorted(set(mine.index.get_level_values("version")))
         axes.set_xticks(versions)

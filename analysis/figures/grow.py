@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis import names
 from analysis.contrasts import PTFS
+from analysis.figures import chart
 from analysis.figures.drawing import apart, front
 from analysis.frames import View
 from analysis.registries import Plot
@@ -13,7 +15,6 @@ from analysis.tables.grow import STUDY, Way, behind, ways
 from repro.common import style
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -23,14 +24,14 @@ def grow(view: View) -> "Figure | None":
     shown = [one for one in shown if len(one[1]) > 1]
     if not shown:
         return None
-    figure = style.new(5.2, 6.4 * len(shown))
+    figure = chart.new(5.2, 6.4 * len(shown))
     panels = figure.subplots(2 * len(shown), 1, squeeze=False)[:, 0]
     for place, (schedule, losses, costs) in enumerate(shown):
         above, below = panels[2 * place : 2 * place + 2]
         flops = np.array([100 * costs[way].flops for way in losses])
         last = np.array([float(np.exp(table[view.last]).mean()) for table in losses.values()])
         colours = _colours(list(losses))
-        _points(above, flops, last, [way.label for way in losses], list(colours.values()))
+        _points(above, flops, last, list(losses), list(colours.values()))
         above.set_xlabel(f"FLOPs of {view.last} versions (% of PTFS's)", fontsize=10.5)
         above.set_ylabel(f"PPL of version {view.last}", fontsize=10.5)
         above.set_title(f"{names.schedule_name(schedule)}, n = {min(map(len, losses.values()))}")
@@ -45,17 +46,19 @@ def _colours(every: list[Way]) -> dict[Way, str]:
     return {way: shades.get(way, names.colour(way.recipe)) for way in every}
 
 
-def _points(axes: "Axes", x: "np.ndarray", y: "np.ndarray", labels: list[str], colours: list[str]) -> None:
+def _points(axes: "Axes", x: "np.ndarray", y: "np.ndarray", every: list[Way], colours: list[str]) -> None:
     best = front(x, y)
     axes.step(x[best], y[best], where="post", color=style.GREY, linewidth=1.0, linestyle="--", zorder=1)
     span, left, right = max(float(np.ptp(y)), 1e-9), float(x.min()), float(x.max())
     places = apart(list(y), 0.09 * span)
     end = right + 0.06 * (right - left or 1)
-    for i, (label, place, colour) in enumerate(zip(labels, places, colours, strict=True)):
+    for i, (way, place, colour) in enumerate(zip(every, places, colours, strict=True)):
         edge = "black" if i in best else "white"
         axes.plot(x[i], y[i], marker="o", color=colour, markersize=8, markeredgecolor=edge, linestyle="none")
         axes.plot([x[i], end], [y[i], place], color=style.tint(colour, 0.4), linewidth=0.7, zorder=0.5)
-        axes.text(end, place, f" {label}", color=colour, va="center", fontsize=10)
+        axes.text(end, place, f" {way.label}", color=colour, va="center", fontsize=10)
+        rows = pd.DataFrame([{"x": x[i], "y": y[i], "note": way.label, "seed": chart.MEAN}])
+        chart.of(axes).mark(axes, "points", rows, recipe=way.recipe, colour=colour)
     axes.set_xlim(left - 0.06 * (right - left or 1), right + 0.6 * (right - left or 1))
     axes.set_ylim(float(y.min()) - 0.1 * span, max(max(places), float(y.max())) + 0.1 * span)
     axes.set_xticks([tick for tick in axes.get_xticks() if left - 5 <= tick <= right + 5])
@@ -68,6 +71,8 @@ def _by_version(axes: "Axes", losses: "dict[Way, pd.DataFrame]", colours: dict[W
             continue
         above = 100 * np.expm1(behind(losses, way).mean())
         axes.plot(above.index, above, color=colour)
+        rows = pd.DataFrame({"x": above.index, "y": above.to_numpy(), "note": way.label, "seed": chart.MEAN})
+        chart.of(axes).mark(axes, "curve", rows, recipe=way.recipe, colour=colour)
         for version, value in above.items():
             small = bool(way.before) and version < way.at
             axes.plot(version, value, "o", color=colour, markersize=6, markerfacecolor="white" if small else colour)

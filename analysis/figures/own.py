@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 
 from analysis import names
 from analysis.contrasts import cells
+from analysis.figures import chart
 from analysis.figures.drawing import fit, series
 from analysis.formats import file_name
 from analysis.frames import View
@@ -26,7 +27,7 @@ def draw(view: View, study: str) -> "Figure | None":
     groups = cells(scores)[:MOST_CURVES]
     if not groups:
         return None
-    figure = style.new(6.4, 3.6 + 0.18 * len(groups))
+    figure = chart.new(6.4, 3.6 + 0.18 * len(groups))
     axes = figure.subplots()
     kinds = [str(rows["paradigm"].iloc[0]) for _, rows in groups]
     alone = len(set(kinds)) == len(kinds)  # else several curves of a recipe would share its colour
@@ -35,7 +36,8 @@ def draw(view: View, study: str) -> "Figure | None":
         schedule = str(rows["schedule"].iloc[0])
         table = rows.pivot_table(index="seed", columns="version", values="ppl")
         colour = names.colour(kind) if alone else style.hexadecimal(shade)
-        drawn.append(series(axes, np.array(table.columns, float), table, kind, schedule, colour=colour))
+        x, said = np.array(table.columns, float), label.partition(": ")[2]
+        drawn.append(series(axes, x, table, kind, schedule, colour=colour, notes=[said] * len(x)))
         handle = Line2D([], [], color=colour, marker=names.marker(schedule), label=f"{label}, n = {len(table)}")
         handle.set(linestyle=names.line(schedule))
         handles.append(handle)

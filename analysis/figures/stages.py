@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis import lengths
 from analysis.contrasts import TWO_STAGE, ppl, two_stage
+from analysis.figures import chart
 from analysis.figures.drawing import WITHIN, fit, series, within
 from analysis.formats import cycle as cycle_label
 from analysis.frames import View
@@ -27,7 +29,7 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
     results = {"updated model": updated}
     if study == "first_stage":
         results = {"checkpoint": two_stage(view, study, 1), **results}
-    figure = style.new(7.6, 4.4 if len(results) == 2 else 3.5)
+    figure = chart.new(7.6, 4.4 if len(results) == 2 else 3.5)
     axes: dict[str, Axes] = figure.subplot_mosaic([["rates", name] for name in results], width_ratios=[1.25, 1])
     runs = view.runs(study)
     for cycle, name, colour in zip(cycles, names, colours, strict=True):
@@ -37,6 +39,8 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
         for version, label_ in ((1, name), (2, None)):
             part = curve[curve["version"] == version]
             axes["rates"].plot(part["step"] / t, part["lr"], color=colour, label=label_)
+            rows = pd.DataFrame({"x": part["step"] / t, "y": part["lr"], "note": name}).iloc[::5]
+            figure.mark(axes["rates"], "line", rows, recipe=TWO_STAGE, colour=style.hexadecimal(colour))
     cut = lengths.first(runs) / float(runs["steps_per_version"].iloc[0])
     axes["rates"].axvline(cut, color=style.GREY, linewidth=0.8, linestyle=":")
     axes["rates"].set_xlabel(f"steps since the initialization ({lengths.axis(runs)})")

@@ -1,7 +1,7 @@
 """Whether the comparison holds across maximum learning rates."""
 
 from analysis.claims.generality import claim
-from analysis.figures.comparison import generality
+from analysis.figures.rates import rates_of
 from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.comparison import generality_of as table
@@ -13,6 +13,6 @@ STUDY = Study(
     title="Maximum learning rate",
     sweeps=("max_lr", "min_lr"),
     factor=FACTOR,
-    shows=(table("max_lr", FACTOR), generality("max_lr", FACTOR), findings("max_lr", FACTOR)),
+    shows=(table("max_lr", FACTOR), rates_of("max_lr"), findings("max_lr", FACTOR)),
 )
 CLAIMS = (claim("G4", "max_lr", "across maximum learning rates", FACTOR),)

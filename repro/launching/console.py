@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from repro.common.errors import UserError
+from repro.common.grid import Grid, console
 from repro.planning.runs import labels
 from repro.results import measures
 from repro.store.store import Store
@@ -81,19 +82,13 @@ def progress(name: str, unit: str, left: Callable[[], int]) -> Iterator[None]:
 
 def summary(plan: "Plan", store: Store) -> None:
     """Print perplexity by run and version, with each run's cost."""
-    from rich.console import Console
-    from rich.table import Table
-
     versions = max(r.versions for r in plan.tree.runs)
-    table = Table(title=f"PPL by version, study {plan.study}, scale {plan.scale}")
-    table.add_column("run", no_wrap=True)
-    for version in range(1, versions + 1):
-        table.add_column(f"v{version}", justify="right")
-    table.add_column("cost over PTFS", justify="right")
+    head = ["run", *(f"v{version}" for version in range(1, versions + 1)), "cost over PTFS"]
+    table = Grid(f"PPL by version, study {plan.study}, scale {plan.scale}", head)
     for index, (r, label) in enumerate(zip(plan.tree.runs, labels(plan.tree.runs), strict=True)):
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):
             slices = measures.find(r, key, store)
             cells.append("-" if slices is None else f"{measures.perplexity(slices, version):.2f}")
-        table.add_row(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
-    Console(markup=False, emoji=False).print(table)
+        table.add(label, *cells, *[""] * (versions - len(cells)), f"{plan.tree.relative_cost(index):.2f}")
+    console().print(table)

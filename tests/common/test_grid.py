@@ -1,0 +1,49 @@
+"""Tables in a terminal: whole at any width."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from repro.common import grid
+
+NAMES = ("cosine-path_switching_a0.6-llama-w64_l2-T600-lr0.004-s0", "cpt", "[bold]not markup[/bold]")
+
+
+def shown(versions: int, width: int) -> list[str]:
+    made = grid.Grid(
+        "PPL by version", ["run", *(f"v{v}" for v in range(1, versions + 1)), "cost over PTFS"], caption="c"
+    )
+    for name in NAMES:
+        made.add(name, *(f"{100 + v}.{v:02d}" for v in range(versions)), "0.58")
+    out = Console(width=width, file=io.StringIO(), record=True, markup=False, emoji=False)
+    out.print(made)
+    return out.export_text().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("versions", [2, 4, 8, 12])
+def test_no_digit_is_cut_and_no_line_is_longer_than_the_terminal(versions: int, width: int) -> None:
+    lines = shown(versions, width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "…" not in text
+    for version in range(versions):
+        assert text.count(f"{100 + version}.{version:02d}") == len(NAMES)
+
+
+def test_a_name_is_folded_and_is_no_markup() -> None:
+    text = "".join(line.strip("│┃ ").split("│")[0].strip() for line in shown(4, 80))
+    assert NAMES[0] in text
+    assert NAMES[2] in text
+
+
+def test_what_has_room_is_a_table_with_room() -> None:
+    assert any(line.startswith("│ cpt ") for line in shown(2, 120))
+
+
+def test_columns_are_heeded_where_output_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert grid.console().width >= grid.FILE_WIDTH
+    monkeypatch.setenv("COLUMNS", "80")
+    assert grid.console().width == 80
