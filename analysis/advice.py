@@ -32,6 +32,7 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
         raise UserError(f"{path} is not what repro.advise keep=true writes ({error!r}); write it again.") from None
     return [
         Section(
+            name="advice",
             title="Advice",
             question="With this ledger as a pilot: which way of updating, at what price, and what would change that?",
             findings=findings,

@@ -10,7 +10,7 @@ from analysis.findings import ledger as findings
 from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.sections import study_of
-from analysis.tables.table import NOT_COMPARED, Table, quantity
+from analysis.tables.table import Table, quantity
 from analysis.verdicts import Judged, counted, scorecard
 from repro.common.grid import Grid
 

@@ -109,13 +109,12 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "future":
         return [{"paradigm": p, "update": u} for p in PARADIGMS for u in ("anew", "continue", "transfer")]
     factors: dict[str, list[dict[str, str]]] = {
-        "headline": [{}],
         "architecture": [{"architecture": "llama"}, {"architecture": "qwen2"}],
         "model_size": [{"size": "small", "parameters": "10000"}, {"size": "base", "parameters": "100000"}],
         "data_scale": [{"steps_per_version": "50"}, {"steps_per_version": str(T)}],
         "max_lr": [{"max_lr": "0.002", "min_lr": "0.0002"}, {"max_lr": "0.004", "min_lr": "0.0004"}],
     }
-    return [{**factor, **paradigm} for factor in factors[study] for paradigm in three]
+    return [{**factor, **paradigm} for factor in factors.get(study, [{}]) for paradigm in three]
 
 
 def _add(
