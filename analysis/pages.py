@@ -35,7 +35,7 @@ class Page:
 
 
 def claim_path(claim: str) -> str:
-    return f"claims/{file_name(claim)}.html"
+    return f"claims/{file_name(claim.replace(' ', '_'))}.html"
 
 
 def recipe_path(recipe: str) -> str:

@@ -69,6 +69,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._shown: set[str] = set()
 
     def table(self, table: Table | None, suffix: str = "") -> list[Table]:
         if table is None:
@@ -94,10 +95,13 @@ class Shelf:
         return tables, pictures, said
 
     def _picture(self, plot: Plot, view: View, suffix: str) -> list[Picture]:
+        if plot.name + suffix in self._shown:  # two studies may share one: it stands where it comes first
+            return []
         watched = view.watched()
         figure = plot.make(watched)
         if figure is None:
             return []
+        self._shown.add(plot.name + suffix)
         name, folder = plot.name + suffix, _made(self._folder / "figures")
         png, _ = style.save(figure, folder, name)
         described, recipes, spec = plot.caption, set(watched.used["paradigm"]), ""

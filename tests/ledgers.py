@@ -110,6 +110,10 @@ def _sweep(study: str) -> list[dict[str, str]]:
         return [{"paradigm": p, "update": u} for p in PARADIGMS for u in ("anew", "continue", "transfer")]
     factors: dict[str, list[dict[str, str]]] = {
         "architecture": [{"architecture": "llama"}, {"architecture": "qwen2"}],
+        "ladder": [
+            {"size": "small", "parameters": "10000", "steps_per_version": "50"},
+            {"size": "base", "parameters": "100000"},
+        ],
         "model_size": [{"size": "small", "parameters": "10000"}, {"size": "base", "parameters": "100000"}],
         "data_scale": [{"steps_per_version": "50"}, {"steps_per_version": str(T)}],
         "max_lr": [{"max_lr": "0.002", "min_lr": "0.0002"}, {"max_lr": "0.004", "min_lr": "0.0004"}],

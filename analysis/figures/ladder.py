@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 
 from analysis import names, stats
 from analysis.contrasts import CPT, SWITCH, recovery
+from analysis.figures import chart
 from analysis.figures.drawing import legend_below, recipe_handles
 from analysis.frames import View
 from analysis.ladder import PAPER, STUDY, Rung, Trend, rungs, trend
@@ -18,18 +20,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+EXTRAPOLATED = "extrapolated"
+
+
 def ladder(view: View) -> "Figure | None":
     found = rungs(view)
     if len(found) < 2:
         return None
     line = trend(found)
-    figure = style.new(7.0, 3.4)
+    figure = chart.new(7.0, 3.4)
     gap, share = figure.subplots(1, 2)
     for recipe in (CPT, SWITCH):
-        _above(gap, found, line, recipe)
+        _above(figure, gap, found, line, recipe)
     gap.axhline(0, color=style.GREY, linewidth=1.0)
     gap.set_ylabel(f"PPL of version {view.last} above PTFS's (%)")
-    _shares(share, found, line)
+    _shares(figure, share, found, line)
     share.set_ylabel("gap recovered (%)")
     for axes in (gap, share):
         axes.set_xscale("log")
@@ -44,39 +49,58 @@ def ladder(view: View) -> "Figure | None":
     return figure
 
 
-def _above(axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> None:
+def _above(figure: chart.Chart, axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> None:
     colour = names.colour(recipe)
     for rung in found:
         values = rung.cpt if recipe == CPT else rung.switching
         axes.plot([rung.parameters] * len(values), 100 * np.expm1(values), ".", color=style.tint(colour, 0.45))
-        _bar(axes, rung.parameters, stats.mean_interval(np.asarray(values, dtype=np.float64)), colour, face=colour)
+        at = stats.mean_interval(np.asarray(values, dtype=np.float64))
+        _bar(figure, axes, rung.parameters, at, recipe, n=len(values))
     if line is not None:
-        at, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
+        end, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
         x = np.geomspace(found[0].parameters, PAPER, 50)
-        axes.plot(x, 100 * np.expm1(at + slope * (np.log10(x) - np.log10(PAPER))), ":", color=colour, linewidth=1.0)
-        _bar(axes, PAPER, stats.mean_interval(np.asarray(line.there[recipe], dtype=np.float64)), colour, face="white")
+        axes.plot(x, 100 * np.expm1(end + slope * (np.log10(x) - np.log10(PAPER))), ":", color=colour, linewidth=1.0)
+        there = stats.mean_interval(np.asarray(line.there[recipe], dtype=np.float64))
+        _bar(figure, axes, PAPER, there, recipe, n=len(line.there[recipe]), note=EXTRAPOLATED)
 
 
-def _bar(axes: "Axes", x: float, at: stats.Interval, colour: str, face: str) -> None:
+def _bar(
+    figure: chart.Chart, axes: "Axes", x: float, at: stats.Interval, recipe: str, n: int, note: str = ""
+) -> None:  # fmt: skip
     low, middle, high = (100 * float(np.expm1(nats)) for nats in (at.low, at.estimate, at.high))
     # Where seeds do not differ, rounding alone could make a length negative.
     error = None if np.isnan(low) else [[max(middle - low, 0.0)], [max(high - middle, 0.0)]]
-    axes.errorbar([x], [middle], yerr=error, fmt="o", color=colour, markerfacecolor=face, elinewidth=1.0)
+    _point(axes, x, middle, error, recipe, note)
+    _record(figure, axes, x, (low, middle, high), recipe, n, note)
 
 
-def _shares(axes: "Axes", found: list[Rung], line: Trend | None) -> None:
+def _point(axes: "Axes", x: float, y: float, error: list[list[float]] | None, recipe: str, note: str) -> None:
+    colour = names.colour(recipe)
+    face = "white" if note else colour
+    axes.errorbar([x], [y], yerr=error, fmt="o", color=colour, markerfacecolor=face, elinewidth=1.0)
+
+
+def _record(
+    figure: chart.Chart, axes: "Axes", x: float, at: tuple[float, float, float], recipe: str, n: int, note: str
+) -> None:  # fmt: skip
+    low, middle, high = at
+    row = {"x": x, "y": middle, "low": low, "high": high, "n": n, "seed": chart.MEAN, "note": note}
+    figure.mark(axes, "points", pd.DataFrame([row]), recipe=recipe)
+
+
+def _shares(figure: chart.Chart, axes: "Axes", found: list[Rung], line: Trend | None) -> None:
     """Shares of gaps that are there, with Fieller's intervals where these are bounded."""
-    colour = names.colour(SWITCH)
-    points = [(rung.parameters, rung.recovered, colour) for rung in found]
+    points = [(rung.parameters, rung.recovered, len(rung.cpt), "") for rung in found]
     if line is not None:
-        points.append((PAPER, recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT]), "white"))
-    for x, recovered, face in points:
+        there = recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT])
+        points.append((PAPER, there, len(line.there[CPT]), EXTRAPOLATED))
+    for x, recovered, n, note in points:
         if recovered.established:
             at = recovered.share
             bounded = np.isfinite([at.low, at.high]).all()
             ends = [[100 * max(length, 0.0)] for length in (at.estimate - at.low, at.high - at.estimate)]
-            error = ends if bounded else None
-            axes.errorbar([x], [100 * at.estimate], yerr=error, fmt="o", color=colour, markerfacecolor=face)
+            _point(axes, x, 100 * at.estimate, ends if bounded else None, SWITCH, note)
+            _record(figure, axes, x, (100 * at.low, 100 * at.estimate, 100 * at.high), SWITCH, n, note)
     axes.axhline(100, color=style.GREY, linewidth=1.0)
 
 

@@ -175,7 +175,7 @@ def test_values_are_there_as_a_table_too(opened: Opened) -> None:
     assert twin.locator("tbody tr").count() == sum(len(trace["y"]) for trace in opened.drawn("alpha"))
 
 
-@pytest.mark.parametrize("name", ["report.html", "claims/M1.html", "recipes/path_switching.html"])
+@pytest.mark.parametrize("name", ["report.html", "claims/M1_beats.html", "recipes/path_switching.html"])
 def test_a_phone_needs_no_sideways_scroll(browser: Any, folder: Path, name: str) -> None:
     one = Opened(browser, folder / name, viewport=PHONE, has_touch=True)
     if name == "report.html":
@@ -225,7 +225,7 @@ def test_printed_it_is_whole_and_without_its_buttons(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["report.html", "claims/M1.html", "recipes/cpt.html"])
+@pytest.mark.parametrize("name", ["report.html", "claims/M1_beats.html", "recipes/cpt.html"])
 def test_axe_finds_nothing(browser: Any, folder: Path, name: str, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -1,15 +1,17 @@
 """How alike neighbouring blocks and versions are, as the table of docs/data.md has it: python -m tests.bench.streams
 
-Takes overrides, such as `scale=proxy seed=100`; each of the orders below is prepared if it is not there.
+Each of the orders below is prepared if it is not there.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro.data.alike import LAGS, likeness, overlap
 from repro.data.opening import open_stream
 from repro.data.stream import Stream
 from repro.planning import sweeps
+from tests.scripts import options
 
 ORDERS = ("dealt", "shuffled")
 
@@ -31,5 +33,11 @@ def table(given: list[str]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    chosen = options(__doc__, arguments, {"scale": "proxy", "seed": "100", "data.path": "data"})
+    print(table([f"{name}={value}" for name, value in chosen.items()]), end="")
+
+
 if __name__ == "__main__":
-    print(table(sys.argv[1:] or ["scale=proxy", "seed=100"]), end="")
+    main(sys.argv[1:])

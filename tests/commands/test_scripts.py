@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ["tests.torture.kill", *(f"tests.bench.{path.stem}" for path in sorted((ROOT / "tests/bench").glob("*.py")))]
+SCRIPTS = [
+    "tests.torture.kill",
+    *(
+        f"tests.bench.{path.stem}"
+        for path in sorted((ROOT / "tests/bench").glob("*.py"))
+        if "__main__" in path.read_text()
+    ),
+]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
