@@ -12,7 +12,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet $(if $(filter 0,$(LOCKED)),
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slurm torture bench gpu gpu-study lint docs report clean
+.PHONY: reproduce evidence test test-slow test-slurm torture bench gpu gpu-study lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -29,6 +29,10 @@ evidence: $(VENV)/installed
 
 test: $(VENV)/installed-test lint
 	$(RUN) pytest -n $(WORKERS)
+
+# Tests that take long and repeat much of what others hold.
+test-slow: $(VENV)/installed-test
+	$(RUN) pytest -n $(WORKERS) -m slow
 
 # Needs root and Debian: installs Slurm, starts one of its own, and stops it.
 test-slurm: $(VENV)/installed-slurm

@@ -74,8 +74,8 @@ class Chart(Figure):
 
     def data(self) -> pd.DataFrame:
         """All points as a table, the axes' labels as names of columns where all panels share them."""
-        parts = [_tidy(mark) for mark in self.marks]
-        whole = pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
+        parts = [pd.DataFrame(columns=COLUMNS), *(_tidy(mark) for mark in self.marks)]  # nothing may be left to draw
+        whole = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True).reindex(columns=COLUMNS)
         panels = self.panels
         measures = list(dict.fromkeys(label(axes, "y") for axes in panels))
         several = len(measures) > 1

@@ -1,4 +1,4 @@
-"""What configurations may compute: `${tenth:...}`, `${names:...}` and `${entry:...}`, exact or refused."""
+"""What configurations may compute: `${tenth:...}`, `${names:...}`, `${entry:...}`, `${upto:...}`, exact or refused."""
 
 from omegaconf import ListConfig, OmegaConf
 
@@ -37,6 +37,11 @@ def entry(table: str, name: str) -> int:
     return known[name]
 
 
+def upto(first: int, last: object) -> list[int] | None:
+    """The versions from `first` to the stream's last; nothing where how many there are is not known yet."""
+    return list(range(first, last + 1)) if isinstance(last, int) else None
+
+
 def _read(table: str) -> dict[str, int]:
     try:
         pairs = (pair.split("=") for pair in table.split(","))
@@ -47,5 +52,5 @@ def _read(table: str) -> dict[str, int]:
 
 def register() -> None:
     """Make them known to OmegaConf; again does no harm."""
-    for resolver in (tenth, names, entry):
+    for resolver in (tenth, names, entry, upto):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -163,8 +163,16 @@ def keep_compiled() -> None:
     """Have what is compiled outlive a restart of the machine, for all workers: PyTorch's own place is the folder for
     temporary files. A user's own folder and not the store, which others may share: what it holds is executed."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    if home.is_absolute() and os.access(home if home.exists() else home.parent, os.W_OK):
+    above = next((each for each in (home / "repro", home, home.parent) if _is_there(each)), None)
+    if home.is_absolute() and above is not None and os.access(above, os.W_OK | os.X_OK):
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "repro" / "inductor"))
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:  # as of another user's home; PyTorch's own place serves then
+        return False
 
 
 def keep_memory() -> None:

@@ -41,7 +41,23 @@ def rows(place: Path, table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("study", sweeps.studies())
+LONG = (
+    "branch",
+    "chronological",
+    "components",
+    "grow",
+    "ladder",
+    "pilot_for_advice",
+    "plasticity",
+    "unequal",
+    "versions",
+)
+"""Two minutes together, and of recipes and tables that others run as well: pytest -m slow."""
+
+
+@pytest.mark.parametrize(
+    "study", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in sweeps.studies()]
+)
 def test_a_study_runs_from_its_command_to_its_table(
     place: Path, data_path: Path, study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

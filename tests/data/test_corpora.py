@@ -77,7 +77,7 @@ def test_botocore_holds_what_each_release_added(releases: list[dict[str, str]], 
 
 
 def test_botocore_drops_near_duplicates_of_earlier_strings() -> None:
-    novelty = botocore._Novelty()
+    novelty = botocore.Novelty()
     words = sentence(0, 0).split()
     base, copy = " ".join(words), " ".join([*words[:-1], "changed"])
     half = " ".join(words[:14] + [f"new{i}" for i in range(9)])

@@ -303,8 +303,9 @@ NAME = r"[red]<script>alert(1)</script>[/]{{7*7}} ../../x|&:smile:$\\frac{1$ %s"
 
 
 def test_names_are_data_in_terminals_folders_tables_and_reports(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "240")  # room for a name on one line
     given = ["scale=smoke", "study=headline", "corpus=local", f"corpus.path={corpus}", "stream.versions=2"]
     given += ["stream.steps_per_version=10", "schedule.warmup_steps=2", f'model.name="{NAME}"']
     given += [f"store.path={tmp_path / 'store'}", f"data.path={tmp_path / 'data'}"]

@@ -79,7 +79,7 @@ def test_too_little_text_is_answered_with_lengths_that_everything_fits(little: l
         (["paradigm=merge", "paradigm.count=7", "paradigm.window=0.1"], 1),
         (["paradigm.alpha=0.55", "schedule=knee"], 1),
         (["paradigm.branch_share=0.123"], 1),
-        (["stream=chronological", "stream.versions=auto"], 2),
+        (["stream=dealt", "stream.versions=auto"], 1),
         (["numerics.world_size=3"], 2),
         (["schedule.warmup_steps=49"], 1),
         (["paradigm=cpt", "paradigm.alpha=0.5"], 1),

@@ -55,6 +55,7 @@ class Run:
     stream: Stream
     name: str = "a run"
     scratch_steps: list[int] = field(default_factory=list)
+    step_flops: int = 1
 
     def __post_init__(self) -> None:
         self.scratch_steps = [10 * version for version in range(1, len(self.products) + 1)]
