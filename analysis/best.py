@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names, plans, readings
+from repro.results.columns import settings_of
 
 STUDY, GRID = "rates", "rates"
 """The study, and the entry of a scale's `sweep` that lists its maxima."""
@@ -93,11 +94,11 @@ def shared(every: list[Best]) -> float | None:
 
 def _plain(recipe: str, settings: str) -> bool:
     """Whether PTFS is as the paper has it: its twin and its control take its maximum."""
-    return recipe != PTFS or not ("order=arrival" in settings or "curve=path_switching" in settings)
+    own = settings_of(settings)
+    return recipe != PTFS or not (own.get("order") == "arrival" or own.get("curve") == "path_switching")
 
 
 def _reading(row: Mapping[object, object]) -> str:
     if row["paradigm"] != readings.RECIPE or not readings.differ(str(row["schedule"])):
         return ""
-    own = dict(pair.split("=", 1) for pair in str(row["settings"]).split())
-    return own.get(readings.SETTING, readings.CYCLE)
+    return settings_of(str(row["settings"])).get(readings.SETTING, readings.CYCLE)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis import stats
 from analysis.contrasts import CPT, PTFS, SWITCH, Recovery, losses, recovery
 from analysis.frames import View
-from analysis.names import variant
 
 STUDY = "ladder"
 PAPER = 1.2e9
 """[article] Parameters of the paper's base model."""
-TWIN = variant(PTFS, ["order=arrival"])
-"""PTFS on the same blocks in the same order as CPT and path switching."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,6 @@ def trend(found: Sequence[Rung], parameters: float = PAPER) -> Trend | None:
         table = pd.DataFrame({r.parameters: r.cpt if recipe == CPT else r.switching for r in found}).dropna()
         if table.empty:
             return None
-        slope = (table * (x - x.mean())).sum(axis=1) / ((x - x.mean()) ** 2).sum()
+        slope = pd.Series(stats.slopes(table.to_numpy(), x.tolist()), table.index)
         lines[recipe] = slope, table.mean(axis=1) + slope * (np.log10(parameters) - x.mean())
     return Trend({name: line[0] for name, line in lines.items()}, {name: line[1] for name, line in lines.items()})

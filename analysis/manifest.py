@@ -39,7 +39,7 @@ def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str
         "commands": {
             name: " && ".join(filter(None, [made_by.get(name.rpartition(".")[0], ""), command])) for name in outputs
         },
-        "packages": provenance.packages(),
+        "packages": dict(provenance.packages()),
         "code": dict(provenance.code()),
         "python": ".".join(map(str, sys.version_info[:3])),
         "seeds": sorted({int(seed) for seed in runs["seed"]}),

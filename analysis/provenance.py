@@ -70,7 +70,8 @@ def code() -> Mapping[str, str]:
     return known | {"commit": commit + (" (changed since)" if changed else ""), "of": date}
 
 
-def packages() -> dict[str, str]:
+@functools.cache
+def packages() -> Mapping[str, str]:
     """The versions that drew it."""
     found = {}
     for name in PACKAGES:

@@ -4,14 +4,18 @@ Nothing is asked of a network. A page's style and script are part of it; the lib
 """
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis import provenance
 from analysis.formats import escape_markdown
 from analysis.pages import Page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 LIBRARY = "plotly.min.js"
 """As the plotly package carries it: 5 MB, which no page repeats and no repository needs, since a report writes it."""
@@ -40,18 +44,8 @@ def library(folder: Path) -> None:
 
 
 def _write(path: Path, template: str, context: dict[str, Any]) -> None:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=".html" in template,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["md"] = escape_markdown
     names = ("report.js", "explore.js") if template == "report.html.j2" else ("report.js",)
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -63,4 +57,22 @@ def _write(path: Path, template: str, context: dict[str, Any]) -> None:
         "code": provenance.code(),
         "packages": provenance.packages(),
     }
-    path.write_text(environment.get_template(template).render(context | shared), encoding="utf-8")
+    page = _environment(escape=".html" in template).get_template(template)
+    path.write_text(page.render(context | shared), encoding="utf-8")
+
+
+@functools.cache
+def _environment(*, escape: bool) -> "Environment":
+    """Templates are compiled once, however many pages there are."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = escape_markdown
+    return environment

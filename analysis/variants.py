@@ -16,6 +16,7 @@ from analysis.best import PTFS, Best
 from analysis.formats import text
 from analysis.registries import STUDIES, pooled
 from repro.config.registries import RECIPES, SCHEDULES
+from repro.results.columns import settings_of
 
 SCHEDULE = ("max_lr", "min_lr", "warmup_steps")
 """What belongs to a schedule."""
@@ -149,8 +150,7 @@ def _sweeps(row: dict[Hashable, Any]) -> tuple[str, ...] | None:
 
 def _written(row: dict[Hashable, Any]) -> dict[str, object]:
     """A recipe's own settings, and its schedule's, as the ledger has them."""
-    pairs = (pair.partition("=") for pair in str(row["settings"]).split())
-    return {name: reading.canonical(value) for name, _, value in pairs}
+    return {name: reading.canonical(value) for name, value in settings_of(str(row["settings"])).items()}
 
 
 def _of_schedule(row: dict[Hashable, Any]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note, relative_cost
+from repro.results.columns import settings_of, settings_text
 
 STUDY = "grow"
 NEVER = 10**6
@@ -90,9 +91,9 @@ def _size(setting: str) -> str:
 
 def _way(row: dict[Hashable, Any], order: list[str], last: int) -> Way:
     recipe = str(row["paradigm"])
-    settings = str(row["settings"]).split()
-    before = " ".join(one for one in settings if one.partition("=")[0].endswith("_before"))
-    at = next((int(one.split("=")[1]) for one in settings if one.startswith("grow_at=")), 1)
+    own = settings_of(str(row["settings"]))
+    before = settings_text({name: value for name, value in own.items() if name.endswith("_before")})
+    at = int(own.get("grow_at", 1))
     return Way(order.index(recipe), recipe, before, NEVER if at > last else at)
 
 

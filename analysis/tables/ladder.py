@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import CPT, PTFS, SWITCH, Recovery, recovery
+from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, Recovery, recovery
 from analysis.formats import number, percent
 from analysis.frames import View
-from analysis.ladder import PAPER, STUDY, TWIN, Rung, rungs, trend
+from analysis.ladder import PAPER, STUDY, Rung, rungs, trend
 from analysis.names import recipe_name
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note

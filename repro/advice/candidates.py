@@ -23,7 +23,7 @@ from repro.planning.tree import merge
 from repro.recipes.orders import Mixed
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived, Trajectory
-from repro.results.columns import settings_text
+from repro.results.columns import settings_of, settings_text
 
 NOT_ASKED = ("base", "two_stage", "updated", "grow")
 """Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
@@ -213,7 +213,7 @@ def same(about: dict[str, str], other: dict[str, str]) -> bool:
 
 def _settings(about: dict[str, str]) -> dict[str, str]:
     """A recipe's own settings; those that an older ledger does not tell are the defaults."""
-    told = dict(word.partition("=")[::2] for word in about["settings"].split())
+    told = settings_of(about["settings"])
     cls = RECIPES.get(about["paradigm"])
     names = getattr(cls, "told_apart_by", ())
     usual = {each.name: str(each.default) for each in fields(cls) if each.name in names} if cls else {}

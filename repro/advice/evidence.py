@@ -16,7 +16,7 @@ from repro.common.disk import read as read_file
 from repro.common.errors import UserError
 from repro.config.settings import GROWING
 from repro.results import ledger
-from repro.results.columns import COLUMNS
+from repro.results.columns import COLUMNS, settings_of
 from repro.store import tables
 
 Array = NDArray[np.float64]
@@ -99,8 +99,7 @@ class Cell:
 
     def setting(self, name: str) -> str:
         """Of the recipe's own settings; empty: not told."""
-        words = (word.partition("=") for word in self["settings"].split())
-        return next((value for key, _, value in words if key == name), "")
+        return settings_of(self["settings"]).get(name, "")
 
     @property
     def name(self) -> str:

@@ -69,6 +69,11 @@ def settings_text(own: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in own.items() if value)
 
 
+def settings_of(text: str) -> dict[str, str]:
+    """What `settings_text` wrote, by name."""
+    return dict(pair.partition("=")[::2] for pair in text.split())
+
+
 def settings_of_old(row: dict[str, str]) -> str:
     """The same for a run that was written before there was such a column: a branch was a whole cycle then."""
     cycle = {"branch": "cycle"} if row["paradigm"] == "path_switching" else {}
