@@ -28,7 +28,7 @@ class Best:
     reading: str
     """Of the branch, where the two are two trainings."""
     loss: "pd.Series[float]"
-    """Mean over the tuning seeds, nats a token, by maximum; infinite: a run diverged."""
+    """Mean over the tuning seeds, nats per token, by maximum; infinite: a run diverged."""
     seeds: tuple[int, ...]
     of: str
     """The schedule that it was tuned under."""

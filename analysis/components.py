@@ -1,6 +1,6 @@
 """Where chance comes from: a crossing of cuts of the text with seeds, and what each way to reduce its variance gave.
 
-One run a cell, so the model is cut + seed + rest, all random; components are those of the analysis of variance (means
+One run per cell, so the model is cut + seed + rest, all random; components are those of the analysis of variance (means
 of squares set equal to what is expected of them), and 0 where that is below 0. Evaluation is told from the rest by the
 spread over slices: in a dealt stream they are alike, so that their differences are chance of the held-out blocks alone.
 """

@@ -1,6 +1,6 @@
 """From a `View` to the arrays that claims, tables and figures share: losses paired by seed, costs, downstream scores.
 
-Losses are in nats a token (ln PPL). A seed is only there when everything that is compared is there for it.
+Losses are in nats per token (ln PPL). A seed is only there when everything that is compared is there for it.
 """
 
 from collections.abc import Sequence
@@ -230,7 +230,7 @@ def downstream_scores(view: View, *studies: str, finetuned: bool = True) -> pd.D
 def downstream_shared(view: View, recipes: Sequence[str], column: str = "value") -> pd.DataFrame:
     """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each.
 
-    One entry a seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
+    One entry per seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
 
     Args:
         column: of downstream.csv; scores (`value`) in points.
@@ -292,7 +292,7 @@ def recovery(gained: "pd.Series[float]", gap: "pd.Series[float]") -> Recovery:
 
 
 def ppl(loss: pd.DataFrame) -> pd.DataFrame:
-    """From nats a token."""
+    """From nats per token."""
     return loss.apply(np.exp)
 
 

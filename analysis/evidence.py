@@ -21,7 +21,7 @@ class Part:
     low: float
     high: float
     contrast: stats.Values
-    """One entry a seed; the part holds when its mean is above 0. Margins are already taken off."""
+    """One entry per seed; the part holds when its mean is above 0. Margins are already taken off."""
     seeds: tuple[int, ...] = ()
     """Empty for arithmetic on the tree, which needs none."""
     role: Role = "decides"

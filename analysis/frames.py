@@ -2,7 +2,7 @@
 
 Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
 - PPL of a version is over all held-out slices of the stream, and exists only where all were evaluated;
-- one run a cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
+- one run per cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
   may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
 """
@@ -63,7 +63,7 @@ class Ledger:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """run, version, loss (nats a token), ppl, bits_per_byte: over all slices of the stream, weighted by tokens."""
+        """run, version, loss (nats per token), ppl, bits_per_byte: over all the stream's slices, weighted by tokens."""
         sums = self.perplexity.groupby(["run", "version"], as_index=False).agg(
             nll=("nll", "sum"), tokens=("tokens", "sum"), bytes=("bytes", "sum"), slices=("slice", "nunique"),
             numbers=("nll", "count"),

@@ -36,7 +36,7 @@ class Regret:
     by_slice: pd.DataFrame
     """(recipes, slices), means over seeds."""
     worst: dict[str, "pd.Series[float]"]
-    """By recipe, one entry a seed: on the slice where the recipe's mean is worst."""
+    """By recipe, one entry per seed: on the slice where the recipe's mean is worst."""
     seeds: int
 
 

@@ -17,7 +17,7 @@ PAPER = 1.2e9
 
 @dataclass(frozen=True)
 class Rung:
-    """One size, at the last version. Nats a token, one entry a seed."""
+    """One size, at the last version. Nats per token, one entry per seed."""
 
     size: str
     parameters: float
@@ -39,7 +39,7 @@ class Trend:
     """Straight lines through ln PPL above the reference over log10 of parameters, one for each seed."""
 
     slope: dict[str, "pd.Series[float]"]
-    """Nats a tenfold, by recipe."""
+    """Nats per tenfold, by recipe."""
     there: dict[str, "pd.Series[float]"]
     """Nats at some number of parameters."""
 

@@ -115,7 +115,7 @@ def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
     return (
         f"{len(plan.tree.runs):,} runs; {plan.missing_steps:,} of {summary['unique_steps']:,} steps are left to train: "
         f"about {summary['estimated_hours']:,.1f} core-hours, at {summary['estimate']['flops_per_second'] / 1e12:g} "
-        f"TFLOP/s a core ({summary['estimate']['basis']})"
+        f"TFLOP/s per core ({summary['estimate']['basis']})"
     )
 
 

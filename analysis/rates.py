@@ -21,7 +21,7 @@ class Tried:
     recipe: str
     version: int
     loss: pd.DataFrame
-    """Nats a token: (seeds that have every rate, rates in rising order). A rate at which any of them diverged is
+    """Nats per token: (seeds that have every rate, rates in rising order). A rate at which any of them diverged is
     absent."""
     diverged: tuple[float, ...]
 

@@ -1,6 +1,6 @@
 """Small-sample statistics over seeds. Pure functions of arrays; no claim, no file, no random number.
 
-The unit is the seed: every array has one entry a seed, already paired. A question is always "is the mean above 0?";
+The unit is the seed: every array has one entry per seed, already paired. A question is always "is the mean above 0?";
 margins are folded into the contrast before it comes here.
 """
 
@@ -84,7 +84,7 @@ def fieller(numerator: Values, denominator: Values, level: float = LEVEL) -> Int
 
 
 def slopes(table: Values, x: Sequence[float]) -> Values:
-    """Least-squares slope of each row of `table` (seeds, points) over `x` (points): a trend, one number a seed."""
+    """Least-squares slope of each row of `table` (seeds, points) over `x` (points): a trend, one number per seed."""
     centred = np.asarray(x, dtype=np.float64) - np.mean(x)
     return np.asarray(table @ centred / (centred @ centred), dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: one cache of prepared data, one thread a process, no hub."""
+"""Shared by all tests: one cache of prepared data, one thread per process, no hub."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ BEST_RATE = {"merge": 0.002}
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """What the synthetic results say. Losses are in nats a token."""
+    """What the synthetic results say. Losses are in nats per token."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     gap: float = 0.02
@@ -36,7 +36,7 @@ class Synthetic:
     """Path switching's score over the other paradigms'."""
     above_chance: float = 0.2
     numerics: tuple[str, ...] = ("n0", "n0", "n0")
-    """One a seed."""
+    """One per seed."""
     more_numerics: tuple[tuple[str, str], ...] = (("matmul", "onednn"),)
     follows: bool = False
     """Whether the cut of the text follows the seed."""

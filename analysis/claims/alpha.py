@@ -67,7 +67,7 @@ CLAIMS = (
     Claim(
         id="A1", statement="A higher alpha gives a lower PPL and a higher cost",
         source="[article]", study="alpha", evaluate=a1, equal_versions=True,
-        estimator="slope of ln PPL against alpha, one a seed, by version from 2 on; relative cost by alpha",
+        estimator="slope of ln PPL against alpha, one per seed, by version from 2 on; relative cost by alpha",
         margin="PPL falls at every version (apart from 0) and cost rises with alpha; that 0.6 is the balance is a "
         "choice, not judged",
     ),

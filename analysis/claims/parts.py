@@ -1,7 +1,7 @@
 """What claims are made of: quantities with a margin, from losses paired by seed.
 
 Margins are those of docs/protocol.md, fixed before any run that they judge; changing one changes a verdict and belongs
-in a commit of its own. Differences are in nats a token, shown as per cent of PPL (100 x nats).
+in a commit of its own. Differences are in nats per token, shown as per cent of PPL (100 x nats).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from analysis.names import VARIANT, recipe_name, schedule_name
 from analysis.registries import Role
 
 Series: TypeAlias = "pd.Series[float]"
-"""One entry a seed."""
+"""One entry per seed."""
 Losses: TypeAlias = "Mapping[str, pd.DataFrame]"
 """By recipe: (seeds, versions)."""
 
 MATCH = 0.01
-"""Path switching "matches" PTFS when its PPL lies less than this above it, in nats a token: 1 %."""
+"""Path switching "matches" PTFS when its PPL lies less than this above it, in nats per token: 1 %."""
 STRICTER_AND_LOOSER = (0.005, 0.02)
 """Margins that are shown beside it and decide nothing."""
 THREE_SCHEDULES = ("cosine", "knee", "multi_step")
@@ -45,7 +45,7 @@ def measured(
 ) -> Part:
     """The mean over seeds of `values` must be above `above`, or below `below`; above 0 where neither is given.
 
-    Values and margins are nats a token where the unit is per cent of PPL.
+    Values and margins are nats per token where the unit is per cent of PPL.
 
     Args:
         tie: that far on the wrong side of `above` still counts.
@@ -65,7 +65,7 @@ def measured(
 
 
 def recovered(where: str, gained: Series, gap: Series) -> list[Part]:
-    """The share of `gap` that `gained` is, both in nats a token, with Fieller's interval; none without a gap."""
+    """The share of `gap` that `gained` is, both in nats per token, with Fieller's interval; none without a gap."""
     found = recovery(gained, gap)
     if not found.established:
         return []

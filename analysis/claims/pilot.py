@@ -86,8 +86,8 @@ CLAIMS = (
     Claim(
         id="P2", statement="That gap widens as versions accumulate",
         source="[article]", study="pilot", evaluate=p2, equal_versions=True,
-        estimator="slope of that difference over versions 2 to N, one a seed, on all slices (version 1 is the same run "
-        "in both)", twin=True,
+        estimator="slope of that difference over versions 2 to N, one per seed, on all slices (version 1 is the same "
+        "run in both)", twin=True,
         margin="above 0 for every schedule",
     ),
     Claim(

@@ -12,7 +12,7 @@ from analysis.frames import View
 from analysis.registries import Claim
 
 TIE = 0.002
-"""Nats a token (0.2 % of PPL): two neighbouring cycles this close count as equal where one must be "the best"."""
+"""Nats per token (0.2 % of PPL): two neighbouring cycles this close count as equal where one must be "the best"."""
 
 
 def s1(view: View) -> Evidence:
@@ -73,7 +73,7 @@ CLAIMS = (
         statement="First stage: the slower it decays, the better the updated model; without decay the checkpoint is "
         "the worst and the updated model the best",
         source="[article]", study="first_stage", evaluate=s1,
-        estimator="slope of the updated model's ln PPL over the rank of the cycle, one a seed; differences of every "
+        estimator="slope of the updated model's ln PPL over the rank of the cycle, one per seed; differences of every "
         "cycle to the endless one",
         margin="trend below 0; the endless one worst before and best after the update, ties of 0.2 % of PPL allowed "
         "and named",

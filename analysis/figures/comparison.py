@@ -68,7 +68,7 @@ def _levels(axes: "Axes", scores: pd.DataFrame, schedules: Sequence[str], recipe
 def _above(
     panels: "Sequence[Axes]", scores: pd.DataFrame, schedules: Sequence[str], others: Sequence[str], gaps: list[int]
 ) -> None:
-    """How far recipes lie above PTFS by version, a panel a schedule."""
+    """How far recipes lie above PTFS by version, a panel per schedule."""
     differences: list[Extent] = []
     for axes, schedule in zip(panels, schedules, strict=True):
         rows, counts = scores[scores["schedule"] == schedule], set()
@@ -89,7 +89,7 @@ def _above(
 
 
 def generality(study: str, factor: Factor) -> Plot:
-    """Every recipe's distance to PTFS at every value of what a study varies, a panel a version."""
+    """Every recipe's distance to PTFS at every value of what a study varies, a panel per version."""
     label = factor.label
 
     def draw(view: View) -> "Figure | None":

@@ -24,7 +24,7 @@ BINS = 20
 
 
 def learning_rates(view: View) -> "Figure | None":
-    """A row a recipe, a column a schedule: the rates of the lowest seed along its own tree."""
+    """A row per recipe, a column per schedule: the rates of the lowest seed along its own tree."""
     runs = view.runs(*pooled())
     curves = view.ledger.curves[view.ledger.curves["lr"].notna()]
     runs = runs[runs["run"].isin(curves["run"])]
@@ -94,7 +94,7 @@ def _thin(line: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_loss(view: View) -> "Figure | None":
-    """A panel a version, all recipes in it: the last T steps before its release, in bins of equal length."""
+    """A panel per version, all recipes in it: the last T steps before its release, in bins of equal length."""
     runs = view.runs(*pooled())
     curves = view.ledger.curves[view.ledger.curves["loss"].notna()]
     rows = runs[["run", "paradigm", "schedule", "seed", "steps_per_version"]].merge(curves, on="run")
@@ -127,7 +127,7 @@ def training_loss(view: View) -> "Figure | None":
     panels[0].set_xlim(-1, 0.02)
     counts = " to ".join(str(n) for n in sorted(seeds)[:: max(1, len(seeds) - 1)])
     figure.suptitle(f"{names.schedule_name(schedule)}, n = {counts}", fontsize=9.5)
-    figure.supylabel("training loss (nats a token)", fontsize=9.5)
+    figure.supylabel("training loss (nats per token)", fontsize=9.5)
     legend_below(figure, recipe_handles(recipes))
     return figure
 

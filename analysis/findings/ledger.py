@@ -44,7 +44,7 @@ def set_up(view: View) -> list[str]:
     return [
         f"Model: {s['architecture']}, size {s['size']}, {parameters} parameters.",
         f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,.6g} steps of {tokens:,} "
-        f"tokens a version ({t * tokens:,.0f} tokens).{lengths.note(plain)}",
+        f"tokens per version ({t * tokens:,.0f} tokens).{lengths.note(plain)}",
         f"Learning rate: maximum {text(rates['max_lr'])}, minimum {text(rates['min_lr'])}, "
         f"warm-up of {text(rates['warmup_steps'])} steps once, at a random initialization.",
         f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order{_cut(runs)}; every comparison is "

@@ -1,4 +1,4 @@
-"""One file a study: its question, what it sweeps, and what the report shows of it. Runs are in conf/study/NAME.yaml.
+"""One file per study: its question, what it sweeps, and what the report shows of it. Runs are in conf/study/NAME.yaml.
 
 Importing the package fills the registry, in the report's order. A user's module registers its own:
 `STUDIES.add("mine", Study(name="mine", question=...))`.

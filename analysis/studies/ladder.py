@@ -1,4 +1,4 @@
-"""Whether the comparison holds along a ladder of sizes, each trained on as many tokens a parameter."""
+"""Whether the comparison holds along a ladder of sizes, each trained on as many tokens per parameter."""
 
 from analysis.figures.ladder import LADDER_PLOT
 from analysis.findings.comparison import generality_of as findings
@@ -8,7 +8,7 @@ from analysis.tables.ladder import LADDER
 FACTOR = Factor(column="parameters", label="size")
 STUDY = Study(
     name="ladder",
-    question="What does the comparison do as models grow, at one number of tokens a parameter?",
+    question="What does the comparison do as models grow, at one number of tokens per parameter?",
     seeds="ladder_seeds",
     sweeps=("size", "steps_per_version", "warmup_steps"),
     factor=FACTOR,

@@ -65,5 +65,5 @@ def spent(ledger: Ledger) -> Table:
         head=["study", "runs", "steps, versions alone", "steps", "tokens", "FLOPs", "core- or GPU-hours"],
         caption="Steps: of each run's own tree, as every paradigm would be charged for it; what runs and studies have "
         "in common is trained once (repro.plan shows how much). Hours: FLOPs of these steps at "
-        f"{', '.join(f'{rate / 1e12:g}' for rate in sorted(set(rates.values())))} TFLOP/s a worker, as plans assume.",
+        f"{', '.join(f'{rate / 1e12:g}' for rate in sorted(set(rates.values())))} TFLOP/s per worker, as plans assume.",
     )  # fmt: skip

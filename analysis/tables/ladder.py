@@ -29,7 +29,7 @@ def ladder(view: View) -> Table | None:
         return None
     return Table(
         name=STUDY, data=pd.DataFrame(data), rows=rows,
-        head=["PTFS's order", "size", "T", "tokens a parameter", "CPT above PTFS", "path switching above PTFS",
+        head=["PTFS's order", "size", "T", "tokens per parameter", "CPT above PTFS", "path switching above PTFS",
               "gap recovered", "n"],
         caption=f"PPL of version {view.last} above PTFS's, paired by seed; the share with Fieller's interval, where "
         "the gap is told apart from 0. Trend: one straight line for each seed, over log10 of parameters. The line at "
@@ -39,7 +39,7 @@ def ladder(view: View) -> Table | None:
 
 
 def _trend(reference: str, found: list[Rung], data: list[dict[str, object]]) -> list[list[str]]:
-    """The slope a tenfold, and the extrapolation."""
+    """The slope per tenfold, and the extrapolation."""
     line = trend(found)
     if line is None:
         return []

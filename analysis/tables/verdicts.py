@@ -67,7 +67,7 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
 
 
 def verdicts(judged: Sequence[Judged]) -> pd.DataFrame:
-    """claims.csv: one row a claim and setting."""
+    """claims.csv: one row per claim and setting."""
     rows = []
     for one in judged:
         part = one.weakest

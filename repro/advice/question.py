@@ -44,7 +44,7 @@ class Question:
     releases: int | None = within(1, 100, None)
     """N"""
     tokens: tuple[float, ...] | None = None
-    """Of new data: one number for all releases, or one a release."""
+    """Of new data: one number for all releases, or one per release."""
     parameters: int | None = within(1, 10**13, None)
     """Of the model to be trained; another number than the settings' is predicted by the size law."""
     budget: Amount | None = None

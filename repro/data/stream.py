@@ -279,7 +279,7 @@ def _too_short(settings: StreamSettings, version: int, steps: int, held: Sequenc
         else "Not even one step fits: add text, or lower stream.global_batch_size or stream.sequence_length."
     )
     return UserError(
-        f"{name}={steps} needs {needed:,} training tokens a version "
+        f"{name}={steps} needs {needed:,} training tokens per version "
         f"(steps x {batch} blocks x {length} tokens + 1), but version "
         f"{at} has {tokens:,}: {needed - tokens:,} are missing. {remedy}",
         works={"stream.steps_per_version": str(most)} if one and most else None,

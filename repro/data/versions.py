@@ -161,7 +161,7 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Ve
         raise UserError(
             f"stream.steps_per_version={s.steps_label} takes {ends[-1]:,} blocks over stream.versions={s.versions}, "
             f"and there are {len(train):,}; "
-            + (f"{most} steps a version work." if most else "add text, or lower stream.global_batch_size.")
+            + (f"{most} steps per version work." if most else "add text, or lower stream.global_batch_size.")
         )
     if len(heldout) <= (s.versions - 1) * s.heldout_blocks:
         raise UserError(

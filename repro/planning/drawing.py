@@ -15,7 +15,7 @@ MOST_PANELS = 24
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
-    """One panel a run, one curve a version, to a file whose suffix (.png, .pdf, .svg) says its format."""
+    """One panel per run, one curve per version, to a file whose suffix (.png, .pdf, .svg) says its format."""
     first = min(run.settings.seed for run in runs)
     shown = [run for run in runs if run.settings.seed == first][:MOST_PANELS]
     columns = min(3, len(shown))

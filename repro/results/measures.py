@@ -48,7 +48,7 @@ def known(run: Run, key: Key, store: Store) -> list[dict[str, Any]]:
 
 
 def loss(slices: Collection[Mapping[str, Any]], version: int) -> float:
-    """Of a version, in nats a token: over all tokens of slices 1 to `version`."""
+    """Of a version, in nats per token: over all tokens of slices 1 to `version`."""
     slices = [row for row in slices if row["slice"] <= version]
     return float(sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices))
 

@@ -28,7 +28,7 @@ class FrozenPlan:
     study: str
     scale: str
     settings: list[dict[str, Any]]
-    """One a run, as `dataclasses.asdict` gives them."""
+    """One per run, as `dataclasses.asdict` gives them."""
     nodes: dict[str, Planned]
     """By key."""
 

@@ -46,7 +46,7 @@ class State:
     optimizer: Updates
     loss: Loss
     log: np.ndarray
-    """(steps, 2) float32: loss in nats a token and gradient norm before clipping, of each step so far."""
+    """(steps, 2) float32: loss in nats per token and gradient norm before clipping, of each step so far."""
     sessions: list[int] = field(default_factory=list)
     """Steps at which training of the edge began and went on again: a kept step is never trained a second time."""
     adopted: list[dict[str, Any]] = field(default_factory=list)

@@ -67,7 +67,7 @@ def test_the_documented_margins_are_the_ones_in_force():
 def test_estimates_are_those_that_the_world_was_made_with(whole):
     found = judged(whole)
     parts = {part.what: part for one in found.values() for part in one.parts}
-    # Gaps of 0.02, 0.04 and 0.06 nats a token at versions 2 to 4, of which 95 % are recovered.
+    # Gaps of 0.02, 0.04 and 0.06 nats per token at versions 2 to 4, of which 95 % are recovered.
     for version, gap in ((2, 2), (3, 4), (4, 6)):
         assert parts[f"CPT above PTFS, version {version}, cosine"].estimate == pytest.approx(gap, abs=0.1)
         behind = parts[f"path switching above PTFS, version {version}, cosine"]

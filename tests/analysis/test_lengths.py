@@ -125,4 +125,4 @@ def test_a_report_of_unequal_versions(unequal: Path, tmp_path: Path, capsys: pyt
     report([f"root={unequal}", "scale=synthetic"])
     text = (unequal / "synthetic" / "report.md").read_text()
     assert "27 runs of unequal versions left out" in text
-    assert "T = 75 steps of 128 tokens a version (9,600 tokens). Versions of 20, 40, 80, 160 steps" in text
+    assert "T = 75 steps of 128 tokens per version (9,600 tokens). Versions of 20, 40, 80, 160 steps" in text

@@ -75,7 +75,7 @@ def intersection_union(parts: list[NDArray[np.float64]]) -> tuple[float, float]:
 
 
 def slopes(gap: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Over versions 2, 3, ...: one a seed."""
+    """Over versions 2, 3, ...: one per seed."""
     return np.array([np.polyfit(range(2, 2 + len(gap)), values, 1)[0] for values in np.transpose(gap)])
 
 

@@ -302,7 +302,7 @@ def test_a_dealt_stream_is_alike_block_by_block(tmp_path: Path) -> None:
     assert np.mean(blocks[1:, 0] == blocks[:-1, -1]) < 0.2
     assert stream.unused_blocks[0] == 0 < stream.unused_blocks[1]
     most = (160 + stream.unused_blocks[1]) // 8
-    with pytest.raises(UserError, match=rf"there are {160 + stream.unused_blocks[1]}; {most} steps a version work"):
+    with pytest.raises(UserError, match=rf"there are {160 + stream.unused_blocks[1]}; {most} steps per version work"):
         open_stream(source, mixed(2, "dealt", steps_per_version=most + 1, heldout_blocks=2), tmp_path)
     open_stream(source, mixed(2, "dealt", steps_per_version=most, heldout_blocks=2), tmp_path)
     with pytest.raises(UserError, match=r"stream\.heldout_blocks=1000 for each"):

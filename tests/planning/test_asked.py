@@ -15,7 +15,7 @@ WORKS = "All of this works together: "
 
 @pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides for scale smoke on text that is enough for some 60 steps a version."""
+    """Overrides for scale smoke on text that is enough for some 60 steps per version."""
     chance = random.Random(0)
     words = ["".join(chance.choices("aeioubcdfgklmnprst", k=chance.randint(2, 7))) for _ in range(400)]
     place = tmp_path_factory.mktemp("little")

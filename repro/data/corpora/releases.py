@@ -70,7 +70,9 @@ class Releases(Files):
         """
         root = self.root
         if not root.is_dir():
-            raise UserError(f"corpus.path={self.path} is no folder; corpus=releases needs one with a folder a release.")
+            raise UserError(
+                f"corpus.path={self.path} is no folder; corpus=releases needs one with a folder per release."
+            )
         if (root / LIST).is_file():
             return _from_list(root)
         try:

@@ -59,7 +59,7 @@ def _rfc(debs: list[Path]) -> Iterator[Document]:
 
 
 def rfc_prose(text: str) -> str:
-    """An RFC's paragraphs, one a line, without page headers and footers, tables, diagrams and contents."""
+    """An RFC's paragraphs, one per line, without page headers and footers, tables, diagrams and contents."""
     paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n{2,}", strip_pages(text)))
     letters = ((p, sum(c.isalpha() or c == " " for c in p)) for p in paragraphs)
     return "\n\n".join(paragraph for paragraph, count in letters if count >= PROSE * len(paragraph) > 0)
