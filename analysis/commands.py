@@ -103,23 +103,31 @@ def _swept(study: str) -> set[str]:
 
 
 def _guessed(study: str, verb: str, scale: str, view: View) -> str:
-    """For a ledger that does not say: the view's setting where that is another stream, the seeds it has there, and
-    torch's own products where it has those, which are no longer the default on a CPU."""
+    """For a ledger that does not say: the view's setting where that is another stream, the seeds it has there, and the
+    numerics that it has on a CPU, where the default is `auto`."""
     more = f" {view.label}" if list(view.differs) == ["stream"] else ""
     seeds = ",".join(str(seed) for seed in sorted(set(view.runs(study)["seed"])))
     path = CONF / "scale" / f"{scale}.yaml"
     if seeds and path.is_file() and seeds != str(yaml.safe_load(path.read_text())["sweep"]["seed"]):
         more += f" seed={seeds}"
-    if _own_products(view, study):
-        more += " numerics.matmul=torch"
+    more += "".join(f" numerics.{name}={value}" for name, value in _numerics(study, view).items())
     return f"python -m repro.{verb} study={study} scale={scale}{more}"
 
 
-def _own_products(view: View, study: str) -> bool:
-    """Whether all of a study, or all there is if it was not run, was run on CPUs with torch's own products."""
-    rows = view.ledger.numerics
+def _numerics(study: str, view: View) -> dict[str, str]:
+    """What all of a study, or all there is if it was not run, has of products and compiling, where that was on CPUs.
+
+    A ledger has a row for oneDNN's products alone: torch's own leave none.
+    """
     runs = view.runs(study)
     used = set((runs if len(runs) else view.runs(*view.ledger.reported))["numerics"])
-    on_cpu = set(rows[(rows["setting"] == "device") & (rows["value"] == "cpu")]["numerics"])
-    otherwise = set(rows[rows["setting"] == "matmul"]["numerics"])
-    return bool(used) and used <= on_cpu - otherwise
+    rows = view.ledger.numerics
+    rows = rows[rows["numerics"].isin(used)]
+    told = {name: set(mine["value"]) for name, mine in rows.groupby("setting")}
+    with_products = set(rows[rows["setting"] == "matmul"]["numerics"])
+    if not used or told.get("device") != {"cpu"}:
+        return {}
+    found = {"matmul": "onednn" if with_products else "torch"} if with_products in (set(), used) else {}
+    if len(compiled := told.get("compile", set())) == 1:
+        found["compile"] = str(*compiled).lower()
+    return found
