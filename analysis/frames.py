@@ -109,6 +109,7 @@ class Ledger:
         values["versions"] = known.mode().iloc[0] if len(known) else ""
         return View(self, values, {})
 
+    @cached_property
     def views(self) -> list["View"]:
         """The primary setting first, then every other one that some study's runs were made in."""
         primary = self.primary()
@@ -234,9 +235,10 @@ class View:
 
     @cached_property
     def best(self) -> list[Best]:
-        """Each recipe's best maximum in this setting; empty where none was tuned."""
+        """Each recipe's best maximum: tuned in this setting, or else in the primary one. Empty where none was."""
         setting = {column: self.setting[column] for column in ALWAYS}
-        return best_rates(self.ledger.scale, self.ledger.rows, self.ledger.scores, setting)
+        own = best_rates(self.ledger.scale, self.ledger.rows, self.ledger.scores, setting)
+        return own if own or not self.differs else self.ledger.views[0].best
 
     @cached_property
     def usual(self) -> Usual:

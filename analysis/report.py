@@ -98,7 +98,7 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     from analysis.tables.verdicts import claim_parts, scorecard
     from repro.common import style
 
-    primary, *others = ledger.views()
+    primary, *others = ledger.views
     judged = verdicts.judge(primary)
     elsewhere = verdicts.elsewhere(judged, others)
     shelf = sections.Shelf(folder)
@@ -106,7 +106,7 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
         shown = [
             *advice.section(ledger, shelf),
             *sections.studies(primary, judged, shelf),
-            *sections.settings(others, elsewhere, shelf),
+            *sections.settings(others, [*judged, *elsewhere], shelf),
         ]
     appendix = sections.appendix(ledger, shelf)
     quantities = shelf.table(claim_parts(judged))

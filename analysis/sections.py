@@ -139,11 +139,13 @@ def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]
 
 
 def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> list[Section]:
-    """A section for every other setting."""
+    """A section for every other setting: all that a study shows if it was run there alone, else what differs."""
     sections = []
+    primary = views[0].ledger.views[0].ran if views else []
     for place, view in enumerate(views, start=2):
         ran = [study_of(name) for name in view.ran if name in STUDIES]
-        shown = [one for study in ran for one in exhibits(study, view.ran) if one.per_setting]
+        shown = [one for study in ran for one in exhibits(study, view.ran)
+                 if one.per_setting or study.name not in primary]  # fmt: skip
         tables, pictures, said = shelf.show(shown, view, f"_setting{place}")
         if not (tables or pictures):
             continue

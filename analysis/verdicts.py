@@ -72,14 +72,26 @@ class Judged:
 
 
 def judge(view: View) -> list[Judged]:
-    """Every claim's verdict in one setting, in the order of `CLAIMS`; each under the readings it rests on."""
+    """Every claim's verdict in one setting (or its home), in the order of `CLAIMS`; under the readings it rests on."""
     judged = [one for claim in CLAIMS.values() for one in _each(claim, view)]
     adjusted = stats.holm([one.family for one in judged])
     return [_after_holm(one, p) for one, p in zip(judged, adjusted, strict=True)]
 
 
+def _home(claim: Claim, view: View) -> View:
+    """The setting that a claim of the primary one is judged in: another, where its study was run there and not here.
+
+    A ladder of sizes may need more text than the other studies have.
+    """
+    if view.differs or len(view.runs(*studies_of(claim))):
+        return view
+    there = [other for other in view.ledger.views[1:] if len(other.runs(*studies_of(claim)))]
+    return there[0] if len(there) == 1 else view
+
+
 def _each(claim: Claim, view: View) -> list[Judged]:
     """A claim's verdict, under each reading of the branch; after it what stands beside it."""
+    view = _home(claim, view)
     plain = _with_beside(claim, view, "")
     if not claim.readings:
         return plain

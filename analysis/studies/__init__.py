@@ -32,9 +32,9 @@ from analysis.studies import (
     versions,
 )
 
-GENERAL = (architecture, model_size, data_scale, max_lr)
+GENERAL = (architecture, ladder, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
-ELSEWHERE = (ladder, versions, unequal, chronological)
+ELSEWHERE = (model_size, versions, unequal, chronological)
 BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, branch, grow, future, pilot_for_advice)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)

@@ -1,5 +1,6 @@
 """Whether the comparison holds along a ladder of sizes, each trained on as many tokens per parameter."""
 
+from analysis.claims.generality import claim
 from analysis.figures.ladder import LADDER_PLOT
 from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
@@ -14,3 +15,4 @@ STUDY = Study(
     factor=FACTOR,
     shows=(LADDER, LADDER_PLOT, findings("ladder", FACTOR)),
 )
+CLAIMS = (claim("G2", "ladder", "across parameter counts", FACTOR),)

@@ -1,6 +1,5 @@
-"""Whether the comparison holds across parameter counts."""
+"""Whether the comparison holds across parameter counts at one T; claim G2 is judged on the ladder."""
 
-from analysis.claims.generality import claim
 from analysis.figures.comparison import generality
 from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
@@ -14,4 +13,3 @@ STUDY = Study(
     factor=FACTOR,
     shows=(table("model_size", FACTOR), generality("model_size", FACTOR), findings("model_size", FACTOR)),
 )
-CLAIMS = (claim("G2", "model_size", "across parameter counts", FACTOR),)

@@ -266,7 +266,7 @@ def test_a_diverged_run_is_left_out_of_comparisons(tmp_path):
 def test_another_setting_has_verdicts_of_its_own(tmp_path):
     build(tmp_path, ["pilot", "headline"])
     build(tmp_path, ["pilot"], Synthetic(gap=-0.05, setting={"stream": "chronological"}))
-    primary, other = load(tmp_path, "synthetic").views()
+    primary, other = load(tmp_path, "synthetic").views
     verdicts = [next(one for one in judge(view) if one.claim.id == "P1").verdict for view in (primary, other)]
     assert verdicts == ["reproduced", "contradicted"]
 

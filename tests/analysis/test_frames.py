@@ -46,7 +46,7 @@ def test_a_version_with_a_slice_missing_has_no_ppl(tmp_path):
 def test_runs_of_another_setting_are_a_view_of_their_own(tmp_path):
     build(tmp_path, ["headline", "alpha", "max_lr"])
     build(tmp_path, ["headline"], Synthetic(setting={"stream": "chronological"}, seeds=(0, 1)))
-    primary, other = load(tmp_path, "synthetic").views()
+    primary, other = load(tmp_path, "synthetic").views
     assert primary.setting["stream"] == "shuffled"
     assert other.label == "stream=chronological"
     assert set(primary.runs("headline")["stream"]) == {"shuffled"}
@@ -61,11 +61,11 @@ def test_runs_of_other_conditions_are_never_compared(tmp_path):
     build(tmp_path, ["headline", "alpha"])
     for setting in ({"conditions": "1"}, {"stream": "chronological", "conditions": "2"}):
         build(tmp_path, ["headline"], Synthetic(setting=setting, seeds=(0, 1)))
-    views = load(tmp_path, "synthetic").views()
+    views = load(tmp_path, "synthetic").views
     assert [view.label for view in views] == ["", "stream=chronological", "conditions=1"]
     assert [set(view.runs("headline")["conditions"]) for view in views] == [{"c0ffee00"}, {"2"}, {"1"}]
     build(tmp_path, ["headline"], Synthetic(setting={"stream": "chronological", "conditions": "3"}, seeds=(0, 1)))
-    assert [view.label for view in load(tmp_path, "synthetic").views()[1:]] == [
+    assert [view.label for view in load(tmp_path, "synthetic").views[1:]] == [
         "stream=chronological, conditions=2",
         "stream=chronological, conditions=3",
         "conditions=1",
@@ -76,7 +76,7 @@ def test_studies_of_one_setting_are_one_view_whichever_were_run(tmp_path):
     build(tmp_path / "a", ["first_stage", "alpha"])
     build(tmp_path / "b", ["first_stage", "max_lr"])
     for folder, study in (("a", "alpha"), ("b", "max_lr")):
-        (view,) = load(tmp_path / folder, "synthetic").views()
+        (view,) = load(tmp_path / folder, "synthetic").views
         assert len(view.runs(study)) == len(load(tmp_path / folder, "synthetic").runs) - len(view.runs("first_stage"))
         assert view.last == VERSIONS
 
@@ -84,7 +84,7 @@ def test_studies_of_one_setting_are_one_view_whichever_were_run(tmp_path):
 def test_runs_of_a_smaller_setting_stay_together(tmp_path):
     build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
     build(tmp_path, ["first_stage"], Synthetic(setting={"size": "small"}))
-    primary, other = load(tmp_path, "synthetic").views()
+    primary, other = load(tmp_path, "synthetic").views
     assert len(primary.runs("first_stage")) == 15
     assert len(other.runs("headline")) == 3
     assert other.label.startswith("size=base")
@@ -94,7 +94,7 @@ def test_two_stage_runs_fit_a_stream_of_any_number_of_versions(tmp_path):
     build(tmp_path, ["headline"])
     folder = build(tmp_path, ["first_stage"], Synthetic(setting={"versions": "2"}))
     assert ",2," in (folder / "runs.csv").read_text()
-    (view,) = load(tmp_path, "synthetic").views()
+    (view,) = load(tmp_path, "synthetic").views
     assert view.last == VERSIONS
     assert len(view.runs("first_stage")) == 15
 
@@ -188,7 +188,7 @@ def test_schedules_with_settings_of_their_own_are_compared_side_by_side(tmp_path
         ["headline"],
         Synthetic(seeds=(0, 1, 2), setting={"schedule": "mine", "min_lr": "0", "warmup_steps": "20"}),
     )
-    (view,) = load(tmp_path, "synthetic").views()
+    (view,) = load(tmp_path, "synthetic").views
     assert list(dict.fromkeys(view.runs("headline")["schedule"])) == ["cosine", "mine"]
     table = by_version(view, "headline")
     assert table is not None
@@ -203,7 +203,7 @@ def test_one_schedule_with_two_settings_is_two_and_never_averaged(tmp_path):
     build(tmp_path, ["headline"])
     build(tmp_path, ["headline"], Synthetic(seeds=(0,), setting={"max_lr": "0.002", "min_lr": "0.0002"}))
     build(tmp_path, ["headline"], Synthetic(seeds=(1,), setting={"carry_optimizer": "False"}))
-    (view,) = load(tmp_path, "synthetic").views()
+    (view,) = load(tmp_path, "synthetic").views
     runs = view.runs("headline")
     assert set(runs["schedule"]) == {"cosine", "cosine, max_lr=0.002"}
     assert set(runs["paradigm"]) == {
@@ -216,7 +216,7 @@ def test_one_schedule_with_two_settings_is_two_and_never_averaged(tmp_path):
 
 def test_what_a_study_varies_on_purpose_makes_no_variant(tmp_path):
     build(tmp_path, ["main", "max_lr", "alpha", "first_stage", "second_stage"])
-    (view,) = load(tmp_path, "synthetic").views()
+    (view,) = load(tmp_path, "synthetic").views
     runs = view.runs(*STUDIES)
     assert not runs["paradigm"].str.contains(",").any()
     assert not runs["schedule"].str.contains(",").any()

@@ -12,9 +12,11 @@ from analysis.contrasts import CPT, SWITCH
 from analysis.figures.ladder import ladder as figure
 from analysis.frames import load
 from analysis.ladder import PAPER, Rung, rungs, trend
+from analysis.report import build as build_report
 from analysis.tables.ladder import ladder
 from analysis.tables.scale import scale
 from analysis.tables.tasks import tasks
+from analysis.verdicts import judge
 
 SIZES = {"small": (1e4, 50), "middle": (1e5, 100), "large": (1e6, 200)}
 
@@ -41,6 +43,22 @@ def test_the_ladder_shows_every_size_and_marks_what_is_extrapolated(tmp_path: Pa
     assert any("EXTRAPOLATED" in cell for row in table.rows for cell in row)
     assert "not a measurement" in table.caption
     assert figure(view) is not None
+
+
+def test_a_ladder_on_a_text_of_its_own_is_where_g2_is_judged(tmp_path: Path) -> None:
+    build(tmp_path, ["main"])
+    elsewhere = {"corpus": "large", "conditions": "1a59e000"}
+    build(tmp_path, ["ladder"], Synthetic(recovered=1.0, noise=1e-5, setting=elsewhere), sweep=sweep())
+    view = load(tmp_path, "synthetic").primary()
+    assert "ladder" not in view.ran
+    judged = {one.claim.id: one for one in judge(view)}
+    assert judged["G2"].view.setting["corpus"] == "large"
+    assert judged["G2"].verdict == "reproduced"
+    assert len([part for part in judged["G2"].parts if "version 4" in part.what and part.role == "decides"]) > 3
+    assert judged["P1"].view is view
+    page = build_report("synthetic", tmp_path).with_suffix(".md").read_text()
+    assert "| G2 " in page.partition("Another setting: corpus=large")[0]
+    assert (tmp_path / "synthetic/tables/ladder_setting2.csv").is_file()
 
 
 def test_a_trend_is_one_line_for_each_seed_and_extrapolates_what_it_says() -> None:

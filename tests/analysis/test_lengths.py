@@ -61,7 +61,7 @@ def test_equal_versions_are_judged_as_if_the_others_were_not_there(tmp_path: Pat
     sweep = [{"paradigm": paradigm} for paradigm in ("ptfs", "cpt", "path_switching")]
     build(tmp_path, ["data_scale"], against, sweep=sweep)
     build(tmp_path, ["headline"], Synthetic(gap=-0.05, setting=UNEQUAL))
-    primary, *others = load(tmp_path, "synthetic").views()
+    primary, *others = load(tmp_path, "synthetic").views
     after = judged(primary)
     left_out = "; judged on equal versions only: 9 runs of unequal versions left out"
     assert left_out in after["G3"].reason

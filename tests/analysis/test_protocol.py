@@ -41,7 +41,7 @@ def at_rate(paradigm: str, rate: float, **more: str) -> dict[str, str]:
 
 def test_seeds_whose_cut_follows_them_are_one_setting(tmp_path: Path) -> None:
     folder = build(tmp_path, ["main"], Synthetic(seeds=(100, 101, 102), follows=True))
-    (only,) = load(tmp_path, "synthetic").views()
+    (only,) = load(tmp_path, "synthetic").views
     runs = only.runs("main")
     assert (set(runs["seed"]), set(runs["conditions"]), runs["cut"].nunique()) == ({100, 101, 102}, {"ushuffled"}, 3)
     loss = losses(only.scores("main").query("schedule == 'cosine'"), THREE, [2, 3, 4])
@@ -51,7 +51,7 @@ def test_seeds_whose_cut_follows_them_are_one_setting(tmp_path: Path) -> None:
         row["split_seed"], row["conditions"] = "7", "same"
 
     rewrite(folder / "runs.csv", fixed)
-    (only,) = load(tmp_path, "synthetic").views()
+    (only,) = load(tmp_path, "synthetic").views
     assert set(only.runs("main")["conditions"]) == {"same"}
 
 
@@ -62,7 +62,7 @@ def test_a_cut_that_several_seeds_share_is_fixed_though_one_of_them_has_its_numb
         row["split_seed"], row["conditions"] = "0", "shared"
 
     rewrite(folder / "runs.csv", share)
-    (only,) = load(tmp_path, "synthetic").views()
+    (only,) = load(tmp_path, "synthetic").views
     assert set(only.runs("main")["conditions"]) == {"shared"}
     assert only.runs("main")["seed"].nunique() == 3
 

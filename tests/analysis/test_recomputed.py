@@ -196,7 +196,7 @@ def again(folder: Path) -> dict[tuple[str, str], tuple[float, float]]:
     every["A1"] = alpha(losses(folder, {"alpha"}))
     every["D1"] = downstream(folder)
     for claim, study, column, base in (
-        ("G1", "architecture", "architecture", "llama"), ("G2", "model_size", "parameters", "100000"),
+        ("G1", "architecture", "architecture", "llama"), ("G2", "ladder", "parameters", "100000"),
         ("G3", "data_scale", "steps_per_version", "100"), ("G4", "max_lr", "max_lr", "0.004"),
     ):  # fmt: skip
         every[claim] = generality(folder, study, column, base)
@@ -218,7 +218,7 @@ def adjusted(every: dict[tuple[str, str], tuple[float, float]]) -> dict[tuple[st
 
 
 STUDIES = (
-    *("main", "alpha", "first_stage", "second_stage", "architecture", "model_size", "data_scale", "max_lr"),
+    *("main", "alpha", "first_stage", "second_stage", "architecture", "ladder", "data_scale", "max_lr"),
     "downstream",
 )
 WORLDS = {
