@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.figures.residuals import CAPTION, residuals
 from analysis.frames import Ledger
+from analysis.provenance import Provenance
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
 from repro.advice.evidence import KEPT, fingerprint
@@ -28,6 +30,9 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
         tables = [*shelf.table(_recipes(told)), *shelf.table(_scored(told))]
         findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
         command = told["command"]
+        figure = residuals(told["law"]["left_out"])
+        made = Provenance(commands=[command], settings={"law": told["law"]["name"], "ledger": told["ledger"]}, runs=[])
+        figures = [] if figure is None else [shelf.picture("advice_residuals", CAPTION, figure, made)]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not what repro.advise keep=true writes ({error!r}); write it again.") from None
     return [
@@ -37,7 +42,7 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
             question="With this ledger as a pilot: which way of updating, at what price, and what would change that?",
             findings=findings,
             verdicts=[],
-            figures=[],
+            figures=figures,
             tables=tables,
             command=command,
         )

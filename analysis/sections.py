@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from analysis import provenance
 from analysis.commands import again
 from analysis.figures import own as own_figure
@@ -102,18 +104,27 @@ class Shelf:
         if figure is None:
             return []
         self._shown.add(plot.name + suffix)
-        name, folder = plot.name + suffix, _made(self._folder / "figures")
+        recipes = frozenset(watched.used["paradigm"])
+        return [self.picture(plot.name + suffix, plot.caption, figure, provenance.of(watched), recipes)]
+
+    def picture(
+        self, name: str, caption: str, figure: Figure, made: Provenance, recipes: frozenset[str] = frozenset()
+    ) -> Picture:  # fmt: skip
+        """A figure, saved under a name.
+
+        Args:
+            recipes: that it shows, where it does not tell itself.
+        """
+        folder = _made(self._folder / "figures")
         png, _ = style.save(figure, folder, name)
-        described, recipes, spec = plot.caption, set(watched.used["paradigm"]), ""
+        described, spec = caption, ""
         if isinstance(figure, Chart):
             (folder / f"{name}.csv").write_text(figure.csv(), encoding="utf-8")
-            described, recipes, spec = figure.described(), figure.recipes, figure.json()
-        return [
-            Picture(
-                name=name, caption=plot.caption, png=png.read_bytes(), described=described, recipes=frozenset(recipes),
-                spec=spec, provenance=provenance.of(watched),
-            )
-        ]  # fmt: skip
+            described, recipes, spec = figure.described(), frozenset(figure.recipes), figure.json()
+        return Picture(
+            name=name, caption=caption, png=png.read_bytes(), described=described, recipes=recipes, spec=spec,
+            provenance=made,
+        )  # fmt: skip
 
 
 def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]:

@@ -68,7 +68,8 @@ def law_content(advice: Advice) -> dict[str, Any]:
             each.fit.law.label: {"rms": 100 * each.error, "median": 100 * each.median} for each in advice.knowledge.laws
         },
         "left_out": [
-            {"cell": each.cell.name, "steps_per_version": each.cell["steps_per_version"],
+            {"cell": each.cell.name, "recipe": each.cell["paradigm"],
+             "steps_per_version": each.cell["steps_per_version"],
              "errors_percent": [100 * float(error) for error in each.errors]}
             for each in chosen.left_out
         ],

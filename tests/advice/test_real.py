@@ -36,3 +36,6 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     assert text.index("## Advice") < text.index("pilot_for_advice")
     assert told["decision"]["recipe"].split(",")[0] in text.replace("\\", "")
     assert (tmp_path / "smoke" / "tables" / "advice_scored.csv").exists()
+    residuals = (tmp_path / "smoke" / "figures" / "advice_residuals.csv").read_text().splitlines()
+    left_out = [error for each in told["law"]["left_out"] for error in each["errors_percent"]]
+    assert len(residuals) == 1 + len(left_out) > 1
