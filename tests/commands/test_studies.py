@@ -135,8 +135,3 @@ def test_fine_tuning_and_lm_eval_run_on_a_studys_versions(place: Path, data_path
     assert len(scores) == 3 * 3 * 9
     report.main(["scale=smoke", f"root={place}"])
     assert (place / "smoke/tables/downstream.csv").exists()
-
-
-def test_planning_every_study_shares_most_steps(place: Path, data_path: Path) -> None:
-    everything = make(sweeps.compose(arguments(place, data_path, "study=all")))
-    assert everything.tree.unique_steps < everything.tree.logical_steps / 2

@@ -368,6 +368,7 @@ def test_what_was_trained_before_is_measured_under_its_own_numerics(
     assert set(seen) == {(1, True)}
 
 
+@pytest.mark.slow
 def test_what_was_compiled_for_another_instruction_set_is_not_used(smoke: Overrides, tmp_path: Path) -> None:
     """As where a cluster's nodes share TORCHINDUCTOR_CACHE_DIR: AVX-512's code, run as AVX2's, reads foreign memory."""
     overrides = smoke("numerics.compile=true", "paradigm=cpt", "stream.versions=1", "stream.steps_per_version=5")
