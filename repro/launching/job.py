@@ -57,6 +57,7 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T
             asked = replace(settings, frozen_plan=None)
             seen = (replace(each, ledger=asked.ledger) for each in every)
             own = next((i for i, each in enumerate(seen) if lengths.answers(each, asked)), 0)
+            _check_tasks(every[own], settings)
             return do(tree, own, store, stop)
         except Preempted:
             stop.set()  # of several processes, one may have been asked for all
@@ -70,6 +71,21 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T
     if preempted:
         hand_on(stop)
     return None
+
+
+def _check_tasks(planned: Settings, asked: Settings) -> None:
+    """lm-eval executes Python that lies beside task files, so only a folder that this command line named is read: a
+    plan may come from a store that others write to.
+
+    Raises:
+        UserError: the plan names another one.
+    """
+    if planned.tasks.include_path != asked.tasks.include_path:
+        raise UserError(
+            f"frozen_plan={asked.frozen_plan} takes its task files, which may hold Python, from "
+            f"tasks.include_path={planned.tasks.include_path}, and this command line names {asked.tasks.include_path}; "
+            f"give tasks.include_path={planned.tasks.include_path} if you trust it."
+        )
 
 
 def open_store(settings: Settings) -> Store:

@@ -9,14 +9,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from repro import train
 from repro.common.disk import Flaw, read, write_document
 from repro.common.errors import UserError
+from repro.config.places import CONF
+from repro.launching import job
 from repro.planning import frozen, planner, sweeps
 from repro.results import commands, ledger
 from repro.store import __main__ as store_command
@@ -293,6 +297,31 @@ def test_a_plan_that_was_rewritten_is_not_used(smoke: Overrides, tmp_path: Path)
     store.put_plan(name, content)
     with pytest.raises(UserError, match="other settings than it was frozen with"):
         frozen.thaw(name, store)
+
+
+def test_task_files_come_from_a_folder_that_the_command_line_named(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """lm-eval would execute the Python beside them, and a plan may be somebody else's."""
+    planted = tmp_path / "planted"
+    shutil.copytree(CONF / "tasks" / "nine_local", planted)
+    (planted / "utils.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\n")
+    given = smoke(*SMALL)
+    plan = planner.make(sweeps.compose([*given, f"tasks.include_path={planted}"]))
+    name = frozen.freeze(plan, Store(tmp_path / "store"))
+    (asked,) = sweeps.compose(given)
+    asked = replace(asked, frozen_plan=name)
+    job.forget_latest()
+    ran: list[int] = []
+    job.work(OmegaConf.create(asdict(asked)), lambda tree, own, store, stop: ran.append(own))
+    said = capsys.readouterr().err
+    assert f"tasks.include_path={planted}" in said
+    assert "names conf/tasks/nine_local" in said
+    job.forget_latest()
+    trusted = replace(asked, tasks=replace(asked.tasks, include_path=str(planted)))
+    job.work(OmegaConf.create(asdict(trusted)), lambda tree, own, store, stop: ran.append(own))
+    assert ran == [0]
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_plan_beside_a_damaged_ledger_makes_nobody_write_where_it_says(
