@@ -28,3 +28,10 @@ def joined(runs: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
 def crosses(study: str) -> bool:
     """Whether a study varies the cut of the text on purpose."""
     return study in STUDIES and "conditions" in STUDIES[study].sweeps
+
+
+def note(runs: pd.DataFrame) -> str:
+    """For a caption: what a mean of levels over seeds is worth where each has a cut of its own."""
+    if runs["seed"].nunique() < 2 or (runs.groupby("cut")["seed"].nunique() > 1).any():
+        return ""
+    return " Each seed has its own text and tokenizer: a level is a mean over these, and differences are within a seed."

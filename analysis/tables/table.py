@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import lengths, names, stats
+from analysis import cuts, lengths, names, stats
 from analysis.contrasts import PTFS, losses, versions_after_first
 from analysis.evidence import Part
 from analysis.formats import escape_latex, escape_markdown, listed, number, paired, plus_minus
@@ -75,7 +75,7 @@ def numerics_note(view: View, *studies: str) -> str:
 
 def numerics_of(runs: pd.DataFrame) -> str:
     groups = [f"{name} (seeds {listed(group['seed'])})" for name, group in runs.groupby("numerics")]
-    return f"Numerics: {'; '.join(groups)}.{lengths.note(runs)}"
+    return f"Numerics: {'; '.join(groups)}.{cuts.note(runs)}{lengths.note(runs)}"
 
 
 def uneven(counts: "set[int]") -> str:

@@ -10,6 +10,7 @@ from ledgers import VERSIONS, Synthetic, build, read, seal, write
 from analysis.frames import load
 from analysis.registries import STUDIES
 from analysis.tables.comparison import by_version
+from analysis.tables.table import numerics_note
 from repro.common.errors import UserError
 from repro.results import commands
 from repro.store import tables
@@ -324,3 +325,14 @@ def test_a_ledger_that_was_half_written_names_the_commands_that_write_it_whole(t
     path = folder / "commands.json"
     path.write_text(path.read_text().replace("headline", "headlime", 1))
     assert [each.name for each, _ in tables.damage(folder)] == ["commands.json"]
+
+
+def test_a_caption_says_where_each_seed_has_a_text_of_its_own(tmp_path):
+    said = "Each seed has its own text and tokenizer"
+    build(tmp_path / "follows", ["main"], Synthetic(follows=True))
+    view = load(tmp_path / "follows", "synthetic").primary()
+    assert said in numerics_note(view, "main")
+    build(tmp_path / "fixed", ["main", "data_scale"], Synthetic())
+    assert said not in numerics_note(load(tmp_path / "fixed", "synthetic").primary(), "main", "data_scale")
+    build(tmp_path / "one", ["main"], Synthetic(follows=True, seeds=(100,)))
+    assert said not in numerics_note(load(tmp_path / "one", "synthetic").primary(), "main")
