@@ -77,6 +77,11 @@ class Knowledge:
         return not np.isfinite(self.evidence.noise)
 
     @cached_property
+    def level(self) -> float:
+        """How uncertain the mean of the seeds' effects is, in nats: for runs of other seeds than the ledger's."""
+        return 0.0 if self.one_seed else self.evidence.scatter / float(np.sqrt(len(self.evidence.seeds)))
+
+    @cached_property
     def _spans(self) -> dict[str, tuple[float, float]]:
         """Between which values the law was fitted."""
         found: dict[str, list[float]] = {}
@@ -111,8 +116,7 @@ class Knowledge:
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
         missed = np.array([self.law.miss(k) + self._beyond(curve, "level") for k, curve in enumerate(curves, start=1)])
-        level = 0.0 if self.one_seed else self.evidence.scatter / np.sqrt(len(self.evidence.seeds))
-        spread = np.sqrt(moved**2 + unseen**2 + missed**2 + level**2)
+        spread = np.sqrt(moved**2 + unseen**2 + missed**2 + self.level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
     def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:

@@ -47,6 +47,7 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
             "decision": advice.decision.candidate.name,
             "text": sentence(advice),
             "seed_effects": {str(seed): effect for seed, effect in knowledge.evidence.effects.items()},
+            "seed_level": knowledge.level,
             "seed_scatter": None if knowledge.one_seed else knowledge.evidence.scatter,
             "predictions": predicted,
         },
@@ -101,6 +102,7 @@ def outcomes(record: dict[str, Any], cells: Sequence[Cell]) -> list[Outcome]:
     """Predicted versions that a ledger holds now, and did not hold then; less the effects of seeds that were known."""
     effects: dict[str, float] = record.get("seed_effects", {})
     scatter: float = record.get("seed_scatter") or 0.0
+    level: float = record.get("seed_level", 0.0)
     found = []
     for each in record["predictions"]:
         alike = [cell for cell in cells if same(each["about"], dict(cell.about))]
@@ -117,6 +119,8 @@ def outcomes(record: dict[str, Any], cells: Sequence[Cell]) -> list[Outcome]:
             spread, noise = (nothing if told[name] is None else told[name] for name in ("spread", "noise"))
             strange = len(version.loss.keys() - known.keys()) / len(losses)
             noise = float(np.sqrt(noise**2 + strange * scatter**2))
+            # Where only known seeds came, their effects are taken off, and the mean of others' plays no part.
+            spread = spread if strange else float(np.sqrt(max(spread**2 - level**2, 0.0)))
             half = Estimate(told["loss"], spread, noise, told["freedom"]).half(len(losses))
             extrapolated = bool(each["extrapolated"])
             one = Outcome(

@@ -166,3 +166,7 @@ def test_a_seeds_own_level_is_no_scatter(tmp_path, capsys) -> None:
     write(tmp_path, candidates(*words[3:]), World(seeds=(1,), levels={1: 0.3}))
     scored = records.score(file, evidence.read(tmp_path))
     assert scored["summary"]["median_error_percent"] < 1
+    assert max(row["half_percent"] for row in scored["rows"]) < 10
+    write(tmp_path, candidates(*words[3:]), World(seeds=(3,), levels={3: 0.1}))
+    scored = records.score(file, evidence.read(tmp_path))
+    assert min(row["half_percent"] for row in scored["rows"]) > 20  # what an unknown seed's level may be
