@@ -64,7 +64,8 @@ def _all(ledger: Ledger) -> Iterable[str]:
 
 
 def _whole(study: str, verb: str, scale: str, view: View | None) -> str:
-    """A study's command from what was typed for it, or else for most runs of the setting, without what is swept."""
+    """A study's command: as most of its runs were made, or else with what all that was typed in the setting shares;
+    without what is swept."""
     if view is None:
         return f"python -m repro.{verb} study={study} scale={scale}"
     made = view.ledger.commands
@@ -76,10 +77,13 @@ def _whole(study: str, verb: str, scale: str, view: View | None) -> str:
     )
     if not counts:
         return _guessed(study, verb, scale, view)
-    _, other, line = min(counts, key=lambda each: (not each[0], -counts[each], each))
+    own, other, line = min(counts, key=lambda each: (not each[0], -counts[each], each))
     before, _, after = line.partition(TRAIN)
     swept = {*_swept(study), *_swept(other), "study"}
     words = [word for word in shlex.split(after) if word.lstrip("+").partition("=")[0] not in swept and word[:1] != "-"]
+    if not own:
+        typed = [set(shlex.split(line.partition(TRAIN)[2])) for _, _, line in counts]
+        words = [word for word in words if all(word in each for each in typed)]
     return _by(verb, f"{before}{TRAIN} {shlex.join([f'study={study}', *words])}")
 
 

@@ -21,6 +21,7 @@ from analysis.frames import load
 from analysis.registries import CLAIMS, STUDIES
 from analysis.tables.alpha import alpha as alpha_table
 from analysis.verdicts import Judged, judge
+from repro.results import commands
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -237,6 +238,21 @@ def test_the_command_of_a_study_that_was_not_run_makes_what_can_be_paired_with_t
     build(tmp_path, ["main"], Synthetic(more_numerics=()))
     view = load(tmp_path, "synthetic").primary()
     assert command("alpha", "synthetic", view).endswith(" numerics.matmul=torch")
+
+
+def test_the_command_of_a_study_that_was_not_run_has_what_all_that_was_typed_shares(tmp_path):
+    folder = build(tmp_path, ["main"])
+    build(tmp_path, ["rates"])
+    shared = "scale=synthetic store.path=here"
+    typed = {"main": "study=main paradigm=ptfs,cpt", "rates": "study=rates seed=200,201 stream.versions=2"}
+    of = {study: [row["run"] for row in read(folder / "studies.csv") if row["study"] == study] for study in typed}
+    commands.record(
+        folder,
+        {s: {run: {"train": f"python -m repro.train {line} {shared}"} for run in of[s]} for s, line in typed.items()},
+    )
+    view = load(tmp_path, "synthetic").primary()
+    assert command("alpha", "synthetic", view) == f"python -m repro.train study=alpha {shared}"
+    assert command("rates", "synthetic", view) == f"python -m repro.train {typed['rates']} {shared}"
 
 
 def test_runs_of_different_numerics_are_never_paired(tmp_path):
