@@ -59,6 +59,29 @@ def read_best(path: Path) -> Best:
     return Best({(row["schedule"], row["paradigm"], row["reading"]): f"{float(row['max_lr']):g}" for row in rows})
 
 
+def extended(path: Path, scale: str) -> list[list[str]]:
+    """Overrides of the sweeps that go one step beyond the grid of maxima, for recipes whose best lies at its end.
+
+    Once: a grid that has gone further than the scale plans is not extended again.
+    """
+    planned = {one.schedule.max_lr for one in sweeps.compose(["study=rates", "paradigm=ptfs", f"scale={scale}"])}
+    found = []
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            grid = sorted(float(rate) for rate in row["grid"].split())
+            if not row["end_of_grid"] or row["tuned_under"] != row["schedule"] or set(grid) != planned:
+                continue
+            end, before = (grid[-1], grid[-2]) if row["end_of_grid"] == "highest" else (grid[0], grid[1])
+            given = [
+                f"schedule={row['schedule']}",
+                f"paradigm={row['paradigm']}",
+                f"schedule.max_lr={end**2 / before:.2g}",
+            ]
+            branch = [f"paradigm.branch={row['reading']}"] if row["reading"] else []
+            found.append(["study=rates", "stream.versions=2", *given, *branch])
+    return found
+
+
 def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
     """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once.
 
@@ -144,6 +167,8 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
                 _run(f"repro.{verb}", [*given, *common, *launcher])
         if name == "rates":
             _run("analysis.report", report)
+            for given in extended(root / scale / "tables" / "best_rates.csv", scale):
+                _run("repro.train", [*given, *common, *launcher])
     _run("analysis.report", report)
 
 

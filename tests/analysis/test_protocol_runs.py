@@ -79,3 +79,25 @@ def test_a_ladders_models_have_as_many_tokens_a_parameter(scale: str) -> None:
     assert all(s.schedule.warmup_steps * 10 == s.stream.steps[0] for s in runs)
     if scale == "proxy":
         assert min(ratios) > 8.75
+
+
+def test_a_best_maximum_at_the_end_of_the_grid_is_looked_for_beyond_once(tmp_path: Path) -> None:
+    path = tmp_path / "best_rates.csv"
+    grid = "0.0014 0.002 0.0028 0.004 0.0056"
+    rows = [
+        ("cosine", "ptfs", "", "", "cosine", grid), ("cosine", "cpt", "", "lowest", "cosine", grid),
+        ("knee", "path_switching", "decay", "highest", "knee", grid), ("knee", "cpt", "", "lowest", "cosine", grid),
+        ("multi_step", "cpt", "", "highest", "multi_step", grid + " 0.0078"),
+    ]  # fmt: skip
+    with path.open("w", newline="") as file:
+        head = ("schedule", "paradigm", "reading", "end_of_grid", "tuned_under", "grid")
+        csv.writer(file).writerows([head, *rows])
+    found = protocol.extended(path, "proxy")
+    common = ["study=rates", "stream.versions=2"]
+    assert found == [
+        [*common, "schedule=cosine", "paradigm=cpt", "schedule.max_lr=0.00098"],
+        [*common, "schedule=knee", "paradigm=path_switching", "schedule.max_lr=0.0078", "paradigm.branch=decay"],
+    ]
+    (one, other) = (sweeps.compose([*given, "scale=proxy"]) for given in found)
+    assert {run.seed for run in one} == {200, 201}
+    assert {run.schedule.max_lr for run in other} == {0.0078}
