@@ -103,6 +103,9 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert "Most of what it recovers of the gap, it recovers at version 2" in text
     shares = versions["recovered_share"]
     assert shares["2"] > 0.5 > shares["3"] > shares["4"]
+    assert "PTFS that reads the same data in order of arrival is not told apart from PTFS on mixed data" in text
+    abstract = (PUBLISHED / "proxy" / "report.md").read_text()
+    assert "order=arrival is not told apart in PPL" in abstract
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv")
     of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
     assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]
