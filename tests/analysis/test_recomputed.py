@@ -20,15 +20,16 @@ Losses = dict[tuple[str, str, str, float], Seeds]
 """By schedule, recipe, settings and maximum."""
 
 
-def losses(folder: Path, studies: set[str]) -> Losses:
-    """Of the runs of the given studies, those over the data that most of them saw."""
+def losses(folder: Path, studies: set[str], like: set[str] | None = None) -> Losses:
+    """Of the runs of the given studies, those over the data that most of them saw, or most of those they are `like`."""
     named = {row["run"] for row in rows(folder / "studies.csv") if row["study"] in studies}
     sums: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for row in rows(folder / "perplexity.csv"):
         for place, column in enumerate(("nll", "tokens")):
             sums[row["run"], int(row["version"])][place] += float(row[column])
     runs = [row for row in rows(folder / "runs.csv") if row["run"] in named]
-    shared = Counter(data(row) for row in runs).most_common(1)
+    telling = {row["run"] for row in rows(folder / "studies.csv") if row["study"] in (like or studies)}
+    shared = Counter(data(row) for row in rows(folder / "runs.csv") if row["run"] in telling).most_common(1)
     found: Losses = defaultdict(lambda: defaultdict(dict))
     for row in runs:
         if [data(row)] == [each for each, _ in shared]:
@@ -274,10 +275,10 @@ PUBLISHED = sorted(path.parent.parent.name for path in (ROOT / "paper_figures").
 def test_published_ledgers_give_the_same_by_both_ways(scale: str) -> None:
     """The comparison by version, judged by today's rules: of the frozen evidence, too."""
     folder = ROOT / "paper_figures" / scale / "data"
-    pooled = losses(folder, {"main", "headline", "pilot", "downstream"})
-    every = comparison(pooled)
-    if scale == "proxy":  # its alpha study has all of its seeds
-        every["A1"] = alpha(losses(folder, {"alpha"}))
+    main = {"main", "headline", "pilot", "downstream"}
+    every = comparison(losses(folder, main))
+    if branches := losses(folder, {"alpha"}, like=main):
+        every["A1"] = alpha(branches)
     judged = {
         one.claim.id: one
         for one in judge(load(ROOT / "paper_figures", scale).primary())
