@@ -49,6 +49,7 @@ LONG = (
     "ladder",
     "pilot_for_advice",
     "plasticity",
+    "rates",
     "unequal",
     "versions",
 )
