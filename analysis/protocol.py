@@ -130,7 +130,7 @@ def largest(scale: str) -> list[str]:
 def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
     """What is left to train of all that is asked for, each run once."""
     every: list[Settings] = [one for given in asked for one in sweeps.compose([*given, *common])]
-    plan = planner.make(every, data_optional=True)
+    plan = planner.make(every, prepare=False)  # what was never prepared was never trained
     summary = plan.summary()
     return (
         f"{len(plan.tree.runs):,} runs; {plan.missing_steps:,} of {summary['unique_steps']:,} steps are left to train: "
