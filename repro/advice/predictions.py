@@ -30,6 +30,9 @@ ENOUGH = 3
 """Kinds of runs that a law can be fitted to."""
 LEVEL = 0.9
 """Of intervals."""
+SHORTER = 0.02
+"""What laws miss, in nats, for each halving of the decay below the shortest that they were fitted to. Assumed, after
+our own ledgers (`python -m tests.advice.backtest`, docs/advice.md)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ class Knowledge:
         center = self.loss(self.law.fit, curves)
         moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
-        missed = np.array([self.law.miss(k) + self._beyond(curve, "level") for k, curve in enumerate(curves, start=1)])
+        ahead = [self._beyond(curve, "level") + self._shorter(curve) for curve in curves]
+        missed = np.array([self.law.miss(k) + ahead[k - 1] for k in range(1, len(curves) + 1)])
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + self.level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
@@ -123,8 +127,10 @@ class Knowledge:
         """How much more loss a recipe's versions have than another's, by law."""
         each = [self.loss(f, curves) - self.loss(f, others) for f in (self.law.fit, *self.draws)]
         moved = np.std(each[1:], axis=0) if self.draws else 0 * each[0]
-        pairs = zip(curves, others, strict=True)
-        ahead = np.array([self._beyond(max(pair, key=lambda c: len(c.rates)), "between") for pair in pairs])
+        longer = [max(pair, key=lambda c: len(c.rates)) for pair in zip(curves, others, strict=True)]
+        ahead = np.array(
+            [self._beyond(long, "between") + self._shorter(c) for long, c in zip(longer, curves, strict=True)]
+        )
         spread = np.sqrt(moved**2 + (self._contrast_error + ahead) ** 2)
         return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
 
@@ -132,7 +138,7 @@ class Knowledge:
         """Of a law, about so many runs that are independent of each other."""
         nothing = float("nan")
         noise = self.evidence.noise * np.sqrt(runs)
-        freedom = len(self.law.left_out)
+        freedom = len(self.law.missed(2))
         return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
 
     def _beyond(self, curve: Curve, what: Literal["level", "between"]) -> float:
@@ -141,6 +147,17 @@ class Knowledge:
         longer = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
         octaves = min(abs(float(np.log2(curve.parameters / size))) for size in self.evidence.sizes)
         return longer + (getattr(self.law.larger, what) * octaves if octaves else 0.0)
+
+    @cached_property
+    def _shortest(self) -> float:
+        """Of the decays that the law was fitted to, in steps."""
+        steps = [_place(curve_of(cell, version))[DECAY] for cell in self.evidence.cells for version in cell.versions]
+        return min(each for each in steps if each > 0)
+
+    def _shorter(self, curve: Curve) -> float:
+        """What the law misses of decays that are shorter than it was fitted to."""
+        steps = _place(curve)[DECAY]
+        return SHORTER * float(np.log2(self._shortest / steps)) if 0 < steps < self._shortest else 0.0
 
     @cached_property
     def _contrast_error(self) -> float:
@@ -196,12 +213,15 @@ def _place(curve: Curve) -> dict[str, float]:
         "steps": float(len(curve.rates)),
         "maximum rate": float(curve.rates.max()),
         "decay of the rate": float(decayed / curve.rates.max()),
-        "steps below the maximum": float(len(below)) if decayed > 0 else 0.0,
+        DECAY: float(len(below)) if decayed > 0 else 0.0,
         "steps held below the maximum": float(len(flat)),
         "mean rate over the maximum": float(curve.rates.mean() / curve.rates.max()),
         "parameters": float(curve.parameters),
         "replay": curve.replay,
     }
+
+
+DECAY = "steps below the maximum"
 
 
 def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) -> Knowledge:
