@@ -264,8 +264,13 @@ class View:
             fits &= swept | empty | (rows[column] == self.setting[column])
         return rows[fits]
 
+    @cached_property
+    def _every(self) -> pd.DataFrame:
+        """Runs of all studies in this setting, by their names: a run's name is its own study's matter."""
+        return self.usual.name_variants(self._fitting(self.ledger.reported))
+
     def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rows = self.usual.name_variants(self._fitting(studies))
+        rows = self._every[self._every["study"].isin(studies)]
         rows = rows.drop(columns="study").drop_duplicates("run").sort_values("run")
         # The numerics with most runs of a seed, the first by name among equals.
         counts = rows.groupby(["seed", "numerics"], as_index=False).size()

@@ -5,6 +5,7 @@ A schedule's rates and a recipe's alpha make no other setting: such runs are com
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,13 @@ def _sweeps(row: dict[Hashable, Any]) -> tuple[str, ...] | None:
 
 def _written(row: dict[Hashable, Any]) -> dict[str, object]:
     """A recipe's own settings, and its schedule's, as the ledger has them."""
-    return {name: reading.canonical(value) for name, value in settings_of(str(row["settings"])).items()}
+    return dict(_read(str(row["settings"])))
+
+
+@lru_cache(maxsize=4096)
+def _read(settings: str) -> tuple[tuple[str, object], ...]:
+    """Many runs have the same."""
+    return tuple((name, reading.canonical(value)) for name, value in settings_of(settings).items())
 
 
 def _of_schedule(row: dict[Hashable, Any]) -> dict[str, object]:
