@@ -1,7 +1,7 @@
 """How often intervals hold, by many small pilots cut out of our ledgers: python -m tests.advice.backtest (a minute).
 
-Of each ledger, PTFS, CPT and one or two of path switching's branches are taken for a pilot, in every way; each other run
-of that rate, size and length is predicted from it. Versions from 2 on, by seeds that the pilot has.
+Of each ledger, PTFS, CPT and one or two of path switching's branches are taken for a pilot, in every way; each other
+run of that rate, size and length is predicted from it. Versions from 2 on, by seeds that the pilot has.
 """
 
 from collections.abc import Iterator, Sequence

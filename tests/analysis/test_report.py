@@ -68,7 +68,9 @@ def headline(tmp_path_factory) -> Path:
     return root / "synthetic"
 
 
-def test_redrawing_gives_the_same_bytes(whole, tmp_path):
+@pytest.mark.parametrize("studies", ["headline", pytest.param("whole", marks=pytest.mark.slow)])
+def test_redrawing_gives_the_same_bytes(request, studies, tmp_path):
+    whole = request.getfixturevalue(studies)
     before = contents(whole)
     for path in whole.rglob("*.*"):
         if path.parent.name != "data":

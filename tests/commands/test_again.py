@@ -86,6 +86,7 @@ def test_a_reports_commands_find_all_of_an_unusual_setting_stored(place: Path) -
         assert {getattr(s, group) for s in asked} == {getattr(s, group) for s in made}
 
 
+@pytest.mark.slow
 def test_a_cards_commands_find_all_stored_and_write_the_same(place: Path) -> None:
     typed(shlex.join(["python", "-m", "repro.train", *UNUSUAL]))
     (folder,) = typed(

@@ -33,6 +33,7 @@ def test_a_script_says_what_it_does_and_refuses_what_it_does_not_know(
     assert tables == {path: path.stat().st_mtime_ns for path in (ROOT / "docs" / "benchmarks").glob("*.csv")}
 
 
+@pytest.mark.slow
 def test_plans_are_measured_into_a_table_of_the_published_form(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bench.plans", "seeds=1", f"output={tmp_path / 'plans.csv'}"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

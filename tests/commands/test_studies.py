@@ -42,18 +42,23 @@ def rows(place: Path, table: str) -> list[dict[str, str]]:
 
 
 LONG = (
+    "architecture",
     "branch",
     "chronological",
     "components",
+    "data_scale",
+    "frontier",
     "grow",
     "ladder",
+    "max_lr",
+    "model_size",
     "pilot_for_advice",
     "plasticity",
     "rates",
     "unequal",
     "versions",
 )
-"""Two minutes together, and of recipes and tables that others run as well: pytest -m slow."""
+"""Minutes together, and of recipes and tables that others run as well: pytest -m slow."""
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ def test_another_transformers_gives_the_same_logits_and_ids(
     torch.testing.assert_close(torch.tensor(theirs["logits"]), ours, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(name, marks=pytest.mark.slow if name == "qwen" else ()) for name in ARCHITECTURES]
+)
 def test_the_lm_eval_command_gives_our_nine_scores(
     made: Callable[[str], tuple[list[str], Path]],
     architecture: str,

@@ -46,6 +46,7 @@ def test_json_is_one_object_with_the_trees_numbers(smoke: Overrides, capsys: pyt
     assert result["checkpoint_bytes"] > 12 * result["checkpoints"]
 
 
+@pytest.mark.slow  # `make evidence` plans many studies together, too
 def test_all_studies_merge_into_one_plan(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
     everything = planned(capsys, *smoke("study=all"))
     main = planned(capsys, *smoke("study=main"))

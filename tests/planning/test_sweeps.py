@@ -22,7 +22,13 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("scale", SCALES)
+SELDOM = ("gpu_small", "quick", "smoke")
+"""Where other tests compose many of the studies."""
+
+
+@pytest.mark.parametrize(
+    "scale", [pytest.param(scale, marks=pytest.mark.slow if scale in SELDOM else ()) for scale in SCALES]
+)
 @pytest.mark.parametrize("study", sweeps.studies())
 def test_every_study_composes_at_every_scale(study: str, scale: str) -> None:
     settings = sweeps.compose([f"study={study}", f"scale={scale}"])
