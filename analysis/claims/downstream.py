@@ -14,6 +14,7 @@ from analysis.registries import Claim
 NINE = 9
 """[article] Tasks that the average is over."""
 BITS = "gold_bits_per_byte"
+TRUNK = "trunk"
 UNTRAINED = 0
 """The ledger's version of a model that was fine-tuned without any pre-training."""
 
@@ -47,7 +48,18 @@ def d1(view: View) -> Evidence:
                      unit="points", role="shown")
             for recipe, name in rivals
         ),
+        *_undecayed(view, tasks),
     ], missing  # fmt: skip
+
+
+def _undecayed(view: View, tasks: list[str]) -> list[Part]:
+    """Path switching against its own trunk, which fine-tuning itself decays (arXiv 2603.16127)."""
+    shared = downstream_shared(view, (SWITCH, TRUNK), BITS)
+    means = _means(shared, tasks)
+    if means.empty:
+        return []
+    what = f"bits per byte of gold answers, path switching less the undecayed trunk, {len(tasks)} tasks"
+    return [measured(what, means[SWITCH] - means[TRUNK], unit="bits per byte", role="shown")]
 
 
 def separating(scores: pd.DataFrame) -> list[str] | None:

@@ -17,6 +17,7 @@ from analysis.findings.grow import grow as growing
 from analysis.findings.ledger import missing
 from analysis.frames import View, load
 from analysis.rates import tried
+from analysis.registries import CLAIMS
 from analysis.tables.branch import branch
 from analysis.tables.comparison import by_version
 from analysis.tables.frontier import plasticity, regrets
@@ -93,7 +94,14 @@ def test_fine_tuned_undecayed_versions_are_compared(tmp_path: Path) -> None:
     build(tmp_path, ["downstream"])
     trunks = [{"paradigm": "trunk", "schedule": schedule} for schedule in SCHEDULES]
     build(tmp_path, ["downstream"], sweep=trunks)
-    assert "trunk" in contrasts.downstream_recipes(load(tmp_path, "synthetic").primary())
+    found = load(tmp_path, "synthetic").primary()
+    assert "trunk" in contrasts.downstream_recipes(found)
+    parts, _ = CLAIMS["D1"].evaluate(found)
+    (beside,) = (part for part in parts if "undecayed trunk" in part.what)
+    assert (beside.role, len(beside.seeds)) == ("shown", 3)
+    scores = contrasts.downstream_shared(found, ("path_switching", "trunk"), "gold_bits_per_byte")
+    by_seed = scores.groupby(level="seed").mean()
+    assert beside.estimate == pytest.approx((by_seed["path_switching"] - by_seed["trunk"]).mean())
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,12 @@ STUDIES = (
 CASES = {name: [f"study={name}"] for name in STUDIES} | {
     # Recorded when a branch was read as a whole cycle; the ledger's names of those runs are newer.
     "main": ["study=main", "paradigm.branch=cycle"],
-    "downstream": ["study=downstream", "paradigm.branch=cycle", "finetune.versions=[1,2,3,4]"],
+    "downstream": [
+        "study=downstream",
+        "paradigm=ptfs,cpt,path_switching",
+        "paradigm.branch=cycle",
+        "finetune.versions=[1,2,3,4]",
+    ],
     # And before these two followed each T with their warm-up, and had GPT-2.
     "data_scale": ["study=data_scale", "schedule.warmup_steps=5"],
     "architecture": ["study=architecture", "model=llama,qwen"],
