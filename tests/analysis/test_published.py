@@ -96,6 +96,9 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     text = " ".join(section("What it shows").split())
     tables = PUBLISHED / "proxy" / "tables"
     versions = pd.read_csv(tables / "recovery.csv").query("schedule == 'cosine'").set_index("version")
+    assert "both of the paper's studies of stages hold at this scale" in text
+    claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv", keep_default_na=False).set_index("claim")["verdict"]
+    assert set(claims[["S1", "S2", "C1"]]) == {"reproduced"}
     assert "is better than CPT under a cosine, and at version 4 it does not come within the protocol's 1 %" in text
     assert versions.loc["4", "path_switching_above_ptfs_nats_low"] > 0.01
     alpha = pd.read_csv(tables / "alpha.csv").set_index("alpha")["mean_nats_above_cpt"]
