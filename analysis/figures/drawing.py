@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Extent: TypeAlias = tuple[stats.Values, stats.Values, stats.Values]
 """Single seeds, and the intervals' lower and upper ends."""
+LETTERS = 13
+"""Of a legend, to an inch."""
+MARK = 6
+"""What stands before a legend's label takes as much as so many letters."""
 WITHIN = "Intervals and dots are of paired comparisons: what a seed adds to all points alike is taken out."
 
 
@@ -131,4 +135,13 @@ def recipe_handles(paradigms: Iterable[str]) -> list[Line2D]:
 
 
 def legend_below(figure: "Figure", handles: Sequence[Line2D]) -> None:
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=min(len(handles), 4))
+    """In as many columns as the figure is wide enough for, four at most."""
+    labels = [len(str(handle.get_label())) for handle in handles]
+    room = figure.get_figwidth() * LETTERS
+    fitting = (count for count in range(min(len(labels), 4), 1, -1) if _width(labels, count) <= room)
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=next(fitting, 1))
+
+
+def _width(labels: Sequence[int], columns: int) -> int:
+    """Of a legend, in letters."""
+    return sum(MARK + int(max(each)) for each in np.array_split(labels, columns))
