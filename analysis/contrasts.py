@@ -260,13 +260,15 @@ def downstream_means(view: View) -> pd.DataFrame:
 
 
 def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
-    """PPL, (versions, slices), geometric mean over seeds; of the first schedule that was run."""
+    """PPL, (versions, slices), geometric mean over seeds. All are of one schedule, the first that any recipe was run
+    with, since they are compared; None of a recipe that was not."""
     runs = view.runs(*pooled())
-    runs = runs[runs["paradigm"] == paradigm]
+    if runs.empty:
+        return None
+    runs = runs[(runs["paradigm"] == paradigm) & (runs["schedule"] == runs["schedule"].iloc[0])]
     rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     if rows.empty:
         return None
-    rows = rows[rows["schedule"] == rows["schedule"].iloc[0]]
     loss = rows["nll"] / rows["tokens"]
     matrix = rows.assign(loss=loss).pivot_table(index="version", columns="slice", values="loss")
     return None if matrix.empty or matrix.isna().to_numpy().any() else ppl(matrix)

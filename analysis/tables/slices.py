@@ -27,5 +27,6 @@ def forgetting(view: View) -> Table | None:
     return Table(
         name="forgetting", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "version", *(f"PPL slice {part}" for part in slices)],
-        caption=f"Geometric mean over seeds, cosine if it was run. {numerics_note(view, *pooled())}",
+        caption="Geometric mean over seeds; one schedule, cosine if any was run with it. "
+        f"{numerics_note(view, *pooled())}",
     )  # fmt: skip

@@ -104,6 +104,15 @@ def test_fine_tuned_undecayed_versions_are_compared(tmp_path: Path) -> None:
     assert beside.estimate == pytest.approx((by_seed["path_switching"] - by_seed["trunk"]).mean())
 
 
+def test_slices_of_one_schedule_are_compared(tmp_path: Path) -> None:
+    build(tmp_path, ["headline"])
+    build(tmp_path, ["headline"], sweep=[{"paradigm": "wsd", "schedule": "knee"}])
+    found = load(tmp_path, "synthetic").primary()
+    assert "wsd" in set(found.runs("headline")["paradigm"])
+    assert contrasts.forgetting_matrix(found, "wsd") is None
+    assert contrasts.forgetting_matrix(found, "cpt") is not None
+
+
 @pytest.mark.parametrize(
     ("column", "value"), [("conditions", "c1"), ("corpus", "rfc"), ("steps_per_version", 50), ("tokens_per_step", 64)]
 )
