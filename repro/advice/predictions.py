@@ -242,7 +242,7 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
             f"no advice on another kind of data or model than the ledger's: asked is {asked}; it holds "
             f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
         )
-    usable = [cell for cell in alike if cell["paradigm"] in RECIPES and _lawful(cell)]
+    usable = [cell for cell in alike if cell["paradigm"] in RECIPES and lawful(cell)]
     decayed = [cell for cell in usable if any(v.rates[-1] < 0.5 * v.rates.max() for v in cell.versions)]
     if not decayed:
         raise UserError(
@@ -272,6 +272,6 @@ def _near(cells: Sequence[Cell], about: Mapping[str, str], size: int | None) -> 
     return cells
 
 
-def _lawful(cell: Cell) -> bool:
+def lawful(cell: Cell) -> bool:
     """Whether laws of the learning rate speak of it: single checkpoints of one optimizer, from a random start."""
     return cell["paradigm"] not in ("merge", "branch_average", "soup", "schedule_free", "grow", "updated")

@@ -14,7 +14,7 @@ import numpy as np
 from repro.advice import evidence, fits
 from repro.advice.evidence import Cell
 from repro.advice.fits import Evidence, curve_of
-from repro.advice.predictions import Knowledge, _lawful
+from repro.advice.predictions import Knowledge, lawful
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGERS = {path.parent.name: path.parent for path in sorted((ROOT / "docs" / "advice").glob("*/runs.csv"))}
@@ -61,7 +61,7 @@ def tried(fitted: Sequence[Cell], others: Sequence[Cell]) -> Iterator[Tried]:
 
 
 def of(folder: Path) -> list[Tried]:
-    cells = [cell for cell in evidence.read(folder) if _lawful(cell)]
+    cells = [cell for cell in evidence.read(folder) if lawful(cell)]
     cells = [replace(cell, versions=cell.versions[:VERSIONS]) for cell in cells]
     return [one for fitted, others in pilots(cells) for one in tried(fitted, others)]
 

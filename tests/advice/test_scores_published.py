@@ -8,11 +8,9 @@ import pytest
 
 from repro.advice import evidence, records
 from repro.common.errors import UserError
+from tests.advice.backtest import LEDGERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "advice.md"
-PROXY = PAGE.parents[1] / "paper_figures" / "proxy" / "data"
-LEDGERS = {path.parent.name: path.parent for path in sorted((PAGE.parent / "advice").glob("*/runs.csv"))}
-LEDGERS["proxy"] = PROXY
 
 
 def row(name: str, told: dict) -> list[list[str]]:
