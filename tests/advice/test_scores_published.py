@@ -8,6 +8,7 @@ import pytest
 
 from repro.advice import evidence, records
 from repro.common.errors import UserError
+from tests.advice import backtest
 from tests.advice.backtest import LEDGERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "advice.md"
@@ -44,6 +45,12 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
     shown = re.findall(rf"^\| (`{name}/.*) \|$", PAGE.read_text(), flags=re.MULTILINE)
     assert [[cell.strip() for cell in line.split("|")] for line in shown] == scored(name)
     assert shown
+
+
+@pytest.mark.slow
+def test_the_page_shows_how_often_intervals_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    backtest.main()
+    assert capsys.readouterr().out in PAGE.read_text()
 
 
 if __name__ == "__main__":
