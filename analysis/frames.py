@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import cuts, lengths, names, plans, reading, readings
-from analysis.best import Best, best_rates
+from analysis.best import PTFS, Best, best_rates
 from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
@@ -157,9 +157,10 @@ class View:
     """Whether seeds that a study was not planned with are left out (`analysis.plans`)."""
     own_best: bool = False
     """Whether the plain runs of a recipe are those at its own best maximum, where there are any (`analysis.best`)."""
-    reference: str = "ptfs"
+    reference: str = PTFS
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
+    _scores: dict[tuple[str, ...], pd.DataFrame] = field(default_factory=dict, repr=False)
     _kin: dict[tuple[object, ...], "View"] = field(default_factory=dict, repr=False)
     """The same runs as others of the methods below show them, so that each is worked out once."""
     _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
@@ -182,7 +183,8 @@ class View:
     @property
     def ran(self) -> list[str]:
         """Studies of which there are runs in this setting, in the report's order."""
-        return [name for name in self.ledger.reported if len(self.runs(name))]
+        there = set(self._every["study"])
+        return [name for name in self.ledger.reported if name in there]
 
     def runs(self, *studies: str) -> pd.DataFrame:
         """Rows of runs.csv that belong to any of `studies` in this setting; see the module's invariants."""
@@ -190,7 +192,12 @@ class View:
 
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
-        return self.runs(*studies).merge(self.ledger.scores, on="run")
+        runs = self.runs(*studies)
+        if self._alone is not self:
+            return self._alone.scores(*studies)
+        if studies not in self._scores:
+            self._scores[studies] = runs.merge(self.ledger.scores, on="run")
+        return self._scores[studies]
 
     def costs(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with versions.csv, whose step counts are those of versions 1..k."""
@@ -221,7 +228,7 @@ class View:
         """The same runs, but for those over versions of unequal lengths."""
         return self._as(equal=True)
 
-    def judged(self, *, own_best: bool, reference: str = "ptfs") -> "View":
+    def judged(self, *, own_best: bool, reference: str = PTFS) -> "View":
         """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""
         return self._as(planned=True, own_best=own_best, reference=reference)
 
@@ -230,8 +237,13 @@ class View:
         names = ("reading", "equal", "planned", "own_best", "reference")
         key = tuple((dict(zip(names, now, strict=True)) | changes).items())
         if key not in self._kin:
-            self._kin[key] = replace(self, **changes, _splits={})
+            self._kin[key] = replace(self, **changes, _splits={}, _scores={})
         return self._kin[key]
+
+    @cached_property
+    def _alone(self) -> "View":
+        """The same runs: which they are is no matter of what stands for PTFS, and is worked out once."""
+        return self if self.reference == PTFS else self._as(reference=PTFS)
 
     @cached_property
     def best(self) -> list[Best]:
@@ -242,10 +254,14 @@ class View:
 
     @cached_property
     def usual(self) -> Usual:
+        if self._alone is not self:
+            return self._alone.usual
         return Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         self._asked.add(studies)
+        if self._alone is not self:
+            return self._alone._split(*studies)
         if studies not in self._splits:
             self._splits[studies] = self._divide(studies)
         return self._splits[studies]
@@ -266,18 +282,19 @@ class View:
 
     @cached_property
     def _every(self) -> pd.DataFrame:
-        """Runs of all studies in this setting, by their names: a run's name is its own study's matter."""
-        return self.usual.name_variants(self._fitting(self.ledger.reported))
+        """Runs of all studies in this setting, in order and by their names, which are their own study's matter."""
+        if self._alone is not self:
+            return self._alone._every
+        return _ordered(self.usual.name_variants(self._fitting(self.ledger.reported)))
 
     def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rows = self._every[self._every["study"].isin(studies)]
-        rows = rows.drop(columns="study").drop_duplicates("run").sort_values("run")
+        rows = self._every[self._every["study"].isin(studies)].drop(columns="study").drop_duplicates("run")
         # The numerics with most runs of a seed, the first by name among equals.
         counts = rows.groupby(["seed", "numerics"], as_index=False).size()
         counts = counts.sort_values(["seed", "size", "numerics"], ascending=[True, False, True])
-        chosen = counts.drop_duplicates("seed")[["seed", "numerics"]]
-        kept = rows.merge(chosen, on=["seed", "numerics"]).drop_duplicates([*CELL, "seed"])
-        return _ordered(kept), rows[~rows["run"].isin(kept["run"])]
+        chosen = counts.drop_duplicates("seed").set_index("seed")["numerics"]
+        kept = rows[rows["numerics"] == rows["seed"].map(chosen)].drop_duplicates([*CELL, "seed"])
+        return kept.reset_index(drop=True), rows[~rows["run"].isin(kept["run"])].sort_values("run")
 
 
 def scales(root: Path) -> list[str]:
