@@ -1,7 +1,7 @@
-"""Which seeds a scale's studies are planned with: `sweep` of conf/scale/NAME.yaml says so, and no other place.
+"""What a scale's studies are planned with: `sweep` of conf/scale/NAME.yaml and conf/study/NAME.yaml say so alone.
 
-A study is judged when all of its planned seeds are there, and by these alone. Scales that list none are judged
-as they are.
+A study is judged when all of its planned seeds are there, and all the values that it is planned to vary; and by these
+seeds alone. Scales that list no seeds are judged as they are.
 """
 
 from functools import lru_cache
@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from analysis.registries import STUDIES
+from repro.config import resolvers
 from repro.config.places import CONF
 
 
@@ -26,6 +27,22 @@ def listed(scale: str, entry: str) -> tuple[str, ...]:
         return ()
     value = OmegaConf.select(OmegaConf.load(path), f"sweep.{entry}")
     return tuple(str(value).split(",")) if value is not None else ()
+
+
+@lru_cache
+def values(scale: str, study: str, setting: str, column: str) -> tuple[str, ...]:
+    """What a study is planned to vary a setting over, as a column of runs.csv has it; none where no seeds are."""
+    if not seeds(scale, study):
+        return ()
+    resolvers.register()
+    files = (CONF / "scale" / f"{scale}.yaml", CONF / "study" / f"{study}.yaml")
+    whole = OmegaConf.merge(*map(OmegaConf.load, files))
+    swept = str(OmegaConf.select(whole, "hydra.sweeper.params")[setting]).split(",")
+    options = {value: CONF / setting / f"{value}.yaml" for value in swept}
+    return tuple(
+        str(OmegaConf.select(OmegaConf.load(path), column, default=value)) if path.exists() else value
+        for value, path in options.items()
+    )
 
 
 def planned(rows: pd.DataFrame, scale: str) -> "pd.Series[bool]":

@@ -23,6 +23,8 @@ class Factor:
     """In runs.csv."""
     label: str
     """In tables and figures."""
+    setting: str
+    """On a command line."""
 
 
 @dataclass(frozen=True)

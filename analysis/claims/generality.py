@@ -9,13 +9,15 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from analysis import readings, stats
+from analysis import plans, readings, stats
 from analysis.claims.parts import MATCH, beats, called, exact, matches, measured
 from analysis.commands import command
 from analysis.contrasts import CPT, SWITCH, losses, swept_values, versions_after_first
 from analysis.evidence import Evidence, Part
+from analysis.formats import text
 from analysis.frames import SETTING, View
 from analysis.names import schedule_name
+from analysis.reading import canonical
 from analysis.registries import STUDIES, Claim, Factor, Role, pooled
 
 SIZE = "parameters"
@@ -44,6 +46,7 @@ def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:
                 missing += _lacking(label, rows, view)
         if factor.column == SIZE:
             parts += _trend(view, scores[scores["run"].isin(runs["run"])])
+        missing += _not_run(view, study, factor, runs)
         if len(values) == 1:
             missing.append(f"only {name} {values[0][0]} was run; {command(study, view.ledger.scale, view)}")
         return parts, missing
@@ -70,6 +73,15 @@ def _lacking(label: str, rows: pd.DataFrame, view: View) -> list[str]:
     left_out = set(rows["seed"]) - (set(loss[CPT].index) if loss else set())
     seeds = ", ".join(str(seed) for seed in sorted(left_out))
     return [f"{label}: not all three paradigms came to version {view.last} with seeds {seeds}"] if left_out else []
+
+
+def _not_run(view: View, study: str, factor: Factor, runs: pd.DataFrame) -> list[str]:
+    """Values that the scale's plan has and the ledger lacks: with some of them a claim holds in these alone."""
+    column = "size" if factor.column == SIZE else factor.column
+    there = {canonical(text(value)) for value in runs[column]}
+    planned = plans.values(view.ledger.scale, study, factor.setting, column)
+    lacking = [value for value in planned if canonical(value) not in there]
+    return [f"not run: {factor.label} {', '.join(lacking)}"] if there and lacking else []
 
 
 def _is_base(group: pd.DataFrame, view: View, study: str) -> bool:

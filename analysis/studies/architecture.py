@@ -6,7 +6,7 @@ from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.comparison import generality_of as table
 
-FACTOR = Factor(column="architecture", label="architecture")
+FACTOR = Factor(column="architecture", label="architecture", setting="model")
 STUDY = Study(
     name="architecture",
     question="Does it hold for other architectures?",

@@ -6,7 +6,7 @@ from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.comparison import generality_of as table
 
-FACTOR = Factor(column="steps_per_version", label="T")
+FACTOR = Factor(column="steps_per_version", label="T", setting="stream.steps_per_version")
 STUDY = Study(
     name="data_scale",
     question="Does it hold for other data sizes?",

@@ -6,7 +6,7 @@ from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.ladder import LADDER
 
-FACTOR = Factor(column="parameters", label="size")
+FACTOR = Factor(column="parameters", label="size", setting="size")
 STUDY = Study(
     name="ladder",
     question="What does the comparison do as models grow, at one number of tokens per parameter?",

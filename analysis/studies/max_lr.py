@@ -6,7 +6,7 @@ from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.comparison import generality_of as table
 
-FACTOR = Factor(column="max_lr", label="maximum learning rate")
+FACTOR = Factor(column="max_lr", label="maximum learning rate", setting="schedule.max_lr")
 STUDY = Study(
     name="max_lr",
     question="Does it hold for other maximum learning rates?",

@@ -5,7 +5,7 @@ from analysis.findings.comparison import generality_of as findings
 from analysis.registries import Factor, Study
 from analysis.tables.comparison import generality_of as table
 
-FACTOR = Factor(column="parameters", label="size")
+FACTOR = Factor(column="parameters", label="size", setting="size")
 STUDY = Study(
     name="model_size",
     question="Does it hold for other parameter counts?",

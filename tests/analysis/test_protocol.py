@@ -109,6 +109,26 @@ def test_a_study_is_not_judged_before_all_of_its_seeds_are_there(tmp_path: Path)
     assert one.weakest.seeds == SEEDS
 
 
+@pytest.mark.parametrize(
+    ("claim", "study"), [("G1", "architecture"), ("G2", "ladder"), ("G3", "data_scale"), ("G4", "max_lr")]
+)
+def test_a_study_is_not_judged_before_all_of_its_values_are_there(tmp_path: Path, claim: str, study: str) -> None:
+    factor = STUDIES[study].factor
+    assert factor is not None
+    column = "size" if factor.column == "parameters" else factor.column
+    planned = plans.values("proxy", study, factor.setting, column)
+    assert plans.values("quick", study, factor.setting, column) == ()
+    assert len(planned) > 2
+    world = Synthetic(seeds=plans.seeds("proxy", study), follows=True)
+    for i, value in enumerate(planned):
+        cells = [{column: value, "paradigm": paradigm} for paradigm in THREE]
+        sizes = {"parameters": str(10**i), "steps_per_version": str(10 * i + 20)} if column == "size" else {}
+        build(tmp_path, [study], world, scale="proxy", sweep=[cell | sizes for cell in cells])
+        one = verdicts(tmp_path)[claim, ""]
+        lacking = f"not run: {factor.label} {', '.join(planned[i + 1 :])}"
+        assert (one.verdict == "not judged") == (lacking in one.reason) == (i + 1 < len(planned))
+
+
 def test_no_seed_is_added_after_a_look(tmp_path: Path) -> None:
     """Runs of seeds that were not planned change no verdict: they would contradict."""
     build(tmp_path, ["main"], Synthetic(seeds=SEEDS, follows=True), scale="proxy")
