@@ -20,6 +20,8 @@ PTFS, CPT, SWITCH = THREE = ("ptfs", "cpt", "path_switching")
 """The recipes that the paper's claims name."""
 TWIN = names.variant(PTFS, ["order=arrival"])
 """PTFS with the order of its data as the only difference."""
+CURVE = names.variant(PTFS, ["curve=path_switching"])
+"""PTFS with path switching's learning rates as the only difference."""
 TWO_STAGE = "two_stage"
 DATA = ("corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
 """Columns of runs.csv that say which data a run saw, and how much of them; the cut of the text may follow the seed."""
@@ -49,8 +51,14 @@ def losses(scores: pd.DataFrame, paradigms: Sequence[str], versions: Sequence[in
     return {paradigm: pd.DataFrame(wide.xs(paradigm, axis=1, level="paradigm")) for paradigm in paradigms}
 
 
-def decayed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the versions of recipes that never decay: beside decayed ones their PPL would mislead."""
+def without_controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ways to update alone."""
+    return rows[[not names.control(recipe) for recipe in rows["paradigm"]]]
+
+
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ways to update, without recipes that never decay: beside decayed versions the PPL of theirs would mislead."""
+    rows = without_controls(rows)
     return rows[rows["paradigm"].map(names.decays).astype(bool)]
 
 

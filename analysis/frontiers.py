@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import decayed, largest_block, versions_after_first
+from analysis.contrasts import comparable, largest_block, versions_after_first
 from analysis.frames import View
 
 FRONTIER, PLASTICITY = "frontier", "plasticity"
@@ -18,7 +18,7 @@ def schedules(view: View, study: str) -> list[str]:
 
 def points(view: View, schedule: str) -> tuple[pd.DataFrame, int]:
     """`paradigm`, `ppl` of the last version and `cost` of all, of recipes that decay, over shared seeds; how many."""
-    rows = decayed(view.scores(FRONTIER))
+    rows = comparable(view.scores(FRONTIER))
     rows = rows[(rows["schedule"] == schedule) & (rows["version"] == view.last) & np.isfinite(rows["loss"])]
     block = largest_block(rows.pivot(index="seed", columns="paradigm", values="ppl"))  # noqa: PD010
     if not names.schedule_decays(schedule) or block.empty:
@@ -42,7 +42,7 @@ class Regret:
 
 def regret(view: View, schedule: str) -> Regret | None:
     """Over the seeds that all recipes have; the best recipe on a slice is the one with the lowest mean there."""
-    runs = decayed(view.runs(FRONTIER))
+    runs = comparable(view.runs(FRONTIER))
     rows = runs[runs["schedule"] == schedule].merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     rows = rows[rows["version"] == view.last]
     rows = rows.assign(loss=rows["nll"] / rows["tokens"])

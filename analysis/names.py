@@ -38,6 +38,13 @@ def decays(recipe: str) -> bool:
     return bool(getattr(RECIPES.get(recipe.split(VARIANT)[0]), "decays", True))
 
 
+def control(recipe: str) -> bool:
+    """Whether it is no way to update, but was trained to tell apart what makes another one what it is."""
+    kind, *settings = recipe.split(VARIANT)
+    telling = getattr(RECIPES.get(kind), "controls", ())
+    return any(setting.partition("=")[0] in telling for setting in settings)
+
+
 def schedule_decays(schedule: str) -> bool:
     """Whether a schedule ever leaves the maximum."""
     registered = SCHEDULES.get(schedule.split(VARIANT)[0])

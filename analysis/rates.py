@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import decayed
+from analysis.contrasts import comparable
 from analysis.frames import View
 from analysis.registries import sweeping
 
@@ -55,7 +55,7 @@ def tried(view: View, study: str = STUDY) -> list[Tried]:
 
     Minima that are not the usual share of their maximum are left out as well: they are another question.
     """
-    scores = decayed(view.scores(study))
+    scores = comparable(view.scores(study))
     shares = (scores["min_lr"] / scores["max_lr"]).round(9)
     scores = scores[shares == shares.mode().min()] if len(shares) else scores
     found = []

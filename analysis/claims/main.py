@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis import readings, stats
 from analysis.claims.parts import beats, by_schedule, called, exact, matches, measured, role
-from analysis.contrasts import CPT, PTFS, SWITCH, losses, tree_costs, versions_after_first
+from analysis.contrasts import CPT, CURVE, PTFS, SWITCH, losses, tree_costs, versions_after_first
 from analysis.evidence import Evidence, Part
 from analysis.formats import text
 from analysis.frames import View
@@ -19,7 +19,7 @@ PUBLISHED_ALPHA = 0.6
 PUBLISHED_ROUNDING = 0.005
 """The abstract gives whole per cents."""
 CONTROLS = {
-    "PTFS with path switching's curve": variant(PTFS, ["curve=path_switching"]),
+    "PTFS with path switching's curve": CURVE,
     "PTFS with path switching's curve, in order of arrival": variant(PTFS, ["order=arrival", "curve=path_switching"]),
 }
 """From scratch with path switching's own learning rates: they tell its schedule from its reading of the data."""

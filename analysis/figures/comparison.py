@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import PTFS, decayed, losses, ppl, swept_values, versions_after_first
+from analysis.contrasts import PTFS, comparable, losses, ppl, swept_values, versions_after_first
 from analysis.figures import chart
 from analysis.figures.drawing import Extent, beside, fit, legend_below, recipe_handles, series
 from analysis.frames import View
@@ -23,7 +23,7 @@ IN_A_ROW = 4
 
 def ppl_by_version(view: View) -> "Figure | None":
     """Above, each version has an axis of its own: levels fall so far that on one axis recipes lie on each other."""
-    scores = decayed(view.scores(*pooled()))
+    scores = comparable(view.scores(*pooled()))
     schedules = list(dict.fromkeys(scores["schedule"]))
     if scores.empty:
         return None
@@ -93,7 +93,7 @@ def generality(study: str, factor: Factor) -> Plot:
     label = factor.label
 
     def draw(view: View) -> "Figure | None":
-        scores = decayed(view.scores(study))
+        scores = comparable(view.scores(study))
         scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
         others = [recipe for recipe in names.recipes(scores["paradigm"]) if recipe != PTFS]
         groups = {value: _above_ptfs(rows, others, view) for value, rows in swept_values(scores, study, factor)}

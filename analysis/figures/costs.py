@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from analysis import lengths, names, stats
-from analysis.contrasts import PTFS, decayed, tree_costs
+from analysis.contrasts import PTFS, comparable, tree_costs
 from analysis.figures import chart
 from analysis.figures.drawing import apart, front, legend_below, recipe_handles
 from analysis.frames import View
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def cost_growth(view: View) -> "Figure | None":
-    costs = tree_costs(view)
+    costs = [cost for cost in tree_costs(view) if not names.control(cost.paradigm)]
     if not costs:
         return None
     figure = chart.new(6.8, 4.0)
@@ -124,7 +124,7 @@ def _points(view: View, version: int) -> tuple[pd.DataFrame, str]:
 
     The reference is PTFS under the first schedule, or else what costs most. Undecayed versions are no part of it.
     """
-    rows = decayed(view.scores(*pooled(), "alpha"))
+    rows = comparable(view.scores(*pooled(), "alpha"))
     rows = rows[rows["schedule"].map(names.schedule_decays).astype(bool)]
     rows = rows[(rows["version"] == version) & np.isfinite(rows["loss"])]
     if rows.empty:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from analysis import lengths, names, stats
+from analysis.contrasts import without_controls
 from analysis.figures import chart
 from analysis.figures.drawing import legend_below, points, recipe_handles
 from analysis.frames import View
@@ -25,7 +26,7 @@ BINS = 20
 
 def learning_rates(view: View) -> "Figure | None":
     """A row per recipe, a column per schedule: the rates of the lowest seed along its own tree."""
-    runs = view.runs(*pooled())
+    runs = without_controls(view.runs(*pooled()))
     curves = view.ledger.curves[view.ledger.curves["lr"].notna()]
     runs = runs[runs["run"].isin(curves["run"])]
     if runs.empty:
@@ -43,11 +44,16 @@ def learning_rates(view: View) -> "Figure | None":
         if not axes.lines:
             axes.set_axis_off()
             continue
+        title = recipe if alone else f"{recipe}, {schedule}"
         axes.set_title(
-            recipe if alone else f"{recipe}, {schedule}", loc="left", color=names.colour(recipes[row]),
-            fontweight="bold", fontsize=9.5,
-        )  # fmt: skip
+            title,
+            loc="left",
+            color=names.colour(recipes[row]),
+            fontweight="bold",
+            fontsize=min(9.5, 9.5 * 33 / len(title)),
+        )
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.tick_params(labelleft=not any(panel.lines for panel in panels[row, :column]))
     panels[0, 0].set_ylim(0, None)
     panels[0, 0].set_xlim(0, view.last + 0.3)
     panels[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -95,7 +101,7 @@ def _thin(line: pd.DataFrame) -> pd.DataFrame:
 
 def training_loss(view: View) -> "Figure | None":
     """A panel per version, all recipes in it: the last T steps before its release, in bins of equal length."""
-    runs = view.runs(*pooled())
+    runs = without_controls(view.runs(*pooled()))
     curves = view.ledger.curves[view.ledger.curves["loss"].notna()]
     rows = runs[["run", "paradigm", "schedule", "seed", "steps_per_version"]].merge(curves, on="run")
     if rows.empty:

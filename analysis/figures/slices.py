@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import PTFS, forgetting_matrix
+from analysis.contrasts import PTFS, forgetting_matrix, without_controls
 from analysis.figures import chart
 from analysis.frames import View
 from analysis.registries import Plot, pooled
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def forgetting(view: View) -> "Figure | None":
     """PTFS's PPL, and how far the others lie from it: slices differ, and that would hide what was forgotten."""
-    matrices = {p: forgetting_matrix(view, p) for p in names.recipes(view.runs(*pooled())["paradigm"])}
+    runs = without_controls(view.runs(*pooled()))
+    matrices = {p: forgetting_matrix(view, p) for p in names.recipes(runs["paradigm"])}
     known = {p: matrix for p, matrix in matrices.items() if matrix is not None}
     if not known:
         return None

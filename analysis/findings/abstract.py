@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import CPT, PTFS, SWITCH, decayed, losses, tree_costs
+from analysis.contrasts import CPT, PTFS, SWITCH, comparable, losses, tree_costs
 from analysis.formats import listed, percent, spoken
 from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
@@ -19,7 +19,7 @@ QUESTION = (
 
 def answer(view: View) -> list[str]:
     """What the last version's PPL and the costs say, a sentence a schedule; the first one says whether they agree."""
-    scores = decayed(view.scores(*pooled()))
+    scores = comparable(view.scores(*pooled()))
     said, outcomes = [], set()
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]

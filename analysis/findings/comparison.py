@@ -6,10 +6,11 @@ import pandas as pd
 from analysis import readings, stats
 from analysis.contrasts import (
     CPT,
+    CURVE,
     PTFS,
     SWITCH,
     THREE,
-    decayed,
+    comparable,
     losses,
     ppl,
     swept_values,
@@ -18,7 +19,7 @@ from analysis.contrasts import (
 )  # fmt: skip
 from analysis.formats import percent, spoken
 from analysis.frames import View
-from analysis.names import recipe_name, recipes, schedule_name
+from analysis.names import control, recipe_name, recipes, schedule_name
 from analysis.registries import Factor, Sentences, pooled
 from analysis.tables.comparison import recovery_cells
 
@@ -26,7 +27,9 @@ from analysis.tables.comparison import recovery_cells
 def headline(view: View) -> list[str]:
     """What each recipe costs, and its PPL at the last version."""
     costs = [
-        f"{recipe_name(c.paradigm)} {c.steps[-1]:.3g} T ({100 * c.share:.3g} %)" for c in tree_costs(view, "headline")
+        f"{recipe_name(c.paradigm)} {c.steps[-1]:.3g} T ({100 * c.share:.3g} %)"
+        for c in tree_costs(view, "headline")
+        if not control(c.paradigm)
     ]
     steps = [f"Steps to release {view.last} versions: {spoken(costs)}."] if costs else []
     return [*steps, *_last_version(view, "headline")]
@@ -37,7 +40,7 @@ def _last_version(view: View, *studies: str) -> list[str]:
     sentences = []
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]
-        present = recipes(decayed(rows)["paradigm"])
+        present = recipes(comparable(rows)["paradigm"])
         loss = losses(rows, present, [view.last])
         if loss and len(present) > 1:
             parts = [f"{ppl(loss[p]).to_numpy().mean():.2f} for {recipe_name(p)}" for p in present]
@@ -126,6 +129,15 @@ def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str
         sentences.append(
             f"With {schedule_name(schedule)}, at version {view.last} alone, path switching's PPL is {switching} "
             f"relative to PTFS's, {_recovered(share)}; from version to version it changes by {growth}."
+        )
+    if beside := losses(rows, (PTFS, CURVE, SWITCH), [view.last]):
+        of_curve, whole = (
+            percent((beside[recipe] - beside[PTFS]).to_numpy(dtype=np.float64).ravel()) for recipe in (CURVE, SWITCH)
+        )
+        sentences.append(
+            f"With {schedule_name(schedule)}, PTFS with path switching's own curve has a PPL of version {view.last} of "
+            f"{of_curve} relative to PTFS's, and path switching {whole}: the first is the curve's doing, what the "
+            "second has more is that of the order of the data."
         )
     if first := losses(rows, (PTFS, SWITCH), [1]):
         lead = percent((first[SWITCH] - first[PTFS])[1].to_numpy(dtype=np.float64))

@@ -25,6 +25,7 @@ class Ptfs(Recipe):
     sources = ("2410.04103",)
     colour = "#0072B2"
     told_apart_by = ("order", "curve")
+    controls = ("curve",)
     lacks: ClassVar[Mapping[str, str]] = {"replay": "reads all old data as it is"}
 
     order: str = "mixed"

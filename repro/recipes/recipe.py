@@ -92,6 +92,8 @@ class Recipe(ParadigmSettings):
     """Whether its versions end at the minimum: undecayed ones are never compared with decayed ones."""
     told_apart_by: ClassVar[tuple[str, ...]] = ()
     """Those of its settings in which two runs of one study may differ on purpose."""
+    controls: ClassVar[tuple[str, ...]] = ()
+    """Those of them that, off their default, make it a control: tables show it, pictures of ways to update do not."""
 
     def versions(self, releases: Releases) -> int:
         """How many versions it releases."""

@@ -113,9 +113,22 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert (f"{behind.to_numpy().min():.1f}", f"{behind.to_numpy().max():.1f}") == ("1.9", "3.7")
     assert "Read as a whole cycle, it is worse than CPT under Knee and multi-step" in text
     assert verdicts["M1 beats", "cycle"] == "contradicted"
-    assert "PTFS that reads the same data in order of arrival is not told apart from PTFS on mixed data" in text
+    assert "order of arrival is not told apart from PTFS on mixed data under any of the three" in text
     abstract = (PUBLISHED / "proxy" / "report.md").read_text()
-    assert "order=arrival is not told apart in PPL" in abstract
+    assert abstract.count("order=arrival is not told apart in PPL") == 3
+    beside = pd.read_csv(PUBLISHED / "proxy" / "claims.csv", keep_default_na=False)
+    beside = beside[beside["beside"] == "against PTFS in order of arrival"].set_index(["claim", "reading"])
+    assert "the gap of CPT widens (P2), and path switching does not match it under a cosine and Knee" in text
+    assert beside["verdict"]["P2", ""] == "reproduced"
+    assert beside["verdict"]["M1 matches", "decay"] == "contradicted"
+    against = beside["reason"]["M1 matches", "decay"].partition("power")[0]
+    assert [name in against for name in ("version 4, cosine", "version 4, Knee", "multi-step")] == [True, True, False]
+    assert "The twin is also the cheapest that is not told apart from PTFS" in text
+    assert "all four versions cost 52 % of PTFS's steps" in text
+    told = re.search(r"With multi-step, beside PTFS at version 4: .*", abstract)
+    assert told
+    assert re.search(r"order=arrival is not told apart in PPL \([^)]*\) at 52 % of the cost", told[0])
+    assert re.findall(r"not told apart in PPL \([^)]*\) at ([\d.]+) % of the cost", abstract) == ["97", "70", "52"]
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv")
     of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
     assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]

@@ -1,0 +1,51 @@
+"""A control tells apart what makes a recipe what it is: tables and claims show it, as no way to update."""
+
+import pytest
+from ledgers import Synthetic, build
+
+from analysis import names
+from analysis.contrasts import CURVE, TWIN, comparable
+from analysis.figures.costs import cost_growth, pareto
+from analysis.figures.curves import LEARNING_RATES
+from analysis.figures.slices import forgetting
+from analysis.findings.abstract import answer
+from analysis.findings.comparison import headline, main
+from analysis.frames import View, load
+from analysis.tables.comparison import by_version
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> View:
+    """PTFS, CPT and path switching, and PTFS with path switching's curve, half of path switching's way behind PTFS."""
+    root = tmp_path_factory.mktemp("controls")
+    world = Synthetic(noise=0.0, gap=0.02, recovered=0.5)
+    build(root, ["headline"], world)
+    control = {"paradigm": "ptfs", "settings": "order=mixed curve=path_switching alpha=0.6 branch=decay"}
+    build(root, ["headline"], world, sweep=[control])
+    return load(root, "synthetic").primary()
+
+
+def test_which_recipes_are_controls() -> None:
+    assert names.control(CURVE)
+    assert names.control("ptfs, order=arrival, curve=path_switching")
+    assert not any(map(names.control, ("ptfs", TWIN, "path_switching, branch=cycle", "nobody, curve=mine")))
+
+
+def test_tables_show_a_control_and_pictures_of_ways_to_update_do_not(view: View) -> None:
+    assert CURVE in set(view.runs("headline")["paradigm"])
+    assert CURVE not in set(comparable(view.scores("headline"))["paradigm"])
+    table = by_version(view, "headline")
+    assert table is not None
+    assert names.recipe_name(CURVE) in {row[0] for row in table.rows} | {row[1] for row in table.rows}
+    for figure in (pareto(view), cost_growth(view), forgetting(view), LEARNING_RATES.make(view)):
+        assert figure is not None
+        drawn = figure.data()["recipe"]
+        assert {"PTFS", "CPT", "path switching"} <= set(drawn)
+        assert names.recipe_name(CURVE) not in set(drawn)
+    assert "curve=" not in " ".join([*answer(view), *headline(view)])
+
+
+def test_what_the_curve_does_is_said(view: View) -> None:
+    (said,) = (sentence for sentence in main(view) if "own curve" in sentence)
+    assert "With cosine, PTFS with path switching's own curve has a PPL of version 4 of +0.00 %" in said
+    assert "path switching +3.00 %" in said  # half of three gaps of 0.02 nats
