@@ -14,6 +14,7 @@ from analysis.provenance import Provenance
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
 from repro.advice.evidence import KEPT, fingerprint
+from repro.advice.telling import pilots_word
 from repro.common.errors import UserError
 
 
@@ -27,7 +28,7 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
         return []
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        tables = [*shelf.table(_recipes(told)), *shelf.table(_scored(told))]
+        tables = [each for make in (_recipes, _pilots, _scored) for each in shelf.table(make(told))]
         findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
         command = told["command"]
         figure = residuals(told["law"]["left_out"])
@@ -65,6 +66,8 @@ def _sentences(told: dict[str, Any], *, stale: bool) -> list[str]:
         said.append(
             f"A pilot for such advice takes {pilot['steps']:,} steps, {pilot['device_hours']:.3g} device-hours."
         )
+    if told["agreement"]:
+        said.append(pilots_word(told["agreement"]))
     if stale:
         said.append("The ledger has changed since this advice was made.")
     return [*said, *told["limits"]]
@@ -72,7 +75,11 @@ def _sentences(told: dict[str, Any], *, stale: bool) -> list[str]:
 
 def _recipes(told: dict[str, Any]) -> Table | None:
     rows, data = [], []
+    several = len({row["about"]["schedule"] for row in told["recipes"]}) > 1
+    each = "Measured, or under the schedule that is best for the recipe (advice.json has all). " if several else ""
     for row in told["recipes"]:
+        if not row["shown"]:
+            continue
         over, between = row.get("ppl_over_retraining_percent"), row.get("interval_percent")
         cells = [
             row["name"],
@@ -97,9 +104,29 @@ def _recipes(told: dict[str, Any]) -> Table | None:
         name="advice", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "% of PPL over retraining", "90 % interval", "cost", "next release", "delay, steps",
               "more steps", "keep, GB", "basis"],
-        caption="At the last release; intervals are of means over many seeds. Cost: of all releases, over pre-training "
-        "each from scratch; next release: the same of one more. More steps: of the last release, for the loss of "
-        "retraining. Keep: checkpoints for the next release.",
+        caption=f"{each}At the last release; intervals are of means over many seeds. Cost: of all releases, over "
+        "pre-training each from scratch; next release: the same of one more. More steps: of the last release, for the "
+        "loss of retraining. Keep: checkpoints for the next release.",
+    ) if rows else None  # fmt: skip
+
+
+def _pilots(told: dict[str, Any]) -> Table | None:
+    """What the pilot alone says beside what everything says."""
+    rows, data = [], []
+    shown = {row["name"] for row in told["recipes"] if row["shown"]}
+    for each in told["agreement"]["recipes"] if told["agreement"] else ():
+        data.append({name: value for name, value in each.items() if name != "interval_percent"})
+        if each["recipe"] in shown:
+            between = each["interval_percent"]
+            inside = {True: "yes", False: "no", None: ""}[each["inside"]]
+            rows.append([each["recipe"], f"{each['from_pilot']:+.1f}",
+                         "" if between is None else f"{between[0]:+.1f} to {between[1]:+.1f}",
+                         f"{each['from_everything']:+.1f}", each["basis"], inside])  # fmt: skip
+    return Table(
+        name="advice_pilot", data=pd.DataFrame(data), rows=rows,
+        head=["recipe", "from the pilot", "90 % interval", "from everything", "basis", "inside"],
+        caption="Per cent of PPL over retraining at the last release: what the pilot's runs alone say, and what all of "
+        "the ledger does.",
     ) if rows else None  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def losses(scores: pd.DataFrame, paradigms: Sequence[str], versions: Sequence[in
 
 def without_controls(rows: pd.DataFrame) -> pd.DataFrame:
     """Ways to update alone."""
-    return rows[[not names.control(recipe) for recipe in rows["paradigm"]]]
+    return rows[~rows["paradigm"].map(names.control).astype(bool)]
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:

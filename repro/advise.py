@@ -11,7 +11,8 @@ comes next, what would change that, and what each costs. Settings of the questio
     advise.margin=0.5                 per cent of PPL that count as equal; the cheaper wins then
 
 A sweep (paradigm=cpt,path_switching paradigm.alpha=0.2,0.6, study=..., -m ...) says which recipes are asked about;
-without one, all are. The ledger is `ledger.path`; else results/SCALE/data, or what is published of the scale.
+without one, all are, under every schedule that the ledger has (schedule=... names others). The ledger is
+`ledger.path`; else results/SCALE/data, or what is published of the scale.
 record=FILE freezes the predictions before the runs exist; score=FILE compares them with the ledger after.
 keep=true writes the advice beside the ledger's tables, for the report.
 """
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
 from repro.common.disk import write_atomically
 from repro.common.errors import UserError, refusals
+from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
 
 if TYPE_CHECKING:
@@ -45,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if record and score:
             raise UserError("record= freezes predictions and score= compares them, later; give one of the two.")
         asked = question.take(line)
-        found, refused = candidates.asked(line, asked)
-        ledger = place(line.words(), found[0])
+        ledger = place(line.words(), line.settings()[0])
         cells = evidence.read(ledger)
         if score:
             _tell(records.score(Path(score), cells), output, scored)
             return
+        found, refused = candidates.asked(line, asked, evidence.schedules(cells))
         knowledge = predictions.learn(cells, found[0], asked.parameters)
         advice = decisions.advise(found, asked, knowledge)
         if record:
@@ -66,9 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(told, output, lambda told: telling.text(advice, told))
 
 
-def place(words: Sequence[str], first: candidates.Candidate) -> Path:
+def place(words: Sequence[str], settings: Settings) -> Path:
     """The ledger that is read."""
-    settings = first.run.settings
     given = any(word.startswith("ledger.path=") for word in words)
     own, published = Path(settings.ledger.path), PUBLISHED / settings.scale / "data"
     return own if given or (own / "runs.csv").exists() or not (published / "runs.csv").exists() else published

@@ -30,10 +30,12 @@ def agreement(pilot: Pilot, advice: Advice, cells: Sequence[Cell], asked: Sequen
     except UserError:
         return None
     rows = {row.candidate.name: row for row in least.rows if row.over}
+    there = next((row for row in advice.comparable if row.candidate.name == least.decision.candidate.name), None)
+    worse = None if there is None else there.regret - min(row.regret for row in advice.comparable)
     compared = []
     for row in advice.rows:
         other = rows.get(row.candidate.name)
-        if row.over and other is not None and not row.candidate.retrains:
+        if row.over and other is not None and not row.retraining:
             low, high = other.regret - other.half, other.regret + other.half
             inside = None if np.isnan(other.half) else bool(low <= row.regret <= high)
             compared.append(
@@ -46,6 +48,7 @@ def agreement(pilot: Pilot, advice: Advice, cells: Sequence[Cell], asked: Sequen
         "seeds": chosen,
         "decision": least.decision.candidate.name,
         "same_decision": least.decision.candidate.name == advice.decision.candidate.name,
+        "worse_percent": worse,
         "recipes": compared,
     }
 

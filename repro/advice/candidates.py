@@ -28,7 +28,10 @@ from repro.results.columns import settings_of, settings_text
 NOT_ASKED = ("base", "two_stage", "updated", "grow")
 """Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
 CHOOSES = ("paradigm", "study", "-m", "--multirun")
-"""What says which recipes are asked about; without, all are."""
+"""What says which recipes are asked about; without, all are, under every schedule that the ledger has."""
+
+PLAIN = ("cycle", "mixed")
+"""Curve and order of what others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,12 @@ class Candidate:
     @property
     def name(self) -> str:
         """For people: the recipe with its settings, and its schedule."""
-        s = self.run.settings
-        return f"{recipe(s).run_name}, {s.schedule.kind}"
+        return f"{self.recipe}, {self.run.settings.schedule.kind}"
+
+    @property
+    def recipe(self) -> str:
+        """For people: the recipe with its settings."""
+        return recipe(self.run.settings).run_name
 
     @property
     def label(self) -> str:
@@ -83,9 +90,9 @@ class Candidate:
 
     @property
     def retrains(self) -> bool:
-        """Whether it is pre-training from scratch in its plain form, under a full cycle."""
-        s = self.run.settings
-        return s.paradigm.kind == "ptfs" and getattr(s.paradigm, "curve", "cycle") == "cycle"
+        """Whether it is pre-training from scratch in its plain form: on mixed data, under a full cycle."""
+        own = self.run.settings.paradigm
+        return own.kind == "ptfs" and (getattr(own, "curve", "cycle"), getattr(own, "order", "mixed")) == PLAIN
 
     @cached_property
     def unpredicted(self) -> str:
@@ -145,20 +152,25 @@ class Candidate:
         return sum(now[key].bytes for key in {parent for node in new for parent in node.parents} & now.keys()) / 1e9
 
 
-def asked(line: CommandLine, question: Question) -> tuple[list[Candidate], dict[str, str]]:
+def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:
     """The recipes of a command line, or all; and for those that do not fit the question, why not.
+
+    Args:
+        known: schedules that the ledger has, for a command line that names neither recipes nor a schedule.
 
     Raises:
         UserError: as `sweeps.compose`; or they are of several models, corpora or scales.
     """
-    chooses = any(word.partition("=")[0].partition(".")[0] in CHOOSES for word in line.words())
-    if chooses:
-        settings = line.settings()
-    else:
-        words = line.words()
+    words = line.words()
+    settings = line.settings()
+    if not any(word.partition("=")[0].partition(".")[0] in CHOOSES for word in words):
+        own = settings[0].schedule.kind  # first: what others are compared with is under it
+        if not any(word.partition("=")[0] == "schedule" for word in words):
+            words = [*words, f"schedule={','.join(dict.fromkeys([own, *known]))}"]
         without = [*NOT_ASKED, *([] if find_spec("schedulefree") else ["schedule_free"])]  # an extra's package
-        settings = sweeps.compose([*words, f"paradigm=glob(*,exclude=[{','.join(without)}])"], multirun=True)
-        settings += sweeps.compose([*words, "study=alpha"], multirun=True)
+        every = (f"paradigm=glob(*,exclude=[{','.join(without)}])",)
+        sets = (every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",))
+        settings = [one for each in sets for one in sweeps.compose([*words, *each], multirun=True)]
     first = settings[0]
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
     cut = first.stream.split_seed

@@ -1,7 +1,7 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +12,8 @@ from repro.advice.laws import Curve
 from repro.advice.predictions import Estimate, Knowledge, seen
 from repro.advice.question import Question
 from repro.common.errors import UserError
+
+Measured = Sequence[Mapping[int, float]]
 
 MOST = 10.0
 """Times its steps that a recipe is stretched by, at most, in search of the loss of retraining."""
@@ -32,6 +34,13 @@ class Row:
     """More steps, of the last version's, that it needs for the loss of retraining: infinite: not within `MOST`."""
     why_not: str = ""
     """Why it is not predicted."""
+    retraining: bool = False
+    """Whether it is what others are compared with."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the ledger holds it."""
+        return bool(self.losses) and self.losses[-1].basis == "measured"
 
     @property
     def regret(self) -> float:
@@ -41,7 +50,7 @@ class Row:
     @property
     def half(self) -> float:
         """Of its interval, in per cent of PPL, as the mean of many seeds; NaN: none."""
-        return float("nan") if self.candidate.retrains else 100 * self.over[-1].half(math.inf)
+        return float("nan") if self.retraining else 100 * self.over[-1].half(math.inf)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,12 @@ class Advice:
     @cached_property
     def comparable(self) -> list[Row]:
         return [row for row in self.rows if row.over and row.candidate.decays]
+
+    @cached_property
+    def shown(self) -> list[Row]:
+        """What was measured, and every recipe under the schedule that is best for it."""
+        first = {row.candidate.recipe: row for row in reversed(self.rows)}
+        return [row for row in self.rows if row.measured or first[row.candidate.recipe] is row]
 
     def allowed(self, question: Question | None = None) -> list[Row]:
         """Those within the limits."""
@@ -99,7 +114,7 @@ def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowl
     size = _size(candidates[0], question, knowledge)
     reference = _reference(candidates)
     base = reference.curves(size)
-    rows = [_row(each, reference, base, size, knowledge) for each in candidates]
+    rows = [replace(_row(each, reference, base, size, knowledge), retraining=each is reference) for each in candidates]
     rows.sort(key=lambda row: (not row.over, row.over[-1].center if row.over else 0.0, row.candidate.name))
     advice = Advice(question, knowledge, tuple(rows))
     if not advice.comparable:
@@ -145,16 +160,16 @@ def _reference(candidates: Iterable[Candidate]) -> Candidate:
 
 def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
     own = knowledge.measured(candidate) if size == knowledge_size(candidate, knowledge) else None
-    theirs = knowledge.measured(reference) if own is not None else None
+    theirs = knowledge.measured(reference) if size == knowledge_size(reference, knowledge) else None
     if own is not None and theirs is not None:
         losses = tuple(seen(each) for each in own)
         over = tuple(knowledge.pooled(seen(a, b), len(a.keys() & b.keys())) for a, b in zip(own, theirs, strict=True))
         if not candidate.unpredicted:
-            return replace(_by_law(candidate, base, size, knowledge), losses=losses, over=over, beyond=())
+            return replace(_by_law(candidate, base, theirs, size, knowledge), losses=losses, over=over, beyond=())
         return Row(candidate, losses, over)
     if candidate.unpredicted:
         return Row(candidate, (), (), why_not=candidate.unpredicted)
-    return _by_law(candidate, base, size, knowledge)
+    return _by_law(candidate, base, theirs, size, knowledge)
 
 
 def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:
@@ -163,12 +178,19 @@ def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:
     return next((cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label), None)
 
 
-def _by_law(candidate: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
+def _by_law(
+    candidate: Candidate, base: Sequence[Curve], measured: Measured | None, size: int, knowledge: Knowledge
+) -> Row:
+    """
+    Args:
+        base: curves of retraining.
+        measured: its losses by version and seed, where the ledger has them; None: by law, too.
+    """
     curves = candidate.curves(size)
     return Row(
         candidate,
         tuple(knowledge.predict(curves)),
-        tuple(knowledge.contrast(curves, base)),
+        tuple(knowledge.contrast(curves, base) if measured is None else knowledge.against(curves, measured)),
         tuple(knowledge.beyond(curves[-1])),
         _extra(curves, base, knowledge),
     )
@@ -178,10 +200,11 @@ def _extra(curves: Sequence[Curve], base: Sequence[Curve], knowledge: Knowledge)
     """Steps that the last version's curve has to be stretched by, to reach the loss of retraining."""
     from scipy.optimize import brentq
 
-    goal = float(knowledge.loss(knowledge.law.fit, base)[-1])
+    fit = [knowledge.law.fit]
+    goal = float(knowledge.losses(fit, base)[0, -1])
 
     def above(times: float) -> float:
-        return float(knowledge.loss(knowledge.law.fit, [*curves[:-1], _stretched(curves[-1], times)])[-1]) - goal
+        return float(knowledge.losses(fit, [*curves[:-1], _stretched(curves[-1], times)])[0, -1]) - goal
 
     if above(1.0) <= 0:
         return 0.0

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError
+from repro.config.registries import SCHEDULES
 from repro.config.settings import GROWING
+from repro.recipes.schedules import Schedule
 from repro.results import ledger
 from repro.results.columns import COLUMNS, settings_of
 from repro.store import tables
@@ -135,6 +137,13 @@ def read(folder: Path) -> list[Cell]:
     by_run = {name: _grouped(rows[name]) for name in NEEDED[1:]}
     cells = [_cell(_longest(runs), runs, by_run) for runs in groups.values()]
     return [cell for cell in cells if cell.versions]
+
+
+def schedules(cells: Iterable[Cell]) -> list[str]:
+    """Names of the registered schedules that some cell was trained under, but for those that never decay."""
+    there = {cell["schedule"] for cell in cells}
+    known = [name for name in SCHEDULES if name in there]
+    return [name for name in known if getattr(SCHEDULES[name], "falling", None) is not Schedule.falling]
 
 
 def _grown(column: str, run: Mapping[str, str]) -> bool:

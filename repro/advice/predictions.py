@@ -100,32 +100,48 @@ class Knowledge:
         for name, value in _place(curve).items():
             low, high = self._spans[name]
             if value > high * 1.001 and high > 0:
-                said.append(f"{value / high:.2g} times the most {name} of the fit")
+                said.append(f"{value / high:.3g} times the most {name} of the fit")
             elif value > high * 1.001:
                 said.append(f"{name}, of which the fit had none")
             elif value < low / 1.001:
-                said.append(f"{value / low:.2g} times the least {name} of the fit")
+                said.append(f"{value / low:.3g} times the least {name} of the fit")
         return said
 
-    def loss(self, fit: Fit, curves: Sequence[Curve]) -> Array:
-        """(versions,): nats per token of slices 1 to k."""
+    def losses(self, fits: Sequence[Fit], curves: Sequence[Curve]) -> Array:
+        """(fits, versions): nats per token of slices 1 to k."""
         sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], self.evidence.reference)
-        hard = [self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)]
-        return np.asarray(fit.predict(sites) + np.array(hard))
+        hard = np.array([self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)])
+        return np.array([fit.predict(sites) + hard for fit in fits])
 
     def predict(self, curves: Sequence[Curve]) -> list[Estimate]:
         """The versions of a recipe, by law."""
-        center = self.loss(self.law.fit, curves)
-        moved = np.std([self.loss(each, curves) for each in self.draws], axis=0) if self.draws else 0 * center
+        center, *drawn = self.losses((self.law.fit, *self.draws), curves)
+        moved = np.std(drawn, axis=0) if drawn else 0 * center
         unseen = np.array([self.evidence.hardness(k)[1] for k in range(1, len(curves) + 1)])
         ahead = [self._beyond(curve, "level") + self._shorter(curve) for curve in curves]
         missed = np.array([self.law.miss(k) + ahead[k - 1] for k in range(1, len(curves) + 1)])
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + self.level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
+    def against(self, curves: Sequence[Curve], measured: Sequence[Mapping[int, float]]) -> list[Estimate]:
+        """How much more loss a recipe's versions have, by law, than another's had: what was seen is not predicted.
+
+        Args:
+            measured: by version, nats per token by seed.
+        """
+        found = []
+        for own, losses in zip(self.predict(curves), measured, strict=True):
+            plain = {seed: loss - self.evidence.effects.get(seed, 0.0) for seed, loss in losses.items()}
+            other = seen(plain)
+            # The mean of other seeds' effects, unknown to both, is in neither.
+            spread = float(np.sqrt(max(own.spread**2 - self.level**2, 0.0) + np.nan_to_num(other.spread) ** 2))
+            found.append(self._estimate(own.center - other.center, spread, 2))
+        return found
+
     def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:
         """How much more loss a recipe's versions have than another's, by law."""
-        each = [self.loss(f, curves) - self.loss(f, others) for f in (self.law.fit, *self.draws)]
+        fits = (self.law.fit, *self.draws)
+        each = self.losses(fits, curves) - self.losses(fits, others)
         moved = np.std(each[1:], axis=0) if self.draws else 0 * each[0]
         longer = [max(pair, key=lambda c: len(c.rates)) for pair in zip(curves, others, strict=True)]
         ahead = np.array(

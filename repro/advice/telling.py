@@ -33,7 +33,7 @@ def content(
         "decision": _short(chosen) | {"text": sentence(advice)},
         "runner_up": None if rival is None else _short(rival),
         "flips": flips(advice),
-        "recipes": [row_content(row) for row in advice.rows],
+        "recipes": [row_content(row) | {"shown": row in advice.shown} for row in advice.rows],
         "left_out": refused,
         "law": law_content(advice),
         "pilot": pilot and {"study": "pilot_for_advice", "steps": pilot.steps, "device_hours": pilot.device_hours},
@@ -147,13 +147,19 @@ def sentence(advice: Advice) -> str:
     hours = row.candidate.steps / Amount(1, UNITS[3]).steps(run)
     return (
         f"For {len(lengths)} releases of {each} tokens{under}: {row.candidate.name}. PPL {_over(row)} that of "
-        f"retraining at the last release, at {row.candidate.cost:.0%} of its cost ({row.candidate.steps:,} steps, "
-        f"{hours:.3g} device-hours)."
+        f"retraining at the last release{_basis(row)}, at {row.candidate.cost:.0%} of its cost "
+        f"({row.candidate.steps:,} steps, {hours:.3g} device-hours)."
     )
 
 
+def _basis(row: Row) -> str:
+    if row.retraining:
+        return ""
+    return " (measured)" if row.measured else " (predicted, not measured)"
+
+
 def _over(row: Row) -> str:
-    if row.candidate.retrains:
+    if row.retraining:
         return "is"
     about = "" if math.isnan(row.half) else f" [{row.regret - row.half:+.1f}, {row.regret + row.half:+.1f}]"
     return f"{row.regret:+.1f} %{about} against"
@@ -164,12 +170,19 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(title="recipes, best first; % of PPL over retraining at the last release")
+    schedules = dict.fromkeys(row.candidate.run.settings.schedule.kind for row in advice.rows)
+    each = (
+        ""
+        if len(schedules) == 1
+        else f"measured, or under the best of {', '.join(sorted(schedules))} (output=json: all); "
+    )
+    table = Table(title=f"recipes, best first; {each}% of PPL over retraining at the last release")
     table.add_column("recipe", overflow="fold")
     for name in ("loss", "over", f"{LEVEL:.0%} interval", "cost", "next", "delay", "more steps", "keep, GB", "basis"):
         table.add_column(name, justify="right")
     for row, known in zip(advice.rows, told["recipes"], strict=True):
-        table.add_row(row.candidate.name, *_cells(row, known))
+        if known["shown"]:
+            table.add_row(row.candidate.name, *_cells(row, known))
     law, scatter, pilot = told["law"], told["seed_scatter_percent"], told["pilot"]
     errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
     lines = [
@@ -193,10 +206,23 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
                 f"{pilot['device_hours']:.3g} device-hours."
             ]
         ),
+        *([] if told["agreement"] is None else [pilots_word(told["agreement"])]),
         *(f"Left out: {name}: {why}" for name, why in told["left_out"].items()),
         *told["limits"],
     ]
     return Group(table, *lines)
+
+
+def pilots_word(agreed: dict[str, Any]) -> str:
+    """What the pilot alone would have advised."""
+    held = [each["inside"] for each in agreed["recipes"] if each["inside"] is not None]
+    worse = agreed["worse_percent"]
+    same = "the same" if agreed["same_decision"] else agreed["decision"]
+    costs = "" if worse is None or agreed["same_decision"] else f", {worse:.1f} % of PPL above the best by all of them"
+    return (
+        f"From the pilot's {agreed['kinds']} kinds of runs alone, seeds {', '.join(map(str, agreed['seeds']))}, the "
+        f"decision would be {same}{costs}; what all runs say lies in its interval for {sum(held)} of {len(held)}."
+    )
 
 
 def _cells(row: Row, known: dict[str, Any]) -> list[str]:

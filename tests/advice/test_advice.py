@@ -40,6 +40,32 @@ def test_advice_finds_the_recipe_that_is_best(ledger, capsys) -> None:
     assert found["law"]["source"] == "2408.11029"
 
 
+def test_without_a_sweep_all_recipes_are_asked_about_under_the_schedules_of_the_ledger(ledger, capsys) -> None:
+    write(ledger, candidates("paradigm=ptfs,cpt", "schedule=multi_step"), World())
+    words = ("scale=smoke", f"ledger.path={ledger}")
+    found = told(capsys, *words)
+    rows = {row["name"]: row for row in found["recipes"]}
+    assert {row["about"]["schedule"] for row in rows.values()} == {"cosine", "multi_step"}
+    assert {row["about"]["schedule"] for row in told(capsys, *words, "schedule=knee")["recipes"]} == {"knee"}
+    assert {"ptfs_arrival, multi_step", "wsd_s_d0.4, multi_step", "path_switching_a0.4, multi_step"} <= rows.keys()
+    # Others are compared with retraining under the settings' own schedule, as it was measured.
+    retraining, other = rows["ptfs, cosine"], rows["wsd_s_d0.4, multi_step"]
+    assert (retraining["ppl_over_retraining_percent"], retraining["interval_percent"]) == (0, None)
+    assert (retraining["basis"], other["basis"]) == ("measured", "law")
+    assert len(rows["ptfs, multi_step"]["interval_percent"]) == 2
+    world = World()
+    truth = [world.ends(each)[-1] for each in candidates("paradigm=wsd_s", "schedule=multi_step")]
+    truth += [world.ends(each)[-1] for each in candidates("paradigm=ptfs")]
+    assert other["versions"][-1]["over"] == pytest.approx(truth[0] - truth[1], abs=0.01)
+    shown = [row for row in rows.values() if row["shown"]]
+    assert {row["name"] for row in rows.values() if row["basis"] == "measured"} <= {row["name"] for row in shown}
+    assert {name.rpartition(",")[0] for name in rows} == {row["name"].rpartition(",")[0] for row in shown}
+    assert len(shown) < len(rows)
+    advise.main([*words])
+    text = capsys.readouterr().out
+    assert "measured, or under the best of cosine, multi_step" in text
+
+
 def test_the_same_ledger_gives_the_same_advice(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
     assert told(capsys, *words) == told(capsys, *words)
