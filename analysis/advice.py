@@ -14,7 +14,7 @@ from analysis.provenance import Provenance
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
 from repro.advice.evidence import KEPT, fingerprint
-from repro.advice.telling import pilots_word
+from repro.advice.telling import pilots_word, signed
 from repro.common.errors import UserError
 
 
@@ -83,8 +83,8 @@ def _recipes(told: dict[str, Any]) -> Table | None:
         over, between = row.get("ppl_over_retraining_percent"), row.get("interval_percent")
         cells = [
             row["name"],
-            "not predicted" if over is None else f"{over:+.1f}",
-            "" if between is None else f"{between[0]:+.1f} to {between[1]:+.1f}",
+            "not predicted" if over is None else f"{signed(over)}",
+            "" if between is None else f"{signed(between[0])} to {signed(between[1])}",
             f"{row['cost']:.2f}",
             "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}",
             "" if row["delay"] is None else f"{row['delay']:,}",
@@ -119,9 +119,9 @@ def _pilots(told: dict[str, Any]) -> Table | None:
         if each["recipe"] in shown:
             between = each["interval_percent"]
             inside = {True: "yes", False: "no", None: ""}[each["inside"]]
-            rows.append([each["recipe"], f"{each['from_pilot']:+.1f}",
-                         "" if between is None else f"{between[0]:+.1f} to {between[1]:+.1f}",
-                         f"{each['from_everything']:+.1f}", each["basis"], inside])  # fmt: skip
+            rows.append([each["recipe"], f"{signed(each['from_pilot'])}",
+                         "" if between is None else f"{signed(between[0])} to {signed(between[1])}",
+                         f"{signed(each['from_everything'])}", each["basis"], inside])  # fmt: skip
     return Table(
         name="advice_pilot", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "from the pilot", "90 % interval", "from everything", "basis", "inside"],

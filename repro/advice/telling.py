@@ -19,6 +19,11 @@ LIMITS = (
 )
 
 
+def signed(percent: float) -> str:
+    """To a tenth, with its sign; nothing is never less than nothing."""
+    return f"{round(percent, 1) + 0.0:+.1f}"
+
+
 def content(
     advice: Advice,
     scored: list[dict[str, Any]],
@@ -161,8 +166,8 @@ def _basis(row: Row) -> str:
 def _over(row: Row) -> str:
     if row.retraining:
         return "is"
-    about = "" if math.isnan(row.half) else f" [{row.regret - row.half:+.1f}, {row.regret + row.half:+.1f}]"
-    return f"{row.regret:+.1f} %{about} against"
+    about = "" if math.isnan(row.half) else f" [{signed(row.regret - row.half)}, {signed(row.regret + row.half)}]"
+    return f"{signed(row.regret)} %{about} against"
 
 
 def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
@@ -232,10 +237,10 @@ def _cells(row: Row, known: dict[str, Any]) -> list[str]:
     keep = f"{known['checkpoints_gb']:.3g}"
     if not row.losses:
         return ["not predicted", "", "", *costs, "", keep, row.why_not]
-    between = "" if math.isnan(row.half) else f"{row.regret - row.half:+.1f} to {row.regret + row.half:+.1f}"
+    between = "" if math.isnan(row.half) else f"{signed(row.regret - row.half)} to {signed(row.regret + row.half)}"
     more = row.extra_steps
     extra = "" if math.isnan(more) else "none within x10" if math.isinf(more) else f"{more:,.0f}"
     basis = known["basis"] + (f"; extrapolated: {'; '.join(row.beyond)}" if row.beyond else "")
     if not row.candidate.decays:
         basis += "; undecayed, not compared"
-    return [f"{row.losses[-1].center:.3f}", f"{row.regret:+.1f}", between, *costs, extra, keep, basis]
+    return [f"{row.losses[-1].center:.3f}", f"{signed(row.regret)}", between, *costs, extra, keep, basis]
