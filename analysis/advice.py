@@ -83,7 +83,7 @@ def _recipes(told: dict[str, Any]) -> Table | None:
         over, between = row.get("ppl_over_retraining_percent"), row.get("interval_percent")
         cells = [
             row["name"],
-            "not predicted" if over is None else f"{signed(over)}",
+            "not predicted" if over is None else signed(over),
             "" if between is None else f"{signed(between[0])} to {signed(between[1])}",
             f"{row['cost']:.2f}",
             "" if row["next_release_cost"] is None else f"{row['next_release_cost']:.2f}",
@@ -119,9 +119,9 @@ def _pilots(told: dict[str, Any]) -> Table | None:
         if each["recipe"] in shown:
             between = each["interval_percent"]
             inside = {True: "yes", False: "no", None: ""}[each["inside"]]
-            rows.append([each["recipe"], f"{signed(each['from_pilot'])}",
+            rows.append([each["recipe"], signed(each['from_pilot']),
                          "" if between is None else f"{signed(between[0])} to {signed(between[1])}",
-                         f"{signed(each['from_everything'])}", each["basis"], inside])  # fmt: skip
+                         signed(each['from_everything']), each["basis"], inside])  # fmt: skip
     return Table(
         name="advice_pilot", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "from the pilot", "90 % interval", "from everything", "basis", "inside"],

@@ -243,4 +243,4 @@ def _cells(row: Row, known: dict[str, Any]) -> list[str]:
     basis = known["basis"] + (f"; extrapolated: {'; '.join(row.beyond)}" if row.beyond else "")
     if not row.candidate.decays:
         basis += "; undecayed, not compared"
-    return [f"{row.losses[-1].center:.3f}", f"{signed(row.regret)}", between, *costs, extra, keep, basis]
+    return [f"{row.losses[-1].center:.3f}", signed(row.regret), between, *costs, extra, keep, basis]
