@@ -62,8 +62,11 @@ def read_best(path: Path) -> Best:
 def extended(path: Path, scale: str) -> list[list[str]]:
     """Overrides of the sweeps that go one step beyond the grid of maxima, for recipes whose best lies at its end.
 
-    Once: a grid that has gone further than the scale plans is not extended again.
+    Once: a grid that has gone further than the scale plans is not extended again. Without such a table, as at a scale
+    that plans no seeds to tune with, there is nothing to extend.
     """
+    if not path.exists():
+        return []
     planned = {one.schedule.max_lr for one in sweeps.compose(["study=rates", "paradigm=ptfs", f"scale={scale}"])}
     found = []
     with path.open(encoding="utf-8", newline="") as file:

@@ -121,8 +121,9 @@ def test_nothing_is_said_of_equal_versions(tmp_path: Path) -> None:
     assert "equal versions" not in judged(view)["M1 matches"].reason
 
 
-def test_a_report_of_unequal_versions(unequal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report([f"root={unequal}", "scale=synthetic"])
-    text = (unequal / "synthetic" / "report.md").read_text()
+def test_a_report_of_unequal_versions(tmp_path: Path) -> None:
+    build(tmp_path, ["main", "alpha"], Synthetic(setting=UNEQUAL))
+    report([f"root={tmp_path}", "scale=synthetic"])
+    text = (tmp_path / "synthetic" / "report.md").read_text()
     assert "27 runs of unequal versions left out" in text
     assert "T = 75 steps of 128 tokens per version (9,600 tokens). Versions of 20, 40, 80, 160 steps" in text

@@ -83,6 +83,7 @@ def test_a_ladders_models_have_as_many_tokens_a_parameter(scale: str) -> None:
 
 def test_a_best_maximum_at_the_end_of_the_grid_is_looked_for_beyond_once(tmp_path: Path) -> None:
     path = tmp_path / "best_rates.csv"
+    assert protocol.extended(path, "smoke") == []
     grid = "0.0014 0.002 0.0028 0.004 0.0056"
     rows = [
         ("cosine", "ptfs", "", "", "cosine", grid), ("cosine", "cpt", "", "lowest", "cosine", grid),

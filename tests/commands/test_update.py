@@ -327,16 +327,12 @@ def test_names_come_from_the_list_and_lead_nowhere_else(say: Say) -> None:
     assert told(folder.name, "out")["name"] == "../a name of ours"
 
 
-def test_releases_of_a_pile_are_numbered(say: Say, data_path: Path) -> None:
+def test_releases_of_a_pile_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus that comes in no releases is dealt."""
-    given = [
-        "corpus=sotu",
-        "stream=dealt",
-        "stream.versions=2",
-        "stream.steps_per_version=10",
-        f"data.path={data_path}",
-    ]
-    update.main(["scale=smoke", "schedule.warmup_steps=2", *given])
+    monkeypatch.chdir(tmp_path)
+    dump(Path("dumps"), 1, 2 * COUNTS[1])
+    pile = ["corpus=local", "corpus.path=dumps/dump-1", "stream=dealt", "stream.heldout_blocks=4"]
+    update.main(["scale=smoke", "schedule.warmup_steps=2", *pile, "stream.versions=2", "stream.steps_per_version=5"])
     assert told("v2")["before"] == {"name": "v1", "key": told("v1")["key"]}
 
 
