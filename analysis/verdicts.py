@@ -11,11 +11,11 @@ import numpy as np
 
 from analysis import plans, readings, stats
 from analysis.commands import command
-from analysis.contrasts import THREE, TWIN, TWO_STAGE
+from analysis.contrasts import THREE, TWIN, TWO_STAGE, downstream_scores
 from analysis.evidence import Part, weakest
 from analysis.frames import View
 from analysis.names import recipe_name, schedule_name
-from analysis.registries import CLAIMS, Claim
+from analysis.registries import CLAIMS, STUDIES, Claim
 from analysis.rerun import left_out, studies_of
 from analysis.variants import group
 
@@ -81,12 +81,19 @@ def judge(view: View) -> list[Judged]:
 def _home(claim: Claim, view: View) -> View:
     """The setting that a claim of the primary one is judged in: another, where its study was run there and not here.
 
-    A ladder of sizes may need more text than the other studies have.
+    A ladder of sizes may need more text than the other studies have, and its largest model is what is fine-tuned.
     """
-    if view.differs or len(view.runs(*studies_of(claim))):
+    if view.differs or _has_results(claim, view):
         return view
-    there = [other for other in view.ledger.views[1:] if len(other.runs(*studies_of(claim)))]
+    there = [other for other in view.ledger.views[1:] if _has_results(claim, other)]
     return there[0] if len(there) == 1 else view
+
+
+def _has_results(claim: Claim, view: View) -> bool:
+    """Of the kind that its study makes: runs, or what became of them after fine-tuning."""
+    if "evaluate" in STUDIES[claim.study].verbs:
+        return not downstream_scores(view).empty
+    return not view.runs(*studies_of(claim)).empty
 
 
 def _each(claim: Claim, view: View) -> list[Judged]:

@@ -119,3 +119,15 @@ def test_version_1s_table_gives_what_its_decay_gains(tmp_path: Path) -> None:
     data = table.data.set_index("max_lr")
     assert data["decay_gain_nats"].to_numpy() == pytest.approx(0.1, abs=1e-9)  # the ledger's formula for a trunk
     assert data["above_best_nats"].to_dict() == pytest.approx({0.002: 0.03, 0.004: 0.0}, abs=1e-9)
+
+
+def test_d1_is_judged_where_it_was_fine_tuned_and_under_the_schedules_there(tmp_path: Path) -> None:
+    """The largest model of a ladder has a text, a size and a T of its own, and a cosine."""
+    build(tmp_path, ["main"])
+    elsewhere = {"corpus": "large", "conditions": "1a59e000", "size": "large", "parameters": "1000000"}
+    cosine = [{"paradigm": paradigm} for paradigm in ("ptfs", "cpt", "path_switching")]
+    build(tmp_path, ["downstream"], Synthetic(setting=elsewhere), sweep=cosine)
+    primary, other = load(tmp_path, "synthetic").views
+    (one,) = (one for one in judge(primary) if one.claim.id == "D1")
+    assert one.view.setting == other.setting
+    assert one.verdict == "reproduced"
