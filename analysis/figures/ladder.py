@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from analysis import names, stats
 from analysis.contrasts import CPT, SWITCH, recovery
@@ -38,6 +39,8 @@ def ladder(view: View) -> "Figure | None":
     share.set_ylabel("gap recovered (%)")
     for axes in (gap, share):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e9:g} B" if x >= 1e9 else f"{x / 1e6:g} M")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("parameters")
         if line is not None:
             axes.axvspan(found[-1].parameters * 1.5, PAPER * 2, color=style.GREY, alpha=0.12, linewidth=0)

@@ -329,6 +329,9 @@ def test_a_paradigm_has_one_colour_in_every_legend(whole):
     for plot in PLOTS.values():
         figure = plot.make(view)
         assert figure is not None
+        labels = [label.get_text() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+                  for which in ("major", "minor") for label in axis.get_ticklabels(which=which)]  # fmt: skip
+        assert not any("\\" in label for label in labels), (plot.name, "a tick label in mathematical notation")
         for legend in figure.legends:
             for handle in legend.legend_handles:
                 if handle.get_label() in names:
