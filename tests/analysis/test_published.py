@@ -14,6 +14,8 @@ import pytest
 
 from analysis import report
 from analysis.rendering import LIBRARY
+from repro.advice import evidence as ledgers
+from repro.advice import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "paper_figures"
@@ -129,6 +131,21 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert told
     assert re.search(r"order=arrival is not told apart in PPL \([^)]*\) at 52 % of the cost", told[0])
     assert re.findall(r"not told apart in PPL \([^)]*\) at ([\d.]+) % of the cost", abstract) == ["97", "70", "52"]
+    record = "multi_step_from_main.json"
+    assert "four seeds then came within 0.4 % of the PPL that it had predicted for version 4" in text
+    came = records.score(PUBLISHED / "proxy/data/predictions" / record, ledgers.read(PUBLISHED / "proxy/data"))["rows"]
+    (chosen,) = (row for row in came if row["recipe"] == "path_switching_a1, multi_step" and row["version"] == 4)
+    assert (chosen["seeds"], abs(chosen["error_percent"]) < 0.4) == (4, True)
+    assert "alpha = 1 under multi-step" in text
+    assert "at 62 % of PTFS's steps" in text
+    advice = pd.read_csv(tables / "advice.csv").set_index("recipe")
+    assert f"{advice['cost']['path_switching_a1, multi_step']:.2f}" == "0.62"
+    ways = pd.read_csv(tables / "variance_reductions.csv").set_index("contrast")
+    twin = ways.loc["CPT less PTFS"]
+    assert f"to {twin['sd_after_percent']:.2f} % of PPL, and with PTFS on mixed data to" in text
+    assert f"{twin['sd_before_percent']:.2f} %, so that thirteen times" in text
+    assert round(twin["variance_ratio"]) == 13
+    assert ways["variance_ratio"].iloc[-1] < 1.1
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv")
     of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
     assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]
