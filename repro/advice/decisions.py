@@ -164,9 +164,8 @@ def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size
     if own is not None and theirs is not None:
         losses = tuple(seen(each) for each in own)
         over = tuple(knowledge.pooled(seen(a, b), len(a.keys() & b.keys())) for a, b in zip(own, theirs, strict=True))
-        if not candidate.unpredicted:
-            return replace(_by_law(candidate, base, theirs, size, knowledge), losses=losses, over=over, beyond=())
-        return Row(candidate, losses, over)
+        more = float("nan") if candidate.unpredicted else _extra(candidate.curves(size), over[-1], knowledge)
+        return Row(candidate, losses, over, extra_steps=more)
     if candidate.unpredicted:
         return Row(candidate, (), (), why_not=candidate.unpredicted)
     return _by_law(candidate, base, theirs, size, knowledge)
@@ -187,24 +186,25 @@ def _by_law(
         measured: its losses by version and seed, where the ledger has them; None: by law, too.
     """
     curves = candidate.curves(size)
-    return Row(
-        candidate,
-        tuple(knowledge.predict(curves)),
-        tuple(knowledge.contrast(curves, base) if measured is None else knowledge.against(curves, measured)),
-        tuple(knowledge.beyond(curves[-1])),
-        _extra(curves, base, knowledge),
-    )
+    over = tuple(knowledge.contrast(curves, base) if measured is None else knowledge.against(curves, measured))
+    losses, beyond = tuple(knowledge.predict(curves)), tuple(knowledge.beyond(curves[-1]))
+    return Row(candidate, losses, over, beyond, _extra(curves, over[-1], knowledge))
 
 
-def _extra(curves: Sequence[Curve], base: Sequence[Curve], knowledge: Knowledge) -> float:
-    """Steps that the last version's curve has to be stretched by, to reach the loss of retraining."""
+def _extra(curves: Sequence[Curve], over: Estimate, knowledge: Knowledge) -> float:
+    """Steps that the last version's curve has to be stretched by, to reach the loss of retraining.
+
+    Args:
+        over: how much more loss it has as it is; what more steps bring is the law's.
+    """
     from scipy.optimize import brentq
 
     fit = [knowledge.law.fit]
-    goal = float(knowledge.losses(fit, base)[0, -1])
+    now = float(knowledge.losses(fit, curves)[0, -1])
 
     def above(times: float) -> float:
-        return float(knowledge.losses(fit, [*curves[:-1], _stretched(curves[-1], times)])[0, -1]) - goal
+        longer = [*curves[:-1], _stretched(curves[-1], times)]
+        return float(knowledge.losses(fit, longer)[0, -1]) - now + over.center
 
     if above(1.0) <= 0:
         return 0.0
