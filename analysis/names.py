@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 import repro.recipes  # noqa: F401  (it fills the registries)
 from repro.config.registries import RECIPES, SCHEDULES
 from repro.recipes.recipe import Recipe
-from repro.recipes.schedules import Schedule
+from repro.recipes.schedules import Schedule, leaves_the_maximum
 
 COLOURS = ("#B15928", "#6A3D9A", "#E7298A", "#1F9E89", "#A6761D", "#80B1D3", "#FB8072", "#B3A100")
 MARKERS = ("p", "h", "<", ">", "d", "8", "H")
@@ -46,9 +46,8 @@ def control(recipe: str) -> bool:
 
 
 def schedule_decays(schedule: str) -> bool:
-    """Whether a schedule ever leaves the maximum."""
-    registered = SCHEDULES.get(schedule.split(VARIANT)[0])
-    return registered is None or getattr(registered, "falling", None) is not Schedule.falling
+    """Whether a schedule, or a variant of one, ever leaves the maximum."""
+    return leaves_the_maximum(schedule.split(VARIANT)[0])
 
 
 def schedule_name(schedule: str) -> str:

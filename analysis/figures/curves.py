@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+WIDTH = 33
+"""Of a panel of learning rates, in letters of its title."""
 BINS = 20
 """Of training losses, in the last T steps before a release."""
 
@@ -50,7 +52,7 @@ def learning_rates(view: View) -> "Figure | None":
             loc="left",
             color=names.colour(recipes[row]),
             fontweight="bold",
-            fontsize=min(9.5, 9.5 * 33 / len(title)),
+            fontsize=9.5 * min(1.0, WIDTH / len(title)),
         )
         axes.yaxis.set_major_formatter("{x:g}")
         axes.tick_params(labelleft=not any(panel.lines for panel in panels[row, :column]))

@@ -131,13 +131,14 @@ def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str
             f"relative to PTFS's, {_recovered(share)}; from version to version it changes by {growth}."
         )
     if beside := losses(rows, (PTFS, CURVE, SWITCH), [view.last]):
-        of_curve, whole = (
-            percent((beside[recipe] - beside[PTFS]).to_numpy(dtype=np.float64).ravel()) for recipe in (CURVE, SWITCH)
+        of_curve, of_order = (
+            percent((beside[one] - beside[other]).to_numpy(dtype=np.float64).ravel())
+            for one, other in ((CURVE, PTFS), (SWITCH, CURVE))
         )
         sentences.append(
             f"With {schedule_name(schedule)}, PTFS with path switching's own curve has a PPL of version {view.last} of "
-            f"{of_curve} relative to PTFS's, and path switching {whole}: the first is the curve's doing, what the "
-            "second has more is that of the order of the data."
+            f"{of_curve} relative to PTFS's, which is the curve's doing alone; path switching, which reads the data in "
+            f"order of arrival, {of_order} relative to that."
         )
     if first := losses(rows, (PTFS, SWITCH), [1]):
         lead = percent((first[SWITCH] - first[PTFS])[1].to_numpy(dtype=np.float64))

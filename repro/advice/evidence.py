@@ -16,7 +16,7 @@ from repro.common.disk import read as read_file
 from repro.common.errors import UserError
 from repro.config.registries import SCHEDULES
 from repro.config.settings import GROWING
-from repro.recipes.schedules import Schedule
+from repro.recipes.schedules import leaves_the_maximum
 from repro.results import ledger
 from repro.results.columns import COLUMNS, settings_of
 from repro.store import tables
@@ -142,8 +142,7 @@ def read(folder: Path) -> list[Cell]:
 def schedules(cells: Iterable[Cell]) -> list[str]:
     """Names of the registered schedules that some cell was trained under, but for those that never decay."""
     there = {cell["schedule"] for cell in cells}
-    known = [name for name in SCHEDULES if name in there]
-    return [name for name in known if getattr(SCHEDULES[name], "falling", None) is not Schedule.falling]
+    return [name for name in SCHEDULES if name in there and leaves_the_maximum(name)]
 
 
 def _grown(column: str, run: Mapping[str, str]) -> bool:

@@ -358,3 +358,8 @@ def rates(curve: Curve, start: int, stop: int) -> NDArray[np.float64]:
         values = np.array([curve.at(step) for step in range(start, stop)], dtype=np.float64)
     values.setflags(write=False)
     return values
+
+
+def leaves_the_maximum(name: str) -> bool:
+    """Whether a schedule ever decays; what nothing registered is taken to."""
+    return name not in SCHEDULES or getattr(SCHEDULES[name], "falling", None) is not Schedule.falling

@@ -1,6 +1,7 @@
 """The scored tables of docs/advice.md are what the committed ledgers say of the committed predictions."""
 
 import contextlib
+import csv
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from repro.common.errors import UserError
 from tests.advice import backtest
 from tests.advice.backtest import LEDGERS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "advice.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "advice.md"
 
 
 def row(name: str, told: dict) -> list[list[str]]:
@@ -45,6 +47,16 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
     shown = re.findall(rf"^\| (`{name}/.*) \|$", PAGE.read_text(), flags=re.MULTILINE)
     assert [[cell.strip() for cell in line.split("|")] for line in shown] == scored(name)
     assert shown
+
+
+def test_the_page_says_what_became_of_the_advice() -> None:
+    with (ROOT / "paper_figures/proxy/tables/advice.csv").open(newline="") as file:
+        (one,) = (each for each in csv.DictReader(file) if each["recipe"] == "path_switching_a1, multi_step")
+    assert one["basis"] == "measured"
+    over, low, high = (float(one[name]) for name in ("ppl_over_retraining_percent", "low", "high"))
+    came = f"Four seeds came to {over:+.1f} % [{low:.1f}, {high:.1f}]"
+    text = " ".join(PAGE.read_text().split())
+    assert f"predicted PTFS's PPL at {100 * float(one['cost']):.0f} % of its cost. {came}" in text
 
 
 @pytest.mark.slow

@@ -48,4 +48,4 @@ def test_tables_show_a_control_and_pictures_of_ways_to_update_do_not(view: View)
 def test_what_the_curve_does_is_said(view: View) -> None:
     (said,) = (sentence for sentence in main(view) if "own curve" in sentence)
     assert "With cosine, PTFS with path switching's own curve has a PPL of version 4 of +0.00 %" in said
-    assert "path switching +3.00 %" in said  # half of three gaps of 0.02 nats
+    assert "in order of arrival, +3.00 %" in said  # half of three gaps of 0.02 nats

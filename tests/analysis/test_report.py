@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from ledgers import Synthetic, build, seal
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from rich.console import Console
@@ -322,16 +323,27 @@ def test_what_cannot_work_is_refused_without_a_traceback(headline, capsys, argum
     assert message in said
 
 
-def test_a_paradigm_has_one_colour_in_every_legend(whole):
+@pytest.fixture(scope="module")
+def figures(whole) -> dict[str, Figure]:
+    """Of every study, by their names."""
     view = load(whole.parent, "synthetic").primary()
+    return {plot.name: plot.make(view) for plot in PLOTS.values()}
+
+
+def test_no_tick_label_is_in_mathematical_notation(figures):
+    """Names are shown as they are written, so that nothing would read it."""
+    for name, figure in figures.items():
+        axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+        labels = [
+            one.get_text() for axis in axes for which in ("major", "minor") for one in axis.get_ticklabels(which=which)
+        ]
+        assert not any("\\" in label for label in labels), name
+
+
+def test_a_paradigm_has_one_colour_in_every_legend(figures):
     names = {"PTFS": "#0072B2", "CPT": "#D55E00", "path switching": "#009E73"}
     seen = set()
-    for plot in PLOTS.values():
-        figure = plot.make(view)
-        assert figure is not None
-        labels = [label.get_text() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
-                  for which in ("major", "minor") for label in axis.get_ticklabels(which=which)]  # fmt: skip
-        assert not any("\\" in label for label in labels), (plot.name, "a tick label in mathematical notation")
+    for figure in figures.values():
         for legend in figure.legends:
             for handle in legend.legend_handles:
                 if handle.get_label() in names:
