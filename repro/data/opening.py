@@ -60,6 +60,17 @@ def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     return damaged(_folder(known_identity(source, data_path), settings, data_path)) is None
 
 
+def check_dates(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> None:
+    """Look for the dates that a stream needs, where its text lies on this machine, and prepare nothing.
+
+    Raises:
+        UserError: some are missing, or none.
+    """
+    source = chosen(corpus)
+    if settings.order in ("chronological", "dated") and source.place and not source.remote:
+        preparation.check_dates(source, known_identity(source, data_path), settings, data_path / "packages")
+
+
 def reports(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> list[dict[str, object]]:
     """What preparing each version counted, of a stream that is prepared; none of one that was cut at once."""
     return versions.report(_chain(chosen(corpus), settings, data_path)[0]) if settings.order in GROWING else []

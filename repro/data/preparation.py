@@ -1,8 +1,9 @@
 """Preparing: what a folder of tokens is made from, and how it comes to be there once, and whole."""
 
 import logging
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,21 @@ def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSetting
             _write(built, text, _split(spooled.documents, text, settings), settings, bar)
 
     replaced(folder, build)
+
+
+def check_dates(corpus: Corpus, identity: Mapping[str, object], settings: StreamSettings, cache: Path) -> None:
+    """Read a pile that has to be in time, and prepare nothing.
+
+    Raises:
+        UserError: as preparing it would, of its dates.
+    """
+    with progress() as bar:
+        followed = bar.track(corpus.verified(identity, cache), description="Reading the corpus")
+        documents = spool(followed, Path(os.devnull), settings.split_seed).documents
+    if settings.order == "chronological":
+        _by_date(documents, settings.versions)
+    else:
+        in_time(documents, settings.order, "dealt")
 
 
 def _write(built: Path, text: Bytes, slices: tuple[Slices, Slices], settings: StreamSettings, bar: "Progress") -> None:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from repro.common.errors import UserError
 from repro.config.exact import MULTIPLE, STEPS
 from repro.config.settings import AUTO, Settings
-from repro.data.opening import is_prepared
+from repro.data.opening import check_dates, is_prepared
 from repro.planning import planner, sweeps
 from repro.planning.places import PLACES
 from repro.planning.planner import Plan
@@ -29,6 +29,8 @@ MOST_VALUES = 1000
 """Of one swept setting, that are looked at."""
 ROUNDS = 16
 """Complaints that are mended, one after another, at most."""
+
+NOT_PREPARED = "Whether there is text enough shows once it is prepared, which it is not yet."
 
 T = TypeVar("T")
 _NAMED = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.[a-z_]\w*)?)=('[^']*'|[^\s;,]+)")
@@ -41,7 +43,10 @@ def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settin
     def compose(given: Sequence[str]) -> list[Settings]:
         return sweeps.compose(given, multirun=multirun)
 
-    return _checked(overrides, compose, compose, multirun)
+    def attempt(given: Sequence[str]) -> bool:
+        return bool(compose(given))
+
+    return _checked(overrides, compose, attempt, multirun)
 
 
 def plan(
@@ -57,11 +62,15 @@ def plan(
         sweep = sweeps.compose(given, multirun=multirun)
         return planner.make(sweep, data_optional=data_optional, keep_choices=keep_choices)
 
-    def attempt(given: Sequence[str]) -> None:
+    def attempt(given: Sequence[str]) -> bool:
         sweep = sweeps.compose(given, multirun=multirun)
-        open_lengths = (s for s in sweep if AUTO in (s.stream.versions, s.stream.steps_per_version))
-        if all(is_prepared(s.corpus, s.stream, Path(s.data.path)) for s in open_lengths):
+        texts = dict.fromkeys((s.corpus, s.stream, Path(s.data.path)) for s in sweep)
+        unknown = [text for text in texts if not is_prepared(*text)]
+        if all(AUTO not in (stream.versions, stream.steps_per_version) for _, stream, _ in unknown):
             planner.make(sweep, prepare=False)
+        for text in unknown:
+            check_dates(*text)
+        return not unknown
 
     return _checked(overrides, make, attempt, multirun)
 
@@ -69,13 +78,14 @@ def plan(
 def _checked(
     overrides: Sequence[str],
     make: Callable[[Sequence[str]], T],
-    attempt: Callable[[Sequence[str]], object],
+    attempt: Callable[[Sequence[str]], bool],
     multirun: bool,
 ) -> T:
     """What is made of overrides; where they are refused, all that is wrong.
 
     Args:
-        attempt: says whether other overrides would be refused, and prepares no text for it.
+        attempt: raises where other overrides would be refused; says whether it knew the text's length, for which it
+            prepares none.
     """
     try:
         return make(overrides)
@@ -84,7 +94,7 @@ def _checked(
 
 
 def _whole(
-    error: UserError, overrides: Sequence[str], attempt: Callable[[Sequence[str]], object], multirun: bool
+    error: UserError, overrides: Sequence[str], attempt: Callable[[Sequence[str]], bool], multirun: bool
 ) -> UserError:
     """All that is wrong, and what works."""
     typed = {_name(each): set(_elements(each)) for each in overrides}
@@ -98,7 +108,7 @@ def _whole(
         typed |= {meant: typed.get(name, set()) for name, meant in error.meant.items()}
         changed |= {_name(each) for each in {*given} ^ {*before}}
         try:
-            attempt(given)
+            certain = attempt(given)
         except UserError as next_error:
             error = next_error
             lines += [
@@ -110,6 +120,8 @@ def _whole(
         except (HydraException, OmegaConfBaseException):
             break
         else:
+            if not certain:
+                lines.append(NOT_PREPARED)
             lines.append(f"All of this works together: {shlex.join(['-m', *given] if multirun else given)}")
             break
     return UserError("\n".join(lines))

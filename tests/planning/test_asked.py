@@ -2,6 +2,7 @@
 
 import random
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ WORKS = "All of this works together: "
 
 @pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides for scale smoke on text that is enough for some 60 steps per version."""
+    """Overrides for scale smoke on prepared text that is enough for some 60 steps per version."""
     chance = random.Random(0)
     words = ["".join(chance.choices("aeioubcdfgklmnprst", k=chance.randint(2, 7))) for _ in range(400)]
     place = tmp_path_factory.mktemp("little")
@@ -23,7 +24,9 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for number in range(60):
         (place / "texts" / f"{number}.txt").write_text(" ".join(chance.choices(words, k=150)))
     places = [f"{name}.path={place / name}" for name in ("store", "data", "ledger")]
-    return ["scale=smoke", "corpus=local", f"corpus.path={place / 'texts'}", *places]
+    given = ["scale=smoke", "corpus=local", f"corpus.path={place / 'texts'}", *places]
+    asked.plan(given)  # which prepares the text
+    return given
 
 
 def refused(given: list[str], *, multirun: bool = False) -> tuple[str, Plan]:
@@ -31,6 +34,7 @@ def refused(given: list[str], *, multirun: bool = False) -> tuple[str, Plan]:
     with pytest.raises(UserError) as refusal:
         asked.plan(given, multirun=multirun)
     said, _, works = str(refusal.value).rpartition(WORKS)
+    said = said.removesuffix(f"{asked.NOT_PREPARED}\n")
     words = shlex.split(works)
     assert words, str(refusal.value)
     return said, asked.plan([each for each in words if each != "-m"], multirun="-m" in words)
@@ -121,3 +125,21 @@ def test_the_command_says_it_and_takes_what_it_says(little: list[str], capsys: p
     assert "is the largest that works" in said
     plan_command.main(shlex.split(said.rpartition(WORKS)[2]))
     assert "cost over PTFS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("stream", "remedy"), [("dated", "dealt"), ("chronological", "shuffled")])
+def test_missing_dates_are_named_beside_what_is_wrong_with_settings(
+    little: list[str], tmp_path: Path, stream: str, remedy: str
+) -> None:
+    """And no text is prepared to find them."""
+    wrong = [f"data.path={tmp_path}", f"stream={stream}", "seed=-1", "schedule.kind=cosin"]
+    with pytest.raises(UserError) as refusal:
+        asked.plan([*little, *wrong])
+    dates, unknown, works = str(refusal.value).splitlines()[-3:]
+    assert "seed=-1" in str(refusal.value)
+    assert "did you mean cosine?" in str(refusal.value)
+    assert dates.startswith(f"stream.order={stream} needs a date for every document, and 60 of 60 have none, such as ")
+    assert dates.endswith(f"stream.order={remedy} needs no dates.")
+    assert unknown == asked.NOT_PREPARED
+    assert works.startswith(WORKS)
+    assert not list(tmp_path.glob("*/*"))
