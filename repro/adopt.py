@@ -19,9 +19,8 @@ from repro.planning import planner
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.recipes.trajectory import Key
-from repro.store.layout import KEY_NAME, Damaged, entries
+from repro.store.layout import FILES, KEY_NAME, Damaged, entries, files_of
 from repro.store.store import Store
-from repro.training.state import FILES, files_of
 
 COPIED = ("identity_key", "identity", "numerics", "stream", "name", "version", "vocab_size", "sessions", "operation")
 """What a copy's manifest says as the original's does."""

@@ -8,19 +8,17 @@ where their products are made, and keep weights, names and values.
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from repro.config.settings import NumericsSettings
 from repro.models import numerics
 
 
-def install(model: PreTrainedModel, settings: NumericsSettings) -> None:
+def install(model: nn.Module, settings: NumericsSettings) -> None:
     """Have a model's linear layers make their products as `settings` say."""
     if numerics.onednn(settings):
         for module in model.modules():
@@ -82,19 +80,19 @@ MOST_TOKENS = 4096
 """Beyond which the speed of a product no longer grows."""
 
 
-def speed(model: nn.Module, tokens: int, threads: int) -> float:
+def speed(linear: Mapping[str, int], tokens: int, threads: int) -> float:
     """How many times as fast oneDNN makes the products of a model's linear layers as torch does, forward and backward.
 
     Args:
-        model: its shape is enough (the meta device).
+        linear: how many layers there are of each size, "out x in".
         tokens: of one pass.
     """
-    layers = Counter(tuple(module.weight.shape) for module in model.modules() if type(module) is nn.Linear)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         own = theirs = 0.0
-        for (out, into), count in layers.items():
+        for size, count in linear.items():
+            out, into = map(int, size.split(" x "))
             seconds = _seconds(out, into, min(tokens, MOST_TOKENS))
             own, theirs = own + count * seconds[0], theirs + count * seconds[1]
     finally:

@@ -120,9 +120,10 @@ def _whole(
         except (HydraException, OmegaConfBaseException):
             break
         else:
-            if not certain:
+            if not certain and any(name.partition(".")[0] in ("corpus", "stream") for name in typed):
                 lines.append(NOT_PREPARED)
-            lines.append(f"All of this works together: {shlex.join(['-m', *given] if multirun else given)}")
+            if given:
+                lines.append(f"All of this works together: {shlex.join(['-m', *given] if multirun else given)}")
             break
     return UserError("\n".join(lines))
 

@@ -15,7 +15,7 @@ from typing import Any
 from repro.common.canonical import canonical, digest
 from repro.config.settings import AUTO, NumericsSettings
 from repro.models import numerics
-from repro.models.architectures.architecture import Architecture, architecture
+from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run
 from repro.store.store import Store
 
@@ -25,27 +25,28 @@ CLEARLY = 1.05
 """oneDNN is chosen where it is faster by this factor; what is closer would be decided by chance."""
 
 
-def resolved(runs: Sequence[Run], store: Store, *, keep: bool) -> tuple[list[Run], list[str]]:
+def resolved(runs: Sequence[Run], store: Store, *, keep: bool, measure: bool = True) -> tuple[list[Run], list[str]]:
     """The runs with what their settings leave open decided, and a line for each choice that was measured.
 
     Args:
         keep: whether to write a new choice to the store.
+        measure: False: take any, for a plan that nobody gets to see.
 
     Raises:
         UserError: the disk refuses.
     """
     lines: dict[str, None] = {}
-    return [_resolved(run, store, keep, lines) for run in runs], list(lines)
+    return [_resolved(run, store, keep, measure, lines) for run in runs], list(lines)
 
 
-def _resolved(run: Run, store: Store, keep: bool, lines: dict[str, None]) -> Run:
+def _resolved(run: Run, store: Store, keep: bool, measure: bool, lines: dict[str, None]) -> Run:
     asked = run.settings.numerics
     chosen: dict[str, Any] = {}
     if asked.compile == AUTO:
         chosen["compile"] = asked.device == "cpu" and numerics.has_compiler()
     if asked.matmul == AUTO:
         chosen["matmul"] = "torch"
-        if numerics.choosable(asked):
+        if measure and numerics.choosable(asked):
             found = _choice(run, store, keep)
             chosen["matmul"] = found["matmul"]
             lines[_line(run, found, store)] = None
@@ -67,10 +68,10 @@ def _choice(run: Run, store: Store, keep: bool) -> dict[str, Any]:
     if (found := _kept(store, about, machine)) is not None:
         return found
     if not keep:
-        return _measured(model, run.model_shape, canonical(about), machine)
+        return _measured(canonical(run.shape.linear), canonical(about), machine)
     with store.keeping():  # so that all who begin at once agree
         if (found := _kept(store, about, machine)) is None:
-            found = _measured(model, run.model_shape, canonical(about), machine)
+            found = _measured(canonical(run.shape.linear), canonical(about), machine)
             store.put_result(KIND, digest(about | {"machine": machine})[:16], found | {"about": about})
     return found
 
@@ -89,12 +90,12 @@ def _tokens(run: Run, asked: NumericsSettings) -> int:
 
 
 @lru_cache(maxsize=256)
-def _measured(model: Architecture, shape: tuple[int, int], about: str, machine: str) -> dict[str, Any]:
+def _measured(linear: str, about: str, machine: str) -> dict[str, Any]:
     """Once a process, so that what plans and does not keep its choice plans alike."""
     from repro.models import matmul
 
     told = json.loads(about)
-    ratio = matmul.speed(model.build_meta(*shape), told["tokens"], told["threads"])
+    ratio = matmul.speed(json.loads(linear), told["tokens"], told["threads"])
     return {"matmul": "onednn" if ratio > CLEARLY else "torch", "speed": round(ratio, 3), "machine": machine}
 
 

@@ -161,7 +161,7 @@ def make(
     """Check every run of a sweep and merge them into a plan. Trains nothing, and writes nothing but prepared text.
 
     Args:
-        data_optional, prepare: as of `runs.run`.
+        data_optional, prepare: as of `runs.run`; without preparing, nothing is measured either.
         keep_choices: also write to the store what `auto` was measured to be (repro.planning.choices).
 
     Raises:
@@ -171,7 +171,7 @@ def make(
     first = sweep[0]
     store = Store(Path(first.store.path))
     asked = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
-    runs, notes = choices.resolved(asked, store, keep=keep_choices)
+    runs, notes = choices.resolved(asked, store, keep=keep_choices, measure=prepare)
     stored = store.steps()
     tree = merge(runs, stored)
     return Plan(study_name(sweep), first.scale, tree, stored, notes)

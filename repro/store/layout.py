@@ -29,6 +29,10 @@ Contents: TypeAlias = "Tensors | list[Path]"
 """Of one file: its tensors, or files that hold shards of them (repro.store.shards) and go into the store's folder."""
 
 MANIFEST = "manifest.json"
+LOG = "trace"
+"""The training log's file, and the tensor in it, as checkpoints have called them since the first one."""
+FILES = ("model", "optimizer", LOG)
+"""Of a checkpoint that was trained."""
 FORMAT = 1
 
 KEY_NAME = re.compile("[0-9a-f]{64}")
@@ -49,6 +53,11 @@ QUARANTINE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
 
 class Damaged(Exception):
     """A file of the store that is not what its manifest says, or a checkpoint that is gone: to be made again."""
+
+
+def files_of(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The files of a checkpoint: derived weights may come without an optimizer's state, and have no log."""
+    return tuple(manifest["operation"]["files"]) if "operation" in manifest else FILES
 
 
 def read_manifest(folder: Path, key: str) -> dict[str, Any]:

@@ -20,17 +20,13 @@ from repro.models.loss import cross_entropy
 from repro.models.optimizers.optimizer import Optimizer, Updates, optimizer
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
-from repro.store.layout import Tensors
+from repro.store.layout import FILES, LOG, Tensors, files_of
 from repro.store.store import Store
 from repro.training import parallel
 from repro.training.parallel import ALONE, Processes
 
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-LOG = "trace"
-"""The training log's file, and the tensor in it, as checkpoints have called them since the first one."""
-FILES = ("model", "optimizer", LOG)
-"""Of a checkpoint."""
 GROUPS = "param_groups"
 """Begins the names of what the optimizer's parameter groups keep: param_groups.<number>.<name>."""
 
@@ -110,11 +106,6 @@ def stored_state(run: Run, store: Store, key: Key, processes: Processes = ALONE,
         manifest = store.partial_manifest(key, partial)
     state.sessions, state.adopted = manifest.get("sessions", []), manifest.get("adopted", [])
     return state
-
-
-def files_of(manifest: dict[str, Any]) -> tuple[str, ...]:
-    """The files of a checkpoint: derived weights may come without an optimizer's state, and have no log."""
-    return tuple(manifest["operation"]["files"]) if "operation" in manifest else FILES
 
 
 def load_state(run: Run, tensors: dict[str, Tensors]) -> State:

@@ -63,6 +63,13 @@ def test_unknown_names_and_values_are_all_named_with_what_was_meant(little: list
     assert {s.paradigm.alpha for s in runs if s.paradigm.kind == "path_switching"} == {"1/2"}
 
 
+def test_where_the_defaults_work_no_empty_set_is_said_to() -> None:
+    with pytest.raises(UserError) as refusal:
+        asked.plan(["study=nope"])
+    (line,) = str(refusal.value).splitlines()
+    assert line.startswith("study=nope is unknown; choose one of alpha")
+
+
 def test_too_little_text_is_answered_with_lengths_that_everything_fits(little: list[str]) -> None:
     """Found in three rounds once: T, then a warm-up that is too long for it, then shares that are not whole."""
     said, plan = refused([*little, "study=main", "stream.steps_per_version=500", "schedule.warmup_steps=60"])

@@ -8,7 +8,7 @@ import pytest
 from repro import train
 from repro.common.errors import UserError
 from repro.models import matmul, numerics
-from repro.planning import choices, frozen, planner
+from repro.planning import asked, choices, frozen, planner
 from repro.planning.planner import Plan
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -128,6 +128,12 @@ def test_compiling_goes_with_a_compiler(smoke: Overrides, monkeypatch: pytest.Mo
     assert auto.tree.ends == named.tree.ends
 
 
+def test_what_is_refused_measures_nothing(smoke: Overrides, measured: list[float]) -> None:
+    with pytest.raises(UserError, match=r"ptsf.*did you mean ptfs"):
+        asked.plan(smoke(AUTO, "paradigm=ptsf"))
+    assert not measured
+
+
 def test_where_nothing_can_be_chosen_it_is_torch(smoke: Overrides) -> None:
     plan = planner.make(compose(smoke(AUTO, "numerics.compile=auto", "numerics.device=cuda", *SMALL)))
     assert chosen(plan) == {"torch"}
@@ -143,9 +149,4 @@ def test_other_words_are_refused(smoke: Overrides, given: str) -> None:
 
 def test_products_are_measured_and_what_is_said_of_them_is_so() -> None:
     """Both ways compute; the ratio is of seconds of theirs over ours."""
-    from repro.config.registries import ARCHITECTURES
-
-    model = ARCHITECTURES["llama"](
-        name="t", architecture="llama", hidden_size=64, layers=1, heads=2, kv_heads=2, intermediate_size=176
-    ).build_meta(512, 64)
-    assert 0.05 < matmul.speed(model, tokens=512, threads=1) < 20
+    assert 0.05 < matmul.speed({"176 x 64": 2, "64 x 176": 1, "512 x 64": 1}, tokens=512, threads=1) < 20

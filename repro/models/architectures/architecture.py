@@ -5,6 +5,7 @@ The rest follows from those: the model itself, its parameters (counted on the me
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Shape:
     """Those of them that are only looked up: embeddings that no product uses."""
     layers: int
     hidden_size: int
+    linear: dict[str, int]
+    """Linear layers: how many there are of each size, "out x in"."""
 
     def flops_per_token(self, sequence_length: int) -> int:
         """Floating-point operations of one forward and backward pass, per token.
@@ -168,4 +171,5 @@ def _counted(of: _Content, vocab_size: int, sequence_length: int) -> Shape:
         lookups=sum(weight.numel() for weight in embeddings.values()),
         layers=model.config.num_hidden_layers,
         hidden_size=model.config.hidden_size,
+        linear=dict(Counter(f"{m.out_features} x {m.in_features}" for m in model.modules() if type(m) is nn.Linear)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,11 +96,14 @@ class Llama(Architecture):
         """
         embeddings = vocab_size * self.hidden_size
         tied = self.tie_embeddings
+        hidden, inner = self.hidden_size, self.intermediate_size
+        per_layer = [(hidden, hidden)] * 2 + [(self._kv_size, hidden)] * 2 + [(inner, hidden)] * 2 + [(hidden, inner)]
         return Shape(
             parameters=embeddings * (1 if tied else 2) + self.layers * self._layer_parameters() + self.hidden_size,
             lookups=0 if tied else embeddings,
             layers=self.layers,
-            hidden_size=self.hidden_size,
+            hidden_size=hidden,
+            linear=dict(Counter(f"{out} x {into}" for out, into in [*per_layer * self.layers, (vocab_size, hidden)])),
         )
 
     @property
