@@ -78,6 +78,7 @@ def test_the_page_of_recipes_is_written_with_its_figures(tmp_path: Path) -> None
         pages.main(["nonsense"])
 
 
+@pytest.mark.slow
 def test_the_site_builds_and_shows_every_room(tmp_path: Path) -> None:
     """Strictly: a link that leads nowhere, or a page that no menu names, is an error."""
     if not importlib.util.find_spec("mkdocs") or not importlib.util.find_spec("mkdocstrings"):
@@ -99,6 +100,15 @@ def test_every_promise_names_a_test_that_exists() -> None:
     assert len(named) > 25
     missing = [name for name, path in named if not re.search(rf"(def|class) {name}\b", (ROOT / path).read_text())]
     assert not missing
+
+
+def test_what_make_test_leaves_out_of_the_promises_is_marked_so() -> None:
+    for line in (ROOT / "docs/promises.md").read_text().splitlines():
+        for found in re.finditer(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", line):
+            source = (ROOT / found[2]).read_text()
+            marks = re.findall(rf"((?:^@pytest\.mark\.\w+\n)+)def {found[1]}\b", source, flags=re.MULTILINE)
+            seldom = any(re.search(r"mark\.(slow|torture|slurm)$", each, flags=re.MULTILINE) for each in marks)
+            assert not seldom or "**T**" in line[: found.start()], found[1]
 
 
 def test_the_layout_in_the_design_names_every_room_and_command_in_the_order_that_lint_checks() -> None:

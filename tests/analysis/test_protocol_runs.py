@@ -25,6 +25,7 @@ def best(tmp_path: Path) -> Best:
     return read_best(path)
 
 
+@pytest.mark.slow
 def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Best, data_path: Path, tmp_path: Path) -> None:
     common = ["scale=smoke", f"data.path={data_path}", f"store.path={tmp_path}"]
     asked = [given for sweep in parts(best, LARGEST).values() for given in sweep]

@@ -25,7 +25,7 @@ EVERY = sorted(path.name for path in PUBLISHED.iterdir() if (path / "manifest.js
 SCALES = [scale for scale in EVERY if scale != FROZEN]
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", [pytest.param(s, marks=pytest.mark.slow if s == "quick" else ()) for s in SCALES])
 def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> None:
     """Tables and text to the byte, figures to the pixel."""
     shutil.copytree(PUBLISHED / scale / "data", tmp_path / scale / "data")

@@ -39,8 +39,10 @@ def test_the_overview_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> 
     assert "'train' is no argument" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["repro", *overview.commands()])
-@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize(
+    ("module", "flag"),
+    [*((module, "--help") for module in ("repro", *overview.commands())), ("repro.plan", "-h"), ("repro.train", "-h")],
+)
 def test_help_only_helps(module: str, flag: str, tmp_path: Path) -> None:
     documents = {path: path.stat().st_mtime_ns for path in (ROOT / "docs").rglob("*.md")}
     shown = python("-m", module, flag, cwd=tmp_path)

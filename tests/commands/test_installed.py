@@ -78,7 +78,7 @@ def test_commands_are_listed_and_the_sizes_counted(python: Python) -> None:
 
 
 def test_a_report_is_made_from_another_folder(python: Python, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "paper_figures" / "quick" / "data", tmp_path / "results" / "quick" / "data")
+    shutil.copytree(ROOT / "docs" / "advice" / "stdlib", tmp_path / "results" / "quick" / "data")
     python("-m", "analysis.report", "scale=quick")
     assert (tmp_path / "results" / "quick" / "report.html").stat().st_size > 10_000
     assert (tmp_path / "results" / "quick" / "report.md").read_text().startswith("# ")

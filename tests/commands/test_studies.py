@@ -49,6 +49,7 @@ LONG = (
     "data_scale",
     "downstream",
     "frontier",
+    "future",
     "grow",
     "ladder",
     "main",
@@ -57,6 +58,7 @@ LONG = (
     "pilot_for_advice",
     "plasticity",
     "rates",
+    "second_stage",
     "unequal",
     "versions",
 )

@@ -280,6 +280,7 @@ def test_the_last_release_may_go_and_folders_may_be_renamed(say: Say, capsys: py
     assert planned(capsys) == whole
 
 
+@pytest.mark.slow
 def test_adopted_checkpoints_serve_under_other_numerics(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
     dump(Path("dumps"), 1, COUNTS[0])
     say()

@@ -58,7 +58,10 @@ def run(script: str, *, encoding: str = "utf-8") -> "subprocess.CompletedProcess
     return subprocess.run(["bash", "-c", script], capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
 
 
-@pytest.mark.parametrize("streams", [">&- 2>/dev/full", ">/dev/full 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "streams",
+    [*(pytest.param(how, marks=pytest.mark.slow) for how in (">&- 2>/dev/full", ">/dev/full 2>&-")), "<&- >&- 2>&-"],
+)
 def test_results_are_written_whether_or_not_anybody_reads(smoke: Overrides, tmp_path: Path, streams: str) -> None:
     given = " ".join(smoke(*SMALL))
     done = run(f"{sys.executable} -m repro.train {given} {streams}")
@@ -69,7 +72,7 @@ def test_results_are_written_whether_or_not_anybody_reads(smoke: Overrides, tmp_
     assert not any(b"elapsed" in path.read_bytes() for path in store), "no message went into a file"
 
 
-@pytest.mark.parametrize(("how", "status"), [("pipe", 141), ("full", 1)])
+@pytest.mark.parametrize(("how", "status"), [pytest.param("pipe", 141, marks=pytest.mark.slow), ("full", 1)])
 def test_a_command_whose_output_is_its_result_says_that_it_was_not_delivered(
     smoke: Overrides, tmp_path: Path, how: str, status: int
 ) -> None:

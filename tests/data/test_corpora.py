@@ -360,6 +360,7 @@ def test_equal_shares_are_consecutive_and_about_equal() -> None:
     assert equal_shares("abc", [1, 1, 1], 1) == [list("abc")]
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_real_botocore_releases_add_what_was_measured(tmp_path: Path) -> None:
     sizes = dict.fromkeys((1, 2, 3, 4), 0)

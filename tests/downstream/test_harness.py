@@ -174,6 +174,7 @@ def test_a_model_that_has_learnt_the_answers_scores_full_marks(installed: tuple[
         assert new["gold_bits_per_byte"] < 0.1 < old["gold_bits_per_byte"]
 
 
+@pytest.mark.slow
 def test_the_lm_eval_command_scores_an_exported_model_as_we_do(
     rows: list[harness.Row], installed: tuple[TaskSettings, Path], tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_two_workers_train_it_and_the_ledger_says_what_it_is(smoke: Overrides, t
     assert not plan.missing
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("extension")
 def test_two_processes_of_torchrun_train_it_together(smoke: Overrides) -> None:
     short = ["paradigm=my_update", "schedule=one_minus_sqrt", "stream.versions=1", "stream.steps_per_version=10"]

@@ -116,6 +116,7 @@ def test_a_second_signal_ends_launcher_and_workers_at_once(sweep: Sweep) -> None
     wait_for(lambda: not held(sweep.store), seconds=20)
 
 
+@pytest.mark.torture
 def test_sigterm_keeps_the_step_of_every_run_though_more_workers_were_asked_for(
     smoke: Overrides, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def workers_of(process: "Process[bytes]") -> int:
     return count
 
 
+@pytest.mark.torture
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the workers in /proc")
 def test_an_interrupt_to_all_while_the_workers_start_ends_with_the_status_that_says_go_on(
     smoke: Overrides, tmp_path: Path

@@ -293,6 +293,7 @@ def test_another_shape_is_compiled_from_a_clean_slate(monkeypatch: pytest.Monkey
     assert counts == [1, 1, 2, 3]
 
 
+@pytest.mark.torture
 def test_a_killed_process_costs_nothing_that_was_kept(together: Path, smoke: Overrides, tmp_path: Path) -> None:
     """SIGKILL for one of two, at some moment; then the same command."""
     case = "ddp"
