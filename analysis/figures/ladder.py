@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from analysis import names, stats
-from analysis.contrasts import CPT, SWITCH, recovery
+from analysis.contrasts import CPT, SWITCH
 from analysis.figures import chart
 from analysis.figures.drawing import legend_below, recipe_handles
 from analysis.frames import View
@@ -29,42 +29,64 @@ def ladder(view: View) -> "Figure | None":
     if len(found) < 2:
         return None
     line = trend(found)
-    figure = chart.new(7.0, 3.4)
-    gap, share = figure.subplots(1, 2)
+    figure = chart.new(7.0, 3.2 if line is None else 5.6)
+    panels: dict[str, Axes] = figure.subplot_mosaic("gs" if line is None else "gs;ff")
     for recipe in (CPT, SWITCH):
-        _above(figure, gap, found, line, recipe)
-    gap.axhline(0, color=style.GREY, linewidth=1.0)
-    gap.set_ylabel(f"PPL of version {view.last} above PTFS's (%)")
-    _shares(figure, share, found, line)
-    share.set_ylabel("gap recovered (%)")
-    for axes in (gap, share):
+        for name in panels.keys() - {"s"}:
+            _above(figure, panels[name], found, recipe)
+            if line is not None:
+                _line(panels[name], found[0].parameters, PAPER if name == "f" else found[-1].parameters, line, recipe)
+    _shares(figure, panels["s"], found)
+    panels["g"].set_title(f"version {view.last}, measured", fontsize="small")
+    panels["s"].set_ylabel("gap recovered (%)")
+    if line is not None:
+        _far(figure, panels["f"], found, line)
+    for name, axes in panels.items():
+        if name != "s":
+            axes.axhline(0, color=style.GREY, linewidth=1.0)
+            axes.set_ylabel("PPL above PTFS's (%)")
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e9:g} B" if x >= 1e9 else f"{x / 1e6:g} M")
-        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("parameters")
-        if line is not None:
-            axes.axvspan(found[-1].parameters * 1.5, PAPER * 2, color=style.GREY, alpha=0.12, linewidth=0)
-            axes.set_xlim(found[0].parameters / 2, PAPER * 2)
-            axes.set_title("shaded: extrapolated", fontsize="small")
+        if name != "f":
+            axes.set_xlim(found[0].parameters / 1.5, found[-1].parameters * 1.5)
+            axes.set_xticks([rung.parameters for rung in found], minor=False)
+            axes.minorticks_off()
+        axes.xaxis.set_major_formatter(_count)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     extrapolated = Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle=":")
     extrapolated.set_label(f"extrapolated to {PAPER / 1e9:g} B")
     legend_below(figure, [*recipe_handles((CPT, SWITCH)), *([extrapolated] if line is not None else [])])
     return figure
 
 
-def _above(figure: chart.Chart, axes: "Axes", found: list[Rung], line: Trend | None, recipe: str) -> None:
+def _count(parameters: float, _: object) -> str:
+    return f"{parameters / 1e9:g} B" if parameters >= 1e9 else f"{float(f'{parameters / 1e6:.2g}'):g} M"
+
+
+def _above(figure: chart.Chart, axes: "Axes", found: list[Rung], recipe: str) -> None:
     colour = names.colour(recipe)
     for rung in found:
         values = rung.cpt if recipe == CPT else rung.switching
         axes.plot([rung.parameters] * len(values), 100 * np.expm1(values), ".", color=style.tint(colour, 0.45))
         at = stats.mean_interval(np.asarray(values, dtype=np.float64))
         _bar(figure, axes, rung.parameters, at, recipe, n=len(values))
-    if line is not None:
-        end, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
-        x = np.geomspace(found[0].parameters, PAPER, 50)
-        axes.plot(x, 100 * np.expm1(end + slope * (np.log10(x) - np.log10(PAPER))), ":", color=colour, linewidth=1.0)
-        there = stats.mean_interval(np.asarray(line.there[recipe], dtype=np.float64))
-        _bar(figure, axes, PAPER, there, recipe, n=len(line.there[recipe]), note=EXTRAPOLATED)
+
+
+def _line(axes: "Axes", first: float, last: float, line: Trend, recipe: str) -> None:
+    end, slope = float(line.there[recipe].mean()), float(line.slope[recipe].mean())
+    x = np.geomspace(first, last, 50)
+    nats = end + slope * (np.log10(x) - np.log10(PAPER))
+    axes.plot(x, 100 * np.expm1(nats), ":", color=names.colour(recipe), linewidth=1.0)
+
+
+def _far(figure: chart.Chart, axes: "Axes", found: list[Rung], line: Trend) -> None:
+    """Where the line would be at the paper's size."""
+    for recipe in (CPT, SWITCH):
+        there = np.asarray(line.there[recipe], dtype=np.float64)
+        _bar(figure, axes, PAPER, stats.mean_interval(there), recipe, n=len(there), note=EXTRAPOLATED)
+    axes.axvspan(found[-1].parameters * 1.5, PAPER * 2, color=style.GREY, alpha=0.12, linewidth=0)
+    axes.set_xlim(found[0].parameters / 2, PAPER * 2)
+    axes.set_title(f"the same straight lines, on to {PAPER / 1e9:g} B: shaded is extrapolated", fontsize="small")
 
 
 def _bar(
@@ -91,25 +113,22 @@ def _record(
     figure.mark(axes, "points", pd.DataFrame([row]), recipe=recipe)
 
 
-def _shares(figure: chart.Chart, axes: "Axes", found: list[Rung], line: Trend | None) -> None:
+def _shares(figure: chart.Chart, axes: "Axes", found: list[Rung]) -> None:
     """Shares of gaps that are there, with Fieller's intervals where these are bounded."""
-    points = [(rung.parameters, rung.recovered, len(rung.cpt), "") for rung in found]
-    if line is not None:
-        there = recovery(line.there[CPT] - line.there[SWITCH], line.there[CPT])
-        points.append((PAPER, there, len(line.there[CPT]), EXTRAPOLATED))
-    for x, recovered, n, note in points:
-        if recovered.established:
-            at = recovered.share
+    for rung in found:
+        if rung.recovered.established:
+            at = rung.recovered.share
             bounded = np.isfinite([at.low, at.high]).all()
             ends = [[100 * max(length, 0.0)] for length in (at.estimate - at.low, at.high - at.estimate)]
-            _point(axes, x, 100 * at.estimate, ends if bounded else None, SWITCH, note)
-            _record(figure, axes, x, (100 * at.low, 100 * at.estimate, 100 * at.high), SWITCH, n, note)
+            _point(axes, rung.parameters, 100 * at.estimate, ends if bounded else None, SWITCH, "")
+            percent = (100 * at.low, 100 * at.estimate, 100 * at.high)
+            _record(figure, axes, rung.parameters, percent, SWITCH, len(rung.cpt), "")
     axes.axhline(100, color=style.GREY, linewidth=1.0)
 
 
 LADDER_PLOT = Plot(
     STUDY, make=ladder,
     caption="The last version along the ladder of sizes, with 95 % intervals over seeds: PPL above PTFS's, and the "
-    "share of CPT's gap that path switching recovers (where there is a gap). Hollow points and the shaded part are a "
-    "straight line's extrapolation, not measured.",
+    "share of CPT's gap that path switching recovers (where there is a gap). Dotted: straight over the logarithm of "
+    "size. Hollow points and the shaded part are that line's extrapolation, not measured.",
 )  # fmt: skip

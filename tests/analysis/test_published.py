@@ -81,7 +81,8 @@ def evidence() -> str:
 def test_the_readmes_new_scorecard_and_sentences_are_those_of_the_evidence_by_the_protocol() -> None:
     text = section("What it shows")
     claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv", keep_default_na=False)
-    claims = claims[(claims["setting"] == "primary") & (claims["beside"] == "")]
+    claims = claims[claims["beside"] == ""]
+    assert not claims.duplicated(["claim", "reading"]).any(), "each is judged in one setting, its own"
     wanted = [f"| {row.claim} | {row.statement} | {row.verdict} |" for row in claims.itertuples()]
     assert re.findall(r"^\| [A-Z]\d.*\|$", text, flags=re.MULTILINE) == wanted, "\n" + "\n".join(wanted)
     said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", text, flags=re.MULTILINE)
@@ -146,7 +147,14 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert f"{twin['sd_before_percent']:.2f} %, so that thirteen times" in text
     assert round(twin["variance_ratio"]) == 13
     assert ways["variance_ratio"].iloc[-1] < 1.1
-    runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv")
+    sizes = pd.read_csv(tables / "ladder_setting2.csv").query("reference == 'ptfs' and kind == 'measured'")
+    switching, updated = (100 * sizes[f"{name}_above_nats"] for name in ("path_switching", "cpt"))
+    assert [f"{each / 1e6:.2g}" for each in sizes["parameters"].astype(float)] == ["0.077", "0.15", "0.23"]
+    assert "path switching's PPL at version 4 is -3.1, +1.0 and +2.8 % relative to PTFS's" in text
+    assert [f"{each:+.1f}" for each in switching] == ["-3.1", "+1.0", "+2.8"]
+    assert [round(each) for each in updated] == [3, 3, 3]
+    assert list(sizes["n"].astype(int)) == [3, 3, 3]
+    runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv").query("corpus == 'mixed'")
     of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
     assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]
 
