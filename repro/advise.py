@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         agreed = agreement.agreement(pilot, advice, cells, found) if pilot else None
         told = telling.content(advice, came, refused, pilot, agreed)
         told["ledger"] = evidence.fingerprint(ledger)
-        told["command"] = shlex.join(["python", "-m", "repro.advise", *typed])
+        told["command"] = shlex.join(["python", "-m", "repro.advise", *typed, *(["keep=true"] if keep else [])])
         if keep:
             write_atomically(ledger / evidence.KEPT, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
         _tell(told, output, lambda told: telling.text(advice, told))

@@ -47,7 +47,8 @@ def test_a_command_in_the_documents_composes(document: str, command: str) -> Non
         overrides = [word.replace("study=all", "study=main") for word in overrides]
         if module == "repro.update":
             overrides = updating.completed(overrides)
-        assert sweeps.compose([word for word in overrides if not word.startswith("hydra")])
+        swept = "-m" in words[words.index("-m") + 2 :]
+        assert sweeps.compose([word for word in overrides if not word.startswith("hydra")], multirun=swept)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

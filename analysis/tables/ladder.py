@@ -16,6 +16,7 @@ from analysis.tables.table import Table, ends, numerics_note
 def ladder(view: View) -> Table | None:
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
+    largest = 1.0
     for reference in (PTFS, TWIN):
         found = rungs(view, reference)
         for rung in found:
@@ -24,6 +25,7 @@ def ladder(view: View) -> Table | None:
             rows.append([recipe_name(reference), name, f"{rung.steps:,.0f}", f"{rung.tokens:.2f}", *cells,
                          _share(rung.recovered), str(len(rung.cpt))])  # fmt: skip
             data.append(_line(reference, "measured", rung.parameters, rung.cpt, rung.switching))
+            largest = max(largest, rung.parameters)
         rows += _trend(reference, found, data)
     if not rows:
         return None
@@ -33,8 +35,9 @@ def ladder(view: View) -> Table | None:
               "gap recovered", "n"],
         caption=f"PPL of version {view.last} above PTFS's, paired by seed; the share with Fieller's interval, where "
         "the gap is told apart from 0. Trend: one straight line for each seed, over log10 of parameters. The line at "
-        f"{PAPER / 1e9:g} B is an EXTRAPOLATION over three tenfolds, not a measurement: its interval is the seeds' "
-        f"alone, and says nothing of whether the line is straight. {numerics_note(view, STUDY)}",
+        f"{PAPER / 1e9:g} B is an EXTRAPOLATION over {np.log10(PAPER / largest):.1f} tenfolds of size, not a "
+        "measurement: its interval is the seeds' alone, and says nothing of whether the line is straight. "
+        f"{numerics_note(view, STUDY)}",
     )  # fmt: skip
 
 

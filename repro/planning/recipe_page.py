@@ -91,7 +91,9 @@ def _prices(run: Run) -> list[str]:
     price = prices.next_release(run)
     after = [f"{100 * price.cost:.3g} %", f"{price.delay / T:.2g} T"] if price else ["", ""]
     steps, flops = tree.relative_cost(0), tree.relative_flops(0)
-    cost = f"{100 * steps:.3g} %" + (f" ({100 * flops:.3g} % in FLOPs)" if flops != steps else "")
+    of = [f"{100 * flops:.3g} % in FLOPs"] if flops != steps else []
+    of += [f"{run.versions} versions"] if run.versions != run.settings.stream.versions else []
+    cost = f"{100 * steps:.3g} %" + (f" ({', '.join(of)})" if of else "")
     return [cost, *after, "yes" if _recipe(run).decays else "**no**"]
 
 
