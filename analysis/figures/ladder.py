@@ -32,7 +32,7 @@ def ladder(view: View) -> "Figure | None":
     figure = chart.new(7.0, 3.2 if line is None else 5.6)
     panels: dict[str, Axes] = figure.subplot_mosaic("gs" if line is None else "gs;ff")
     for recipe in (CPT, SWITCH):
-        for name in panels.keys() - {"s"}:
+        for name in (name for name in panels if name != "s"):
             _above(figure, panels[name], found, recipe)
             if line is not None:
                 _line(panels[name], found[0].parameters, PAPER if name == "f" else found[-1].parameters, line, recipe)
