@@ -48,7 +48,13 @@ def test_every_kind_of_addition_has_a_recipe() -> None:
         assert blocks(section, "bash"), section
 
 
-@pytest.mark.parametrize("section", SHOWS)
+SELDOM = ("order", "optimizer")
+"""Added as the others are, in one file and one registry."""
+
+
+@pytest.mark.parametrize(
+    "section", [pytest.param(name, marks=pytest.mark.slow if name in SELDOM else ()) for name in SHOWS]
+)
 def test_an_addition_works_as_it_is_described(section: str, mine: Path) -> None:
     folder = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}

@@ -337,6 +337,7 @@ def test_releases_of_a_pile_are_numbered(tmp_path: Path, monkeypatch: pytest.Mon
     assert told("v2")["before"] == {"name": "v1", "key": told("v1")["key"]}
 
 
+@pytest.mark.slow
 def test_a_release_is_a_folder_that_others_load(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, count in enumerate(COUNTS[:2], start=1):
         dump(Path("dumps"), number, count)

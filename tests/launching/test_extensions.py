@@ -47,6 +47,7 @@ def test_the_command_in_the_example_plans_as_typed(smoke: Overrides) -> None:
     assert costs == {"ptfs": 1.0, "my_update": 260 / 500}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("extension")
 def test_two_workers_train_it_and_the_ledger_says_what_it_is(smoke: Overrides, tmp_path: Path) -> None:
     given = [*smoke(*OURS, *CHOSEN, "study=headline", "stream.versions=2"), "hydra/launcher=joblib"]

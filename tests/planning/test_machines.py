@@ -19,6 +19,7 @@ from repro.store.store import Store
 ELSEWHERE = {"processor": "another"}
 
 
+@pytest.mark.slow
 def test_a_sweep_trained_on_another_kind_of_machine_is_summed_up_where_it_was_launched(
     smoke: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

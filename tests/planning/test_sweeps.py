@@ -22,8 +22,8 @@ NEEDS = {
 }
 
 
-SELDOM = ("gpu_small", "quick", "smoke")
-"""Where other tests compose many of the studies."""
+SELDOM = ("gpu_small", "paper", "quick", "smoke")
+"""Where other tests compose some of the studies."""
 
 
 @pytest.mark.parametrize(
