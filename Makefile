@@ -1,4 +1,5 @@
-# make reproduce: the headline result on a fresh machine. make test: what every change has to pass. Both make their own environment.
+# make reproduce: the headline result on a fresh machine. make test: what every change has to pass.
+# Both make their own environment.
 PYTHON ?= python3
 WORKERS ?= 2
 STUDY ?= headline

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 EXTRAPOLATED = "extrapolated"
+GAP, SHARE, FAR = "g", "s", "f"
+"""The panels, by their letters in the mosaic."""
 
 
 def ladder(view: View) -> "Figure | None":
@@ -30,24 +32,24 @@ def ladder(view: View) -> "Figure | None":
         return None
     line = trend(found)
     figure = chart.new(7.0, 3.2 if line is None else 5.6)
-    panels: dict[str, Axes] = figure.subplot_mosaic("gs" if line is None else "gs;ff")
+    panels: dict[str, Axes] = figure.subplot_mosaic(GAP + SHARE if line is None else f"{GAP}{SHARE};{FAR}{FAR}")
     for recipe in (CPT, SWITCH):
-        for name in (name for name in panels if name != "s"):
+        for name in (name for name in panels if name != SHARE):
             _above(figure, panels[name], found, recipe)
             if line is not None:
-                _line(panels[name], found[0].parameters, PAPER if name == "f" else found[-1].parameters, line, recipe)
-    _shares(figure, panels["s"], found)
-    panels["g"].set_title(f"version {view.last}, measured", fontsize="small")
-    panels["s"].set_ylabel("gap recovered (%)")
+                _line(panels[name], found[0].parameters, PAPER if name == FAR else found[-1].parameters, line, recipe)
+    _shares(figure, panels[SHARE], found)
+    panels[GAP].set_title(f"version {view.last}, measured", fontsize="small")
+    panels[SHARE].set_ylabel("gap recovered (%)")
     if line is not None:
-        _far(figure, panels["f"], found, line)
+        _far(figure, panels[FAR], found, line)
     for name, axes in panels.items():
-        if name != "s":
+        if name != SHARE:
             axes.axhline(0, color=style.GREY, linewidth=1.0)
             axes.set_ylabel("PPL above PTFS's (%)")
         axes.set_xscale("log")
         axes.set_xlabel("parameters")
-        if name != "f":
+        if name != FAR:
             axes.set_xlim(found[0].parameters / 1.5, found[-1].parameters * 1.5)
             axes.set_xticks([rung.parameters for rung in found], minor=False)
             axes.minorticks_off()
