@@ -106,13 +106,15 @@ def main(arguments: Sequence[str]) -> None:
         note(each, "logical steps over unique steps", tree.logical_steps / tree.unique_steps, "ratio")
     together = planner.make(every).tree
     note("all together", "logical steps over unique steps", together.logical_steps / together.unique_steps, "ratio")
+    where = machine(chosen["note"])
     for _ in range(int(chosen["repeats"])):
         whole_sweeps(study, settings, note)
-    rows = []
-    for (name, quantity, unit), values in found.items():
-        spread = [f"{value:.3g}" for value in (statistics.median(values), min(values), max(values))]
-        rows.append([name, steps, quantity, *spread, len(values), unit, machine(chosen["note"])])
-    tables.add(Path(chosen["output"]), COLUMNS, rows, ("study", "steps_per_version", "quantity", "machine"))
+        # After each round: they take long, and one that is interrupted costs those before it nothing.
+        rows = []
+        for (name, quantity, unit), values in found.items():
+            spread = [f"{value:.3g}" for value in (statistics.median(values), min(values), max(values))]
+            rows.append([name, steps, quantity, *spread, len(values), unit, where])
+        tables.add(Path(chosen["output"]), COLUMNS, rows, ("study", "steps_per_version", "quantity", "machine"))
 
 
 def whole_sweeps(
