@@ -8,11 +8,11 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,8 @@ from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
 from repro.results.commands import Commands
 from repro.store.tables import COMMANDS
+
+T = TypeVar("T")
 
 PUBLISHED = Path("paper_figures")
 """Where the published results are, which are never added to."""
@@ -72,20 +74,22 @@ class Ledger:
         # A sum passes over NaN, which is how a run that diverged shows.
         sums["nll"] = sums["nll"].where(sums["numbers"] == sums["slices"])
         loss = sums["nll"] / sums["tokens"]
-        return pd.DataFrame(
-            {
-                "run": sums["run"],
-                "version": sums["version"],
-                "loss": loss,
-                "ppl": np.exp(loss),
-                "bits_per_byte": sums["nll"] / np.log(2) / sums["bytes"],
-            }
+        return reading.plain(
+            pd.DataFrame(
+                {
+                    "run": sums["run"],
+                    "version": sums["version"],
+                    "loss": loss,
+                    "ppl": np.exp(loss),
+                    "bits_per_byte": sums["nll"] / np.log(2) / sums["bytes"],
+                }
+            )
         )
 
     @cached_property
     def rows(self) -> pd.DataFrame:
         """Runs by study: one that several studies share stands here for each."""
-        return self.studies.merge(self.runs, on="run")
+        return reading.plain(self.studies.merge(self.runs, on="run"))
 
     @property
     def strangers(self) -> list[str]:
@@ -159,10 +163,8 @@ class View:
     """Whether the plain runs of a recipe are those at its own best maximum, where there are any (`analysis.best`)."""
     reference: str = PTFS
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
-    _splits: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict, repr=False)
-    _scores: dict[tuple[str, ...], pd.DataFrame] = field(default_factory=dict, repr=False)
-    _kin: dict[tuple[object, ...], "View"] = field(default_factory=dict, repr=False)
-    """The same runs as others of the methods below show them, so that each is worked out once."""
+    _known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
+    """What was worked out, once for all views below that show the same runs."""
     _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
     @property
@@ -183,7 +185,7 @@ class View:
     @property
     def ran(self) -> list[str]:
         """Studies of which there are runs in this setting, in the report's order."""
-        there = set(self._every["study"])
+        there = self._once("ran", lambda: set(self._every["study"]))
         return [name for name in self.ledger.reported if name in there]
 
     def runs(self, *studies: str) -> pd.DataFrame:
@@ -193,11 +195,7 @@ class View:
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
         runs = self.runs(*studies)
-        if self._alone is not self:
-            return self._alone.scores(*studies)
-        if studies not in self._scores:
-            self._scores[studies] = runs.merge(self.ledger.scores, on="run")
-        return self._scores[studies]
+        return self._once(("scores", studies), lambda: runs.merge(self.ledger.scores, on="run"))
 
     def costs(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with versions.csv, whose step counts are those of versions 1..k."""
@@ -210,7 +208,7 @@ class View:
 
     def watched(self) -> "View":
         """The same view, which knows what was asked of it: see `used`."""
-        return replace(self, _asked=set(), _kin={})
+        return replace(self, _asked=set())
 
     @property
     def used(self) -> pd.DataFrame:
@@ -222,49 +220,43 @@ class View:
 
     def under(self, read: str) -> "View":
         """The same runs, those of a reading of the branch as the plain ones."""
-        return self._as(reading=read)
+        return replace(self, reading=read)
 
     def of_equal_versions(self) -> "View":
         """The same runs, but for those over versions of unequal lengths."""
-        return self._as(equal=True)
+        return replace(self, equal=True)
 
     def judged(self, *, own_best: bool, reference: str = PTFS) -> "View":
         """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""
-        return self._as(planned=True, own_best=own_best, reference=reference)
+        return replace(self, planned=True, own_best=own_best, reference=reference)
 
-    def _as(self, **changes: Any) -> "View":
-        now = (self.reading, self.equal, self.planned, self.own_best, self.reference)
-        names = ("reading", "equal", "planned", "own_best", "reference")
-        key = tuple((dict(zip(names, now, strict=True)) | changes).items())
-        if key not in self._kin:
-            self._kin[key] = replace(self, **changes, _splits={}, _scores={})
-        return self._kin[key]
-
-    @cached_property
-    def _alone(self) -> "View":
-        """The same runs: which they are is no matter of what stands for PTFS, and is worked out once."""
-        return self if self.reference == PTFS else self._as(reference=PTFS)
-
-    @cached_property
+    @property
     def best(self) -> list[Best]:
         """Each recipe's best maximum: tuned in this setting, or else in the primary one. Empty where none was."""
+        return self._once("best", self._best)
+
+    def _best(self) -> list[Best]:
         setting = {column: self.setting[column] for column in ALWAYS}
         own = best_rates(self.ledger.scale, self.ledger.rows, self.ledger.scores, setting)
         return own if own or not self.differs else self.ledger.views[0].best
 
-    @cached_property
+    @property
     def usual(self) -> Usual:
-        if self._alone is not self:
-            return self._alone.usual
-        return Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
+        return self._once(
+            "usual", lambda: Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
+        )
+
+    def _once(self, what: Hashable, work_out: Callable[[], T]) -> T:
+        """What `work_out` gives, which is no matter of what stands for PTFS."""
+        key = (self.reading, self.equal, self.planned, self.own_best, what)
+        if key not in self._known:
+            self._known[key] = work_out()
+        found: T = self._known[key]
+        return found
 
     def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         self._asked.add(studies)
-        if self._alone is not self:
-            return self._alone._split(*studies)
-        if studies not in self._splits:
-            self._splits[studies] = self._divide(studies)
-        return self._splits[studies]
+        return self._once(("split", studies), lambda: self._divide(studies))
 
     def _fitting(self, studies: Sequence[str]) -> pd.DataFrame:
         """Runs of studies in this setting; a study that nothing registered may vary anything."""
@@ -280,21 +272,27 @@ class View:
             fits &= swept | empty | (rows[column] == self.setting[column])
         return rows[fits]
 
-    @cached_property
+    @property
     def _every(self) -> pd.DataFrame:
         """Runs of all studies in this setting, in order and by their names, which are their own study's matter."""
-        if self._alone is not self:
-            return self._alone._every
-        return _ordered(self.usual.name_variants(self._fitting(self.ledger.reported)))
+        return self._once("every", self._work_out_every)
+
+    def _work_out_every(self) -> pd.DataFrame:
+        runs = reading.plain(_ordered(self.usual.name_variants(self._fitting(self.ledger.reported))))
+        return runs.assign(_cell=runs.groupby([*CELL, "seed"], dropna=False, sort=False).ngroup())
 
     def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rows = self._every[self._every["study"].isin(studies)].drop(columns="study").drop_duplicates("run")
-        # The numerics with most runs of a seed, the first by name among equals.
-        counts = rows.groupby(["seed", "numerics"], as_index=False).size()
-        counts = counts.sort_values(["seed", "size", "numerics"], ascending=[True, False, True])
-        chosen = counts.drop_duplicates("seed").set_index("seed")["numerics"]
-        kept = rows[rows["numerics"] == rows["seed"].map(chosen)].drop_duplicates([*CELL, "seed"])
-        return kept.reset_index(drop=True), rows[~rows["run"].isin(kept["run"])].sort_values("run")
+        rows = self._every[self._every["study"].isin(studies)].drop_duplicates("run")
+        kept = rows
+        if len(set(rows["numerics"])) > 1:
+            # The numerics with most runs of a seed, the first by name among equals.
+            counts = rows.groupby(["seed", "numerics"], as_index=False).size()
+            counts = counts.sort_values(["seed", "size", "numerics"], ascending=[True, False, True])
+            chosen = counts.drop_duplicates("seed").set_index("seed")["numerics"]
+            kept = rows[rows["numerics"] == rows["seed"].map(chosen)]
+        kept = kept.drop_duplicates("_cell")
+        aside = rows[~rows["run"].isin(kept["run"])].sort_values("run")
+        return kept.drop(columns=["study", "_cell"]).reset_index(drop=True), aside.drop(columns=["study", "_cell"])
 
 
 def scales(root: Path) -> list[str]:
@@ -336,6 +334,7 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         strangers = sorted(set(frame["run"]) - set(runs["run"]))
         if strangers:
             raise UserError(f"{folder / name}.csv names runs that runs.csv does not have: {', '.join(strangers[:5])}.")
+    frames = {name: reading.plain(frame) for name, frame in frames.items()}
     return Ledger(scale=scale, folder=folder, **frames, commands=reading.commands(folder))
 
 

@@ -74,7 +74,7 @@ def _table(path: Path, name: str) -> pd.DataFrame:
         )
     # Everything as text first: a hexadecimal id such as 12e45678 must not become a number.
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=object, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no CSV table: {error}") from None
     except OSError as error:
@@ -104,6 +104,14 @@ def _table(path: Path, name: str) -> pd.DataFrame:
             raise UserError(f"{path}, column {column}: an entry is empty.")
         frame[column] = numbers
     return frame.sort_values([c for c in SORTED if c in frame], kind="stable", ignore_index=True)
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with Python's own strings, as names of columns too: a ledger's tables are small, and taking rows of them
+    is several times as fast as of Arrow's strings."""
+    frame = frame.astype({column: object for column, kind in frame.dtypes.items() if kind == "str"})
+    frame.columns = frame.columns.astype(object)
+    return frame
 
 
 def mean_steps(written: str) -> str:
