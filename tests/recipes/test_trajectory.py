@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
+from repro.recipes import orders
 from repro.recipes.orders import Arrival, Mixed, Order
 from repro.recipes.trajectory import PrefixChain
 
@@ -144,6 +146,16 @@ def test_seeds_give_other_orders_of_the_same_blocks() -> None:
     one, two = (Arrival(seed=s, batch_size=4).batches(Blocks(), 0, 10) for s in (0, 1))
     assert not np.array_equal(one, two)
     assert set(one.ravel()) == set(two.ravel())
+
+
+@pytest.mark.parametrize("distinct", [3, 2**62])
+def test_equal_keys_are_sorted_as_they_come_whatever_sorts_fastest_here(
+    monkeypatch: pytest.MonkeyPatch, distinct: int
+) -> None:
+    keys = np.random.default_rng(0).integers(0, distinct, 5000, dtype=np.uint64)
+    monkeypatch.setattr(np.random, "PCG64", lambda seed: SimpleNamespace(random_raw=lambda count: keys[:count]))
+    found = orders.permutation.__wrapped__(0, 1, 0, 5000)
+    assert np.array_equal(found, np.argsort(keys, kind="stable"))
 
 
 def test_an_order_never_changes_between_releases() -> None:
