@@ -139,8 +139,10 @@ def _sum_up(sweep: _Sweep, stop: threading.Event) -> None:
 
 
 def _inform(command: Command, arguments: Sequence[str], names: AbstractSet[str]) -> None:
-    """Have Hydra show something."""
-    shown = [argument for argument in arguments if argument not in ("-m", "--multirun")]  # nothing to do
+    """Have Hydra show something. Its own parser takes overrides on one side of a flag alone."""
+    overrides = [argument for argument in arguments if (argument[:1] != "-" and "=" in argument) or argument[:1] == "~"]
+    rest = [argument for argument in arguments if argument not in (*overrides, "-m", "--multirun")]  # nothing to do
+    shown = [*overrides, *rest]
     if names & {"--help", "-h"}:
         usage = (
             f"python -m repro.{command.verb} study=NAME scale=NAME [group=option] [setting=value] ...: see README.md"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 ALL_STUDIES = "study=all"
+BASE = "base"
+"""The file of a group that its others have in common."""
 MOST_JOBS = 20_000
 """More runs than this in one sweep are taken for a mistake."""
 
@@ -166,6 +168,13 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
 
     if any(each.is_sweep_override() for each in overrides):
         _compose(_lines(overrides))  # raises Hydra's own complaint
+    for each in overrides:
+        if (group := each.key_or_group) in OPEN and each.value() == BASE and (CONF / group / f"{BASE}.yaml").exists():
+            without = f"glob(*,exclude={BASE})"
+            raise UserError(
+                f"{group}={BASE} is what others begin with, and none itself; {group}='{without}' leaves it out.",
+                works={group: without},
+            )
     with translated(_lines(overrides)):
         config = pickle.loads(_typed(_lines(each for each in overrides if not _is_value(each))))
         for each in overrides:

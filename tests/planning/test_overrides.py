@@ -113,12 +113,25 @@ def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Over
 def test_a_composed_configuration_is_shown_for_a_sweep_and_elsewhere_its_command_is_named(
     smoke: Overrides, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train.main(["-m", *smoke("paradigm=ptfs"), "--cfg", "job"])
-    assert "steps_per_version" in capsys.readouterr().out
+    train.main(["-m", *smoke("paradigm=ptfs"), "--cfg", "job", "stream.versions=7"])
+    assert "versions: 7" in (shown := capsys.readouterr().out)
+    assert "steps_per_version" in shown
     with pytest.raises(SystemExit) as status:
         plan.main([*smoke("paradigm=ptfs"), "--cfg", "job"])
     assert status.value.code == 2
     assert "repro.train --cfg job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [["paradigm=base"], ["-m", "paradigm=glob(*)"]])
+def test_what_recipes_begin_with_is_none_itself(
+    smoke: Overrides, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as status:
+        plan.main(smoke(*given))
+    assert status.value.code == 2
+    assert "paradigm=base is what others begin with" in (said := capsys.readouterr().err)
+    assert "paradigm='glob(*,exclude=base)' leaves it out" in said
+    assert len(sweeps.compose(smoke("paradigm=glob(*,exclude=[base,grow])"), multirun=True)) > 10
 
 
 def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) -> None:
