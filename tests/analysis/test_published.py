@@ -170,13 +170,30 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert "at version 6 it is not told apart from CPT" in text
     sizes = pd.read_csv(tables / "ladder_setting2.csv").query("reference == 'ptfs' and kind == 'measured'")
     switching, updated = (100 * sizes[f"{name}_above_nats"] for name in ("path_switching", "cpt"))
-    assert [f"{each / 1e6:.2g}" for each in sizes["parameters"].astype(float)] == ["0.077", "0.15", "0.23"]
+    assert [f"{each / 1e6:.2f}" for each in sizes["parameters"].astype(float)] == ["0.08", "0.15", "0.23", "0.40"]
     assert (
-        "path switching's PPL at version 4 is -3.1 % [-5.6, -0.5], +1.0 % [-2.3, +4.2] and +2.8 % [+2.2, +3.3]" in text
+        "is -3.1 % [-5.6, -0.5], +1.0 % [-2.3, +4.2], +2.8 % [+2.2, +3.3] and +5.5 % [+0.7, +10.3] relative to PTFS's, "
+        "and CPT's +2.8, +3.0, +3.5 and +6.1 % (cosine, three seeds each" in text
     )
-    assert [f"{each:+.1f}" for each in switching] == ["-3.1", "+1.0", "+2.8"]
-    assert [round(each) for each in updated] == [3, 3, 3]
-    assert list(sizes["n"].astype(int)) == [3, 3, 3]
+    assert [f"{each:+.1f}" for each in switching] == ["-3.1", "+1.0", "+2.8", "+5.5"]
+    assert [f"{each:+.1f}" for each in updated] == ["+2.8", "+3.0", "+3.5", "+6.1"]
+    assert [f"{each:.1f}" for each in updated - switching] == ["5.8", "2.0", "0.7", "0.6"]
+    assert "shrinks as models grow: 5.8, 2.0, 0.7 and 0.6 %, the last not told apart from 0" in text
+    assert list(sizes["n"].astype(int)) == [3, 3, 3, 3]
+    parts = pd.read_csv(tables / "claim_parts.csv").query("claim == 'G2'").drop_duplicates("part").set_index("part")
+    wins = [name for name in parts.index if name.startswith("CPT above path switching")]
+    assert [float(parts["low"][name]) > 0 for name in wins] == [True, True, True, False]
+    slope = next(name for name in parts.index if name.startswith("growth of path switching's distance above PTFS, "))
+    assert [f"{float(parts[end][slope]):.1f}" for end in ("estimate", "low", "high")] == ["12.0", "5.5", "18.5"]
+    assert "+12.0 % a tenfold [5.5, 18.5], is apart from 0" in text
+    assert verdicts["G2", ""] == "undecided"
+    assert beside["verdict"]["G2", ""] == "contradicted"
+    arrival = pd.read_csv(tables / "ladder_setting2.csv").query(
+        "reference.str.contains('arrival') and kind == 'measured'"
+    )
+    assert [f"{100 * each:+.1f}" for each in arrival["path_switching_above_nats"]] == ["-3.6", "+1.1", "+1.9", "+2.1"]
+    assert "there the distance levels off: -3.6, +1.1, +1.9 and +2.1 %" in text
+    assert f"{updated.iloc[-1] - 100 * arrival['cpt_above_nats'].iloc[-1]:.1f}" == "3.4"
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv").query("corpus == 'mixed' and versions == 4")
     of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
     assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]
