@@ -1,7 +1,7 @@
 """How often intervals hold, by many small pilots cut out of our ledgers: python -m tests.advice.backtest (a minute).
 
 Of each ledger, PTFS, CPT and one or two of path switching's branches are taken for a pilot, in every way; each other
-run of that rate, size and length is predicted from it. Versions from 2 on, by seeds that the pilot has.
+run of that rate, size, length and text is predicted from it. Versions from 2 on, by seeds that the pilot has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,8 @@ class Tried:
 
 def pilots(cells: Sequence[Cell]) -> Iterator[tuple[list[Cell], list[Cell]]]:
     """What is fitted to, and what is predicted."""
-    settings = [(cell["max_lr"], cell["size"], cell["steps_per_version"]) for cell in cells]
+    same = ("max_lr", "size", "steps_per_version", *evidence.DATA)
+    settings = [tuple(cell[column] for column in same) for cell in cells]
     most = max(settings, key=settings.count)
     alike = [cell for cell, setting in zip(cells, settings, strict=True) if setting == most]
     base = [cell for cell in alike if cell["schedule"] == "cosine" and (cell.mixed or cell["paradigm"] == "cpt")]
