@@ -164,7 +164,7 @@ class View:
     reference: str = PTFS
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
-    """What was worked out, once for all views below that show the same runs."""
+    """What was worked out of these runs: shared by every view that is made of this one, and told apart by `_once`."""
     _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
     @property

@@ -107,8 +107,8 @@ def _table(path: Path, name: str) -> pd.DataFrame:
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with Python's own strings, as names of columns too: a ledger's tables are small, and taking rows of them
-    is several times as fast as of Arrow's strings."""
+    """The same with Python's own strings, as names of columns too: of tables as small as a ledger's, rows are taken in
+    three quarters of the time that Arrow's strings need."""
     frame = frame.astype({column: object for column, kind in frame.dtypes.items() if kind == "str"})
     frame.columns = frame.columns.astype(object)
     return frame
