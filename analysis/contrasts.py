@@ -135,6 +135,20 @@ def largest_block(table: pd.DataFrame) -> pd.DataFrame:
     return max(blocks, key=lambda block: block.size, default=table)
 
 
+def swept_scores(view: View, study: str, swept: Factor) -> pd.DataFrame:
+    """A generality study's scores. Where it has none at the main comparison's own value, that comparison's stand in:
+    the base cell is run once, in whichever study."""
+    scores = view.scores(study)
+    column = "size" if swept.column == "parameters" else swept.column
+    own = {**view.setting, **view.usual.rates}[column]
+    if scores.empty or (scores[column] == own).any():
+        return scores
+    base = view.scores(*pooled())
+    base = base[(base[column] == own) & base["schedule"].isin(scores["schedule"])]
+    base = base[base["paradigm"].isin(scores["paradigm"])]
+    return scores if base.empty else pd.concat([scores, base], ignore_index=True)
+
+
 def swept_values(rows: pd.DataFrame, study: str, swept: Factor) -> list[tuple[str, pd.DataFrame]]:
     """A generality study's runs by value of what it sweeps, in rising order, with the value's name."""
     factor = swept.column

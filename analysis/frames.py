@@ -2,7 +2,8 @@
 
 Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
 - PPL of a version is over all held-out slices of the stream, and exists only where all were evaluated;
-- one run per cell and seed, and all runs of one seed share one numerics id, so that pairing by seed is sound;
+- one run per cell and seed, and all runs of one seed, data and model share one numerics id, so that pairing by seed is
+  sound (what a study sweeps of these, a trend goes across: another machine may have run another size or length);
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe
   may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
 """
@@ -203,7 +204,7 @@ class View:
         return self.runs(*studies).drop(columns=shared).merge(self.ledger.versions, on="run")
 
     def left_out(self, *studies: str) -> pd.DataFrame:
-        """Runs that `runs` leaves out: another numerics of the same seed, or a second run alike in every column."""
+        """Runs that `runs` leaves out: another numerics of the same seed, data and model, or a second alike in all."""
         return self._split(*studies)[1]
 
     def watched(self) -> "View":
@@ -285,11 +286,12 @@ class View:
         rows = self._every[self._every["study"].isin(studies)].drop_duplicates("run")
         kept = rows
         if len(set(rows["numerics"])) > 1:
-            # The numerics with most runs of a seed, the first by name among equals.
-            counts = rows.groupby(["seed", "numerics"], as_index=False).size()
-            counts = counts.sort_values(["seed", "size", "numerics"], ascending=[True, False, True])
-            chosen = counts.drop_duplicates("seed").set_index("seed")["numerics"]
-            kept = rows[rows["numerics"] == rows["seed"].map(chosen)]
+            # The numerics with most of the runs that may be compared, the first by name among equals.
+            alike = rows.groupby(["seed", *ALWAYS], dropna=False, sort=False).ngroup()
+            counts = rows.groupby([alike.rename("alike"), "numerics"]).size().reset_index(name="runs")
+            counts = counts.sort_values(["alike", "runs", "numerics"], ascending=[True, False, True])
+            chosen = counts.drop_duplicates("alike").set_index("alike")["numerics"]
+            kept = rows[rows["numerics"] == alike.map(chosen)]
         kept = kept.drop_duplicates("_cell")
         aside = rows[~rows["run"].isin(kept["run"])].sort_values("run")
         return kept.drop(columns=["study", "_cell"]).reset_index(drop=True), aside.drop(columns=["study", "_cell"])

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import plans, readings, stats
 from analysis.claims.parts import MATCH, beats, called, exact, matches, measured
 from analysis.commands import command
-from analysis.contrasts import CPT, SWITCH, losses, swept_values, versions_after_first
+from analysis.contrasts import CPT, SWITCH, losses, swept_scores, swept_values, versions_after_first
 from analysis.evidence import Evidence, Part
 from analysis.formats import text
 from analysis.frames import SETTING, View
@@ -30,8 +30,8 @@ def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:
     def evaluate(view: View) -> Evidence:
         parts: list[Part] = []
         missing: list[str] = []
-        scores = view.scores(study)
-        runs = view.runs(study)
+        scores = swept_scores(view, study, factor)
+        runs = pd.concat([view.runs(study), scores]).drop_duplicates("run")  # some of the first may lack scores
         runs = runs[runs["paradigm"].isin((view.reference, CPT, SWITCH))]
         values = swept_values(runs, study, factor)
         for value, group in values:

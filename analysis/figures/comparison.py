@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import PTFS, comparable, losses, ppl, swept_values, versions_after_first
+from analysis.contrasts import PTFS, comparable, losses, ppl, swept_scores, swept_values, versions_after_first
 from analysis.figures import chart
 from analysis.figures.drawing import Extent, beside, fit, legend_below, recipe_handles, series
 from analysis.frames import View
@@ -93,7 +93,7 @@ def generality(study: str, factor: Factor) -> Plot:
     label = factor.label
 
     def draw(view: View) -> "Figure | None":
-        scores = comparable(view.scores(study))
+        scores = comparable(swept_scores(view, study, factor))
         scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
         others = [recipe for recipe in names.recipes(scores["paradigm"]) if recipe != PTFS]
         groups = {value: _above_ptfs(rows, others, view) for value, rows in swept_values(scores, study, factor)}

@@ -13,6 +13,7 @@ from analysis.contrasts import (
     comparable,
     losses,
     ppl,
+    swept_scores,
     swept_values,
     tree_costs,
     versions_after_first,
@@ -170,7 +171,7 @@ def generality(view: View, study: str, factor: Factor) -> list[str]:
     """The comparison at every value of what a study varies."""
     label = factor.label
     parts = []
-    for value, rows in swept_values(view.scores(study), study, factor):
+    for value, rows in swept_values(swept_scores(view, study, factor), study, factor):
         for schedule in dict.fromkeys(rows["schedule"]):
             loss = losses(rows[rows["schedule"] == schedule], THREE, versions_after_first(view))
             if loss:

@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import CPT, PTFS, SWITCH, THREE, losses, recovery, swept_values, versions_after_first
+from analysis.contrasts import (
+    CPT,
+    PTFS,
+    SWITCH,
+    THREE,
+    losses,
+    recovery,
+    swept_scores,
+    swept_values,
+    versions_after_first,
+)
 from analysis.formats import number, percent, plus_minus
 from analysis.frames import View
 from analysis.names import decays, recipe_name, recipes, schedule_name
@@ -15,6 +25,7 @@ from analysis.tables.table import (
     ends,
     mean_cell,
     numerics_note,
+    numerics_of,
     relative_cost,
     seed_count,
     to_ptfs,
@@ -65,7 +76,7 @@ def by_version(view: View, study: str) -> Table | None:
 
 def generality(view: View, study: str, factor: Factor) -> Table | None:
     """Recipes by value of what a study of generality varies."""
-    scores = view.scores(study)
+    scores = swept_scores(view, study, factor)
     rows, data = [], []
     for value, group in swept_values(scores, study, factor):
         for schedule in dict.fromkeys(group["schedule"]):
@@ -92,7 +103,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[factor.label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
         caption=f"PPL to PTFS and gap recovered: mean over versions 2 to {view.last}, paired by seed."
-        f"{uneven({int(row[-1]) for row in rows})} {numerics_note(view, study)}",
+        f"{uneven({int(row[-1]) for row in rows})} {numerics_of(scores.drop_duplicates('run'))}",
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from analysis.formats import ENDLESS
 from analysis.frames import load
 from analysis.registries import CLAIMS, STUDIES
 from analysis.tables.alpha import alpha as alpha_table
+from analysis.tables.comparison import generality as generality_table
 from analysis.verdicts import Judged, judge
 from repro.results import commands
 
@@ -350,6 +351,26 @@ def test_too_few_values_for_a_trend_are_named(tmp_path):
     found = judged(tmp_path)
     assert "at least 3 alphas" in found["A1"].reason
     assert "at least 3 cycles" in found["S1"].reason
+
+
+def test_a_base_cell_that_another_study_ran_is_not_run_again(tmp_path):
+    """Nor by another machine: recipes are compared within a length, and a length has one numerics."""
+    build(tmp_path, ["main"], Synthetic(seeds=(100, 101, 102), numerics=("a",)))
+    elsewhere = Synthetic(seeds=(100, 101), numerics=("b",))
+    sweep = [{"steps_per_version": "50", "paradigm": paradigm} for paradigm in ("ptfs", "cpt", "path_switching")]
+    build(tmp_path, ["data_scale"], elsewhere, sweep=sweep)
+    one = judged(tmp_path)["G3"]
+    base = [part for part in one.parts if part.what.endswith("base cell")]
+    assert [part.role for part in base] == ["shown"] * len(base) != []
+    assert {part.seeds for part in base} == {(100, 101, 102)}
+    assert {part.seeds for part in one.parts if part.role == "decides"} == {(100, 101)}
+    assert one.verdict == "reproduced"
+    factor = STUDIES["data_scale"].factor
+    assert factor is not None
+    table = generality_table(load(tmp_path, "synthetic").primary(), "data_scale", factor)
+    assert table is not None
+    assert {row[0] for row in table.rows} == {"50", "100"}
+    assert "a (seeds 100, 101, 102); b (seeds 100, 101)" in table.caption
 
 
 def test_what_goes_along_with_a_factor_may_vary_on_its_own(tmp_path):

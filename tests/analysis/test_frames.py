@@ -109,6 +109,17 @@ def test_all_runs_of_a_seed_share_their_numerics(tmp_path):
     assert set(view.left_out("main", "headline")["numerics"]) == {"other"}
 
 
+def test_lengths_of_different_machines_stand_in_one_view(tmp_path):
+    build(tmp_path, ["headline"], Synthetic(numerics=("a",)))
+    build(tmp_path, ["data_scale"], Synthetic(numerics=("b",)))
+    view = load(tmp_path, "synthetic").primary()
+    runs = view.runs("headline", "data_scale")
+    own = view.setting["steps_per_version"]
+    assert set(runs[runs["steps_per_version"] == own]["numerics"]) == {"a"}
+    assert set(runs[runs["steps_per_version"] != own]["numerics"]) == {"b"}
+    assert set(view.left_out("headline", "data_scale")["steps_per_version"]) <= {own}
+
+
 def test_seeds_of_different_machines_stand_in_one_view(tmp_path):
     build(tmp_path, ["headline"], Synthetic(numerics=("a", "a", "b")))
     runs = load(tmp_path, "synthetic").primary().runs("headline")
