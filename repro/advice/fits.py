@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -202,10 +202,15 @@ def fit(law: Law, data: Data, targets: Array, start: Array | None = None, counts
 
     far_counts, near_counts = counts or (np.ones(len(data.spread)), np.ones(len(data.targets)))
 
+    @lru_cache(maxsize=8)  # a derivative changes one number at a time, and most are none of the kernel's
+    def drops(*kernel: float) -> tuple[Array, Array]:
+        return law.drops(kernel, data.heldout), law.drops(kernel, data.training)
+
     def residuals(coded: Array) -> Array:
         now = values(coded)
-        far = (law.loss(now, data.heldout) - targets) / data.spread * far_counts
-        near = (law.loss(now, data.training) + coded[-1] - data.targets) / TRAINING_SPREAD * near_counts
+        far_drops, near_drops = drops(*(now[each.name] for each in law.kernel))
+        far = (law.loss(now, data.heldout, far_drops) - targets) / data.spread * far_counts
+        near = (law.loss(now, data.training, near_drops) + coded[-1] - data.targets) / TRAINING_SPREAD * near_counts
         return np.concatenate([far, near])
 
     starts = [start] if start is not None else _starts(law, names, data, targets)

@@ -25,6 +25,7 @@ The size law is the usual one (arXiv 2203.15556): L0 = floor + F (parameters / r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -72,6 +73,16 @@ class Since:
     @classmethod
     def none(cls, *shape: int) -> "Since":
         return cls(np.ones(shape), np.zeros(shape), np.zeros(shape))
+
+    @cached_property
+    def any(self) -> NDArray[np.bool_]:
+        """(places, pieces): where something passed. Most of it is padding, which a law need not be asked about."""
+        return self.steps > 0
+
+    @cached_property
+    def stretches(self) -> "Since":
+        """Those alone, (stretches,)."""
+        return Since(self.rate[self.any], self.steps[self.any], self.area[self.any])
 
     def put(self, row: int, rate: Array, start: NDArray[np.int64], stop: NDArray[np.int64], sums: Array) -> None:
         """
@@ -141,8 +152,8 @@ NEVER = np.iinfo(np.int64).max
 
 def _pieces(rates: Array) -> NDArray[np.void]:
     """The drops of a curve after its warm-up."""
-    first = int(np.argmax(rates >= rates.max() * (1 - 1e-12)))  # warm-up is over
-    changes = first + 1 + np.flatnonzero(np.diff(rates[first:]))
+    warm = int(np.argmax(rates >= rates.max() * (1 - 1e-12)))
+    changes = warm + 1 + np.flatnonzero(np.diff(rates[warm:]))
     signs = np.sign(rates[changes] - rates[changes - 1])
     stretches = np.split(changes, np.flatnonzero((np.diff(signs) != 0) | (np.diff(changes) > 1)) + 1)
     most = max(2, PIECES // max(1, len(stretches)))
@@ -150,16 +161,17 @@ def _pieces(rates: Array) -> NDArray[np.void]:
     open_drops: list[list[float]] = []
     for stretch in stretches if len(changes) else ():
         for group in np.array_split(stretch, min(most, len(stretch))):
-            step, rate = int(np.median(group)), float(rates[group].mean())
-            fall = float(rates[group[0] - 1] - rates[group[-1]])
+            first, last = int(group[0]), int(group[-1])
+            step, rate = (first + last) // 2, float(rates[first : last + 1].mean())
+            fall = float(rates[first - 1] - rates[last])
             if fall > 0:
                 open_drops.append([step, fall, rate])
             while fall < 0 and open_drops:
-                last = open_drops[-1]
-                part = min(last[1], -fall)
-                done.append((last[0], part, last[2], step, rate))
-                last[1], fall = last[1] - part, fall + part
-                if last[1] <= 1e-15:
+                latest = open_drops[-1]
+                part = min(latest[1], -fall)
+                done.append((latest[0], part, latest[2], step, rate))
+                latest[1], fall = latest[1] - part, fall + part
+                if latest[1] <= 1e-15:
                     open_drops.pop()
     done += [(start, drop, rate, NEVER, 1.0) for start, drop, rate in open_drops]
     return np.array(done, dtype=PIECE)
@@ -226,10 +238,27 @@ class Law:
             *(kappa if self.shifts and self.replays else ()),
         )
 
-    def loss(self, values: dict[str, float], sites: Sites) -> Array:
-        """(places,)"""
-        pays = self.pays(values, sites.paid) * (1 - self.pays(values, sites.undone))
-        drops = (sites.drop * pays).sum(axis=1) * sites.top ** -values.get("rho", 0.0)
+    def drops(self, kernel: Sequence[float], sites: Sites) -> Array:
+        """(places,): what has paid of the drops before each.
+
+        Args:
+            kernel: G's numbers.
+        """
+        values = dict(zip([each.name for each in self.kernel], kernel, strict=True))
+        paid, undone = np.zeros_like(sites.drop), np.zeros_like(sites.drop)
+        paid[sites.paid.any] = self.pays(values, sites.paid.stretches)
+        undone[sites.undone.any] = self.pays(values, sites.undone.stretches)
+        return np.asarray((sites.drop * (paid * (1 - undone))).sum(axis=1))
+
+    def loss(self, values: dict[str, float], sites: Sites, drops: Array | None = None) -> Array:
+        """(places,)
+
+        Args:
+            drops: what `drops` gives for these, where it is known.
+        """
+        if drops is None:
+            drops = self.drops([values[each.name] for each in self.kernel], sites)
+        drops = drops * sites.top ** -values.get("rho", 0.0)
         area = sites.area * sites.top ** -values.get("rho", 0.0)
         loss = values["floor"] + values["A"] * area ** -values["alpha"] - values["B"] * drops
         loss = loss + values.get("sigma", 0.0) * np.log(sites.top) ** 2
@@ -241,7 +270,7 @@ class Law:
         return np.asarray(loss)
 
     def pays(self, values: dict[str, float], since: Since) -> Array:
-        """(places, pieces): G"""
+        """G, of as many stretches; 0 where nothing has passed."""
         raise NotImplementedError
 
 
