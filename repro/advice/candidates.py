@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from repro.config.settings import GROWING, Settings
 from repro.data.corpora.corpus import corpus
 from repro.data.stream import VirtualStream
 from repro.models.architectures.architecture import architecture
-from repro.planning import prices, sweeps
+from repro.planning import choices, prices, sweeps
 from repro.planning.arguments import CommandLine
 from repro.planning.runs import Run
 from repro.planning.tree import merge
@@ -24,6 +25,7 @@ from repro.recipes.orders import Mixed
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived, Trajectory
 from repro.results.columns import settings_of, settings_text
+from repro.store.store import Store
 
 NOT_ASKED = ("base", "two_stage", "updated", "grow")
 """Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
@@ -39,6 +41,13 @@ class Candidate:
     """A recipe under one schedule, planned for the releases that are asked about."""
 
     run: Run
+    parameters: int | None = None
+    """Of the model that is asked about; None: of the run's own."""
+
+    @property
+    def weight(self) -> float:
+        """What a step of the model that is asked about takes, in steps of the run's own: as their parameters are."""
+        return 1.0 if self.parameters is None else self.parameters / self.run.parameters
 
     @property
     def about(self) -> dict[str, str]:
@@ -54,7 +63,7 @@ class Candidate:
             "min_lr": s.schedule.floor_lr,
             "warmup_steps": s.schedule.warmup_steps,
             "size": architecture(s.model).size,
-            "parameters": r.parameters,
+            "parameters": r.parameters if self.parameters is None else self.parameters,
             "steps_per_version": s.stream.steps_label,
             "versions": r.versions,
             "corpus": corpus(s.corpus).name,
@@ -149,7 +158,11 @@ class Candidate:
             return float("nan")
         now = tree.own(0, run.versions)
         new = [node for node in tree.path(tree.ends[0][-1]) if node.key not in now]
-        return sum(now[key].bytes for key in {parent for node in new for parent in node.parents} & now.keys()) / 1e9
+        return (
+            sum(now[key].bytes for key in {parent for node in new for parent in node.parents} & now.keys())
+            * self.weight
+            / 1e9
+        )
 
 
 def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:
@@ -187,7 +200,7 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     refused = {}
     for one in unlike:
         try:
-            candidate = Candidate(planned(one, question))
+            candidate = Candidate(planned(one, question), question.parameters)
             if all(candidate.about != other.about for other in found):
                 _ = candidate.steps
                 found.append(candidate)
@@ -205,7 +218,12 @@ def planned(settings: Settings, question: Question) -> Run:
     each = steps[0] if len(set(steps)) == 1 else steps
     stream = replace(batch, versions=versions, steps_per_version=each)
     changed = replace(settings, stream=stream)
-    return Run(changed, VirtualStream(changed.corpus, stream))
+    return _plannable(Run(changed, VirtualStream(changed.corpus, stream)))
+
+
+def _plannable(run: Run) -> Run:
+    """With what is a fact of the machine decided, which no advice depends on: nothing is measured for it."""
+    return choices.resolved([run], Store(Path(run.settings.store.path)), keep=False, measure=False)[0][0]
 
 
 def same(about: dict[str, str], other: dict[str, str]) -> bool:
@@ -257,7 +275,7 @@ def pilot(words: Sequence[str]) -> Pilot | None:
     kept = [word for word, name in names if name not in recipes and not name.startswith("paradigm.")]
     try:
         settings = sweeps.compose(["study=pilot_for_advice", *kept], multirun=True)
-        runs = [Run(each, VirtualStream(each.corpus, each.stream)) for each in settings]
+        runs = [_plannable(Run(each, VirtualStream(each.corpus, each.stream))) for each in settings]
         nodes = merge(runs).nodes.values()
     except UserError:
         return None

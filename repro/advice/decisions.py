@@ -100,10 +100,14 @@ def decide(rows: Sequence[Row], margin: float) -> Row:
 
 def _within(row: Row, question: Question) -> bool:
     run = row.candidate.run
-    if question.budget is not None and row.candidate.steps > question.budget.steps(run):
+    if question.budget is not None and row.candidate.steps > question.budget.steps(run, row.candidate.weight):
         return False
     following = row.candidate.next
-    return question.delay is None or following is None or following.delay <= question.delay.steps(run)
+    return (
+        question.delay is None
+        or following is None
+        or following.delay <= question.delay.steps(run, row.candidate.weight)
+    )
 
 
 def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowledge) -> Advice:
@@ -155,7 +159,7 @@ def _reference(candidates: Iterable[Candidate]) -> Candidate:
 
     run = candidates[0].run
     ptfs = RECIPES.find("ptfs")(kind="ptfs")
-    return Candidate(replace(run, settings=replace(run.settings, paradigm=ptfs)))
+    return Candidate(replace(run, settings=replace(run.settings, paradigm=ptfs)), candidates[0].parameters)
 
 
 def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
@@ -236,12 +240,25 @@ def flips(advice: Advice) -> list[str]:
             said.append(f"if {other_margin:g} % of PPL counts as equal: {other.candidate.name}")
     rival = advice.runner_up
     if rival is not None:
-        need = rival.regret - chosen.regret
+        need = _need(advice.allowed(), rival, margin)
         said.append(
-            f"if {rival.candidate.name} came out {abs(need) + margin:.1f} % of PPL better against "
-            f"{chosen.candidate.name} than expected"
+            f"if {rival.candidate.name} came out {need:.2g} % of PPL better against {chosen.candidate.name} than expected"
         )
     return said
+
+
+def _need(rows: Sequence[Row], rival: Row, margin: float) -> float:
+    """How much better than expected the rival has to come out to be decided for, in per cent of PPL.
+
+    A cheaper one has to come within the margin of the best; a dearer one has to leave all cheaper ones beyond it.
+    """
+    others = [row for row in rows if row is not rival]
+    steps = rival.candidate.steps
+    least = min(row.regret for row in others) + margin
+    limits = [least]
+    limits += [row.regret for row in others if row.candidate.steps == steps and row.regret <= least]
+    limits += [row.regret - margin for row in others if row.candidate.steps < steps]
+    return max(0.0, rival.regret - min(limits))
 
 
 def _limits(advice: Advice) -> list[tuple[str, Question]]:

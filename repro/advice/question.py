@@ -23,14 +23,18 @@ class Amount:
     number: float
     unit: str
 
-    def steps(self, run: Run) -> float:
-        """What it buys of a run's steps."""
+    def steps(self, run: Run, weight: float = 1.0) -> float:
+        """What it buys of a run's steps.
+
+        Args:
+            weight: how many times the FLOPs of the run's own model a step takes.
+        """
         if self.unit == "tokens":
             return self.number / run.step_tokens
         if self.unit == "flops":
-            return self.number / run.step_flops
+            return self.number / (run.step_flops * weight)
         if self.unit == "device-hours":
-            return self.number * 3600 * run.settings.estimate.flops_per_second / run.step_flops
+            return self.number * 3600 * run.settings.estimate.flops_per_second / (run.step_flops * weight)
         return self.number
 
     def __str__(self) -> str:
@@ -130,7 +134,8 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         raise UserError(f"advise.{name}={text} is no number; 4, 1e6 or 600_000 works.") from None
     if not (math.isfinite(number) and number >= 0 and (name != "tokens" or number > 0)):
-        raise UserError(f"advise.{name}={text} must be a positive number.")
+        least = "above 0" if name == "tokens" else "at least 0"
+        raise UserError(f"advise.{name}={text} must be {least}.")
     return number
 
 

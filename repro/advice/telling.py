@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from repro.advice.candidates import Pilot
+from repro.advice.candidates import Candidate, Pilot
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate
 from repro.advice.question import UNITS, Amount
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LIMITS = (
-    "The ledger's models are the ones it names; nothing here was measured at another size or on other data.",
     "Known at scale, from others: re-warmed CPT with replay matches retraining at 0.4 to 10 B parameters (2403.08763); "
     "WSD's trunk and branch is common practice (2404.06395, 2405.18392); decay to zero beats a floor of a tenth "
     "(2502.15938).",
@@ -45,9 +44,19 @@ def content(
         "agreement": agreed,
         "seeds": list(knowledge.evidence.seeds),
         "seed_scatter_percent": None if knowledge.one_seed else 100 * math.sqrt(2) * knowledge.evidence.noise,
-        "limits": [*LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
+        "limits": [_measured_on(advice), *LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
         "scored": scored,
     }
+
+
+def _measured_on(advice: Advice) -> str:
+    cells = advice.knowledge.evidence.cells
+    sizes = [f"{size:,}" for size in advice.knowledge.evidence.sizes]
+    words = sorted({cell["corpus"] for cell in cells})
+    return (
+        f"What this rests on was measured at {', '.join(sizes)} parameters on {', '.join(words)}, and nowhere else: how far "
+        "it carries to models of use is not known."
+    )
 
 
 ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
@@ -81,6 +90,11 @@ def law_content(advice: Advice) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def hours(candidate: Candidate) -> float:
+    """Device-hours of all releases together."""
+    return candidate.steps / Amount(1, UNITS[3]).steps(candidate.run, candidate.weight)
+
+
 def row_content(row: Row) -> dict[str, Any]:
     """A recipe of the table."""
     candidate = row.candidate
@@ -96,8 +110,8 @@ def row_content(row: Row) -> dict[str, Any]:
         "extrapolated": list(row.beyond),
         "cost": candidate.cost,
         "steps": candidate.steps,
-        "flops": candidate.steps * run.step_flops,
-        "device_hours": Amount(1, "device-hours").steps(run) and candidate.steps / Amount(1, "device-hours").steps(run),
+        "flops": candidate.steps * run.step_flops * candidate.weight,
+        "device_hours": hours(candidate),
         "next_release_steps": price and price.steps,
         "next_release_cost": price and price.cost,
         "delay": price and price.delay,
@@ -149,18 +163,19 @@ def sentence(advice: Advice) -> str:
     each = f"{tokens[0]:,}" if len(set(tokens)) == 1 else f"{min(tokens):,} to {max(tokens):,}"
     limits = [f"{name} of {value}" for name, value in (("a budget", asked.budget), ("a delay", asked.delay)) if value]
     under = f" under {' and '.join(limits)}" if limits else ""
-    hours = row.candidate.steps / Amount(1, UNITS[3]).steps(run)
     return (
         f"For {len(lengths)} releases of {each} tokens{under}: {row.candidate.name}. PPL {_over(row)} that of "
         f"retraining at the last release{_basis(row)}, at {row.candidate.cost:.0%} of its cost "
-        f"({row.candidate.steps:,} steps, {hours:.3g} device-hours)."
+        f"({row.candidate.steps:,} steps, {hours(row.candidate):.3g} device-hours)."
     )
 
 
 def _basis(row: Row) -> str:
     if row.retraining:
         return ""
-    return " (measured)" if row.measured else " (predicted, not measured)"
+    if row.measured:
+        return " (measured)"
+    return f" (predicted; extrapolated: {'; '.join(row.beyond)})" if row.beyond else " (predicted, not measured)"
 
 
 def _over(row: Row) -> str:

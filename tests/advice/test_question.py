@@ -1,8 +1,14 @@
 """What can be asked, and what is said of what cannot."""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from repro.advice import question
+from repro.advice.candidates import pilot
+from repro.advice.decisions import _need, decide
 from repro.advice.question import Amount
 from repro.common.errors import UserError
 from repro.planning import sweeps
@@ -58,3 +64,58 @@ def test_the_units_of_a_budget_agree() -> None:
     hours = flops / run.settings.estimate.flops_per_second / 3600
     for number, unit in ((100, "steps"), (100 * run.step_tokens, "tokens"), (flops, "flops"), (hours, "device-hours")):
         assert Amount(number, unit).steps(run) == pytest.approx(100)
+
+
+def test_a_larger_model_costs_as_many_times_the_flops_as_it_has_parameters() -> None:
+    from advice.lawful import candidates
+
+    (small,) = candidates("paradigm=cpt")
+    large = replace(small, parameters=3 * small.run.parameters)
+    assert large.about["parameters"] == str(3 * small.run.parameters)
+    assert large.weight == 3
+    assert large.kept_gb == pytest.approx(3 * small.kept_gb)
+    for unit, times in (("steps", 1), ("tokens", 1), ("flops", 3), ("device-hours", 3)):
+        amount = Amount(1e9, unit)
+        assert amount.steps(large.run, large.weight) == pytest.approx(amount.steps(small.run) / times)
+
+
+def test_what_is_a_fact_of_the_machine_is_none_of_advice(tmp_path: Path) -> None:
+    """At most scales numerics are `auto`, which a plan has to have decided; advice measures nothing for it."""
+    from advice.lawful import candidates
+
+    store = tmp_path / "store"
+    (one,) = candidates("paradigm=cpt", "numerics.matmul=auto", "numerics.compile=auto", f"store.path={store}")
+    (known,) = candidates("paradigm=cpt")
+    assert (one.steps, one.next, one.kept_gb) == (known.steps, known.next, known.kept_gb)
+    words = ["scale=smoke", "numerics.matmul=auto", "numerics.compile=auto", f"store.path={store}"]
+    assert pilot(words) is not None
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_what_flips_a_decision_flips_it(margin: float) -> None:
+    """The rival's need, tried: a hundredth less leaves the decision, a hundredth more makes it the rival."""
+
+    @dataclass
+    class Plan:
+        name: str
+        steps: int
+
+    @dataclass
+    class Line:
+        candidate: Plan
+        regret: float
+
+    random = np.random.default_rng(0)
+    tried = 0
+    for _ in range(300):
+        lines = [Line(Plan(str(i), int(random.integers(1, 4))), float(random.uniform(0, 2))) for i in range(4)]
+        chosen = decide(lines, margin)
+        rival = decide([line for line in lines if line is not chosen], margin)
+        need, expected = _need(lines, rival, margin), rival.regret
+        for more, who in ((0.01, rival), (-0.01, None)):
+            rival.regret = expected - need - more
+            now = decide(lines, margin)
+            assert (now is rival) == (who is rival)
+            tried += 1
+    assert tried == 600
