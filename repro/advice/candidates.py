@@ -158,11 +158,8 @@ class Candidate:
             return float("nan")
         now = tree.own(0, run.versions)
         new = [node for node in tree.path(tree.ends[0][-1]) if node.key not in now]
-        return (
-            sum(now[key].bytes for key in {parent for node in new for parent in node.parents} & now.keys())
-            * self.weight
-            / 1e9
-        )
+        kept = {parent for node in new for parent in node.parents} & now.keys()
+        return sum(now[key].bytes for key in kept) * self.weight / 1e9
 
 
 def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:

@@ -242,7 +242,8 @@ def flips(advice: Advice) -> list[str]:
     if rival is not None:
         need = _need(advice.allowed(), rival, margin)
         said.append(
-            f"if {rival.candidate.name} came out {need:.2g} % of PPL better against {chosen.candidate.name} than expected"
+            f"if {rival.candidate.name} came out {need:.2g} % of PPL better against {chosen.candidate.name} than "
+            "expected"
         )
     return said
 

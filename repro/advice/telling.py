@@ -52,10 +52,10 @@ def content(
 def _measured_on(advice: Advice) -> str:
     cells = advice.knowledge.evidence.cells
     sizes = [f"{size:,}" for size in advice.knowledge.evidence.sizes]
-    words = sorted({cell["corpus"] for cell in cells})
+    corpora = sorted({cell["corpus"] for cell in cells})
     return (
-        f"What this rests on was measured at {', '.join(sizes)} parameters on {', '.join(words)}, and nowhere else: how far "
-        "it carries to models of use is not known."
+        f"What this rests on was measured at {', '.join(sizes)} parameters on {', '.join(corpora)}, and nowhere else: "
+        "how far it carries to models of use is not known."
     )
 
 
