@@ -102,9 +102,24 @@ def scored(told: dict[str, Any]) -> "RenderableType":
             f"{row['error_percent']:+.2f}", f"{row['half_percent']:.2f}", "yes" if row["covered"] else "no",
             "yes" if row["extrapolated"] else "",
         )  # fmt: skip
-    names = ("summary", "rank_correlation", "regret_percent", "decision", "missing")
-    lines = [f"{name}: {told[name]}" for name in names]
+    rank, regret = told["rank_correlation"], told["regret_percent"]
+    lines = [
+        *(_summary(told["summary"][name] if name else told["summary"]) for name in ("", "in_range", "updates")),
+        f"Order of recipes at the last version (rank correlation): {'too few' if rank is None else f'{rank:.2f}'}.",
+        f"Advised: {told['decision']}, " + ("not run." if regret is None else f"{regret:.2f} % of PPL above the best."),
+        *([f"Not run yet: {'; '.join(told['missing'])}."] if told["missing"] else []),
+    ]
     return Group(table, *lines)
+
+
+def _summary(told: dict[str, Any]) -> str:
+    if not told["predictions"]:
+        return f"{told['of'].capitalize()}: nothing came."
+    held = "no intervals" if told["coverage"] is None else f"{told['coverage']:.0%} of the intervals held"
+    return (
+        f"{told['of'].capitalize()}, {told['predictions']} predictions: off by {told['median_error_percent']:.2f} % of "
+        f"PPL in the median, {told['worst_error_percent']:.2f} % at worst; {held}."
+    )
 
 
 if __name__ == "__main__":

@@ -161,6 +161,10 @@ def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, caps
     assert after["rank_correlation"] > 0.7
     assert after["regret_percent"] < 0.5
     assert np.isfinite(after["rows"][0]["half_percent"])
+    advise.main([*words, f"score={file}"])
+    told_plainly = capsys.readouterr().out
+    assert f"All, 16 predictions: off by {after['summary']['median_error_percent']:.2f} % of PPL" in told_plainly
+    assert "{" not in told_plainly
     (scored,) = told(capsys, *words)["scored"]
     assert scored["summary"] == after["summary"]
     with pytest.raises(SystemExit):
