@@ -109,6 +109,10 @@ def apart_by_order(study: str) -> tuple[float, float, float]:
     return apart.mean(), apart.mean() - half, apart.mean() + half
 
 
+LENGTHS = ("500, cosine", "1000, cosine", "2000, cosine, base cell")
+"""As the parts of G3 name them."""
+
+
 def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None:
     text = " ".join(section("What it shows").split())
     tables = PUBLISHED / "proxy" / "tables"
@@ -154,7 +158,7 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert re.findall(r"not told apart in PPL \([^)]*\) at ([\d.]+) % of the cost", abstract) == ["97", "70", "52"]
     record = "multi_step_from_main.json"
     assert (
-        "four seeds then came to +0.3 % [-0.4, +1.1] of PTFS's PPL (under a cosine), where -0.6 % [-2.0, +0.8] had"
+        "four seeds then came to +0.3 % [-0.5, +1.2] of PTFS's PPL (under a cosine), where -0.6 % [-2.0, +0.8] had"
         in text
     )
     came = records.score(PUBLISHED / "proxy/data/predictions" / record, ledgers.read(PUBLISHED / "proxy/data"))
@@ -169,7 +173,7 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     advice = pd.read_csv(tables / "advice.csv").set_index("recipe")
     assert f"{advice['cost']['path_switching_a1, multi_step']:.2f}" == "0.62"
     over = advice.loc["path_switching_a1, multi_step", ["ppl_over_retraining_percent", "low", "high"]]
-    assert [f"{each:+.1f}" for each in over] == ["+0.3", "-0.4", "+1.1"]
+    assert [f"{each:+.1f}" for each in over] == ["+0.3", "-0.5", "+1.2"]
     ways = pd.read_csv(tables / "variance_reductions.csv").set_index("contrast")
     twin = ways.loc["CPT less PTFS"]
     assert f"to {twin['sd_after_percent']:.2f} % of PPL, and with PTFS on mixed data to" in text
@@ -207,14 +211,29 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     )
     assert [f"{100 * each:+.1f}" for each in arrival["path_switching_above_nats"]] == ["-3.6", "+1.1", "+1.9", "+2.1"]
     assert "there the distance levels off: -3.6, +1.1, +1.9 and +2.1 %" in text
+    parts = pd.read_csv(tables / "claim_parts.csv").query("claim == 'G3'").drop_duplicates("part").set_index("part")
+    behind = [f"path switching above PTFS, version 4, T {label}" for label in LENGTHS]
+    (short, middle, long), wins = (
+        [parts.loc[name, ["estimate", "low", "high"]].astype(float) for name in names]
+        for names in (behind, [f"CPT above path switching, version 4, T {label}" for label in LENGTHS])
+    )
+    said = [f"{each.iloc[0]:+.1f} % [{each.iloc[1]:+.1f}, {each.iloc[2]:+.1f}]" for each in (short, middle, long)]
+    assert f"at version 4 is {said[0]}, {said[1]} and {said[2]} relative to PTFS's" in text
+    assert f"over CPT is {', '.join(f'{each.iloc[0]:.1f}' for each in wins[:2])} and {wins[2].iloc[0]:.1f} %" in text
+    assert all(each["low"] > 0 for each in wins)
+    assert short["low"] < 1 < short["high"]
+    assert middle["low"] > 1
+    assert verdicts["G3", ""] == "undecided"
     four, six = (apart_by_order(study) for study in ("ladder", "versions"))
     middle, low, high = (f"{each:+.1f}".removeprefix("+") for each in four)
     assert f"at 0.40 M that PTFS is itself {middle} % [{low}, +{high}] above the one on mixed data" in text
     assert six[1] < 0 < six[2]
     assert "PTFS in order of arrival still is not told apart from PTFS." in text
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv").query("corpus == 'mixed' and versions == 4")
-    of_parameter = (runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique()
-    assert [f"{each:.1f} tokens per parameter" in text for each in of_parameter] == [True]
+    of_parameter = sorted((runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique())
+    short, middle, long = (f"{each:.1f}" for each in of_parameter)
+    assert f"{long} tokens per parameter" in text
+    assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
 
 
 def test_the_readmes_scorecard_is_that_of_the_evidence() -> None:
