@@ -14,7 +14,7 @@ from analysis.provenance import Provenance
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
 from repro.advice.evidence import KEPT, fingerprint
-from repro.advice.telling import pilots_word, signed
+from repro.advice.telling import laws_numbers, pilots_word, signed
 from repro.common.errors import UserError
 
 
@@ -62,6 +62,7 @@ def _sentences(told: dict[str, Any], *, stale: bool) -> list[str]:
         f"Predicted by the {law['name']}. Runs that a law was not fitted to were missed by (root mean square, of PPL): "
         f"{errors}."
     )
+    said.append(laws_numbers(law))
     if pilot:
         said.append(
             f"A pilot for such advice takes {pilot['steps']:,} steps, {pilot['device_hours']:.3g} device-hours."

@@ -69,7 +69,7 @@ def law_content(advice: Advice) -> dict[str, Any]:
     intervals = {}
     for name, value in chosen.fit.values.items():
         drawn = sorted(each.values[name] for each in draws)
-        cut = int(len(drawn) * (1 - LEVEL) / 2)
+        cut = round(len(drawn) * (1 - LEVEL) / 2)
         intervals[name] = {"value": value, "low": drawn[cut], "high": drawn[-1 - cut]} if drawn else {"value": value}
     return {
         "name": chosen.fit.law.label,
@@ -93,6 +93,15 @@ def law_content(advice: Advice) -> dict[str, Any]:
 def hours(candidate: Candidate) -> float:
     """Device-hours of all releases together."""
     return candidate.steps / Amount(1, UNITS[3]).steps(candidate.run, candidate.weight)
+
+
+def laws_numbers(law: dict[str, Any]) -> str:
+    """What was fitted, with intervals where several seeds give them."""
+    said = [
+        f"{name} {each['value']:.3g}" + (f" [{each['low']:.3g}, {each['high']:.3g}]" if "low" in each else "")
+        for name, each in law["parameters"].items()
+    ]
+    return f"Its numbers, with {LEVEL:.0%} intervals over seeds drawn again: {', '.join(said)}."
 
 
 def row_content(row: Row) -> dict[str, Any]:
@@ -210,6 +219,7 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         f"Runner-up: {told['runner_up']['recipe'] if told['runner_up'] else 'none'}.",
         "What would flip it: " + ("; ".join(told["flips"]) or "nothing that was tried") + ".",
         f"Law: {law['name']}, missing cells left out by {errors} of PPL (root mean square).",
+        laws_numbers(law),
         *(
             []
             if scatter is None

@@ -38,6 +38,11 @@ def test_advice_finds_the_recipe_that_is_best(ledger, capsys) -> None:
             assert version["loss"] == pytest.approx(truth[row["name"]][number - 1] + HARD[:number].mean(), abs=0.01)
     assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= found.keys()
     assert found["law"]["source"] == "2408.11029"
+    for name, each in found["law"]["parameters"].items():
+        assert each["low"] <= each["high"], name
+    advise.main([*words, "paradigm.alpha=0.4,0.8", "advise.margin=0"])
+    floor = found["law"]["parameters"]["floor"]
+    assert f"floor {floor['value']:.3g} [{floor['low']:.3g}, {floor['high']:.3g}]" in capsys.readouterr().out
 
 
 def test_without_a_sweep_all_recipes_are_asked_about_under_the_schedules_of_the_ledger(ledger, capsys) -> None:
