@@ -49,6 +49,28 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
     assert shown
 
 
+SINCE = ("main_from_alpha", "multi_step_from_main", "versions_from_alpha", "next_size_from_ladder",
+         "length_500_from_ladder", "length_1000_from_ladder")  # fmt: skip
+"""Records with the intervals of 27 November 2026."""
+
+
+def test_the_page_says_whether_the_bar_is_met_as_advice_is_now() -> None:
+    lines = [re.split(r" *\| *", line) for line in PAGE.read_text().splitlines() if line.startswith("| `proxy/")]
+    mine = [each for each in lines if each[1].strip("`").removeprefix("proxy/") in SINCE]
+    every = [each for each in mine if each[2] == "all"]
+    assert len(every) == len(SINCE)
+    held = sum(round(int(each[3]) * int(each[6]) / 100) for each in every)
+    n = sum(int(each[3]) for each in every)
+    inside = [float(each[4]) for each in mine if each[2] == "updates in range"]
+    worst = max(float(each[8]) for each in every if each[8])
+    text = " ".join(PAGE.read_text().split())
+    assert f"{min(inside):.2f} to {max(inside):.2f} % in the median in range, {held} of {n} intervals held" in text
+    assert f"({100 * held / n:.0f} %), regret at most {worst:.2f}." in text
+    assert max(inside) <= 1
+    assert 0.8 <= held / n <= 0.97
+    assert worst <= 0.5
+
+
 def test_the_page_says_what_became_of_the_advice() -> None:
     with (ROOT / "paper_figures/proxy/tables/advice.csv").open(newline="") as file:
         (one,) = (each for each in csv.DictReader(file) if each["recipe"] == "path_switching_a1, multi_step")
