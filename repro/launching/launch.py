@@ -20,7 +20,7 @@ from repro.launching import console, launchers
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
-from repro.planning import again, asked, frozen, machines, planner
+from repro.planning import again, asked, frozen, machines, planner, sweeps
 from repro.planning.places import as_typed
 from repro.planning.planner import Plan
 from repro.results import ledger, trackers
@@ -142,6 +142,8 @@ def _inform(command: Command, arguments: Sequence[str], names: AbstractSet[str])
     """Have Hydra show something. Its own parser takes overrides on one side of a flag alone."""
     overrides = [argument for argument in arguments if (argument[:1] != "-" and "=" in argument) or argument[:1] == "~"]
     rest = [argument for argument in arguments if argument not in (*overrides, "-m", "--multirun")]  # nothing to do
+    with refusals(answers=False):
+        sweeps.check_single(overrides)
     shown = [*overrides, *rest]
     if names & {"--help", "-h"}:
         usage = (

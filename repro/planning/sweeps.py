@@ -79,8 +79,45 @@ def _parsed(overrides: Sequence[str]) -> "list[Override]":
         check_name(override.partition("=")[0].lstrip("+~"))
         with translated([override]):
             given += OverridesParser.create().parse_overrides([override])
+    for each in given:
+        _check_hydras(each)
     check_swept(given)
     return given
+
+
+def check_single(overrides: Sequence[str]) -> None:
+    """
+    Raises:
+        UserError: one of them is a sweep, where one job is shown.
+    """
+    for each in _parsed(overrides):
+        if each.is_sweep_override():
+            key = each.key_or_group
+            raise UserError(f"{each.input_line} is a sweep, and what is shown is one job's; give {key} one value.")
+
+
+def _check_hydras(given: "Override") -> None:
+    """Refuse what Hydra takes here and cannot work with later."""
+    from hydra.core.override_parser.types import ValueType
+
+    key, line = given.key_or_group, given.input_line
+    if key in ("hydra.launcher", "hydra.sweeper"):
+        raise UserError(
+            f"{line}: {key} is settings, and no value; {key.replace('.', '/')}=NAME chooses which, {key}.NAME=VALUE "
+            "sets one.",
+            works={key: None},
+        )
+    if given.value_type == ValueType.INTERVAL_SWEEP:
+        ends = given.input_line.partition("(")[2].rstrip(")'\" ") if given.input_line else "1,2"
+        raise UserError(
+            f"{line}: an interval names no values to run; {key}={ends} runs its ends, and range(FROM,TO,STEP) those "
+            "between.",
+            works={key: ends.partition(",")[0]},
+        )
+    if key == "hydra.sweeper.max_batch_size":
+        size = given.value()
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise UserError(f"{line} must be a whole number from 1, or null.", works={key: "null"})
 
 
 def _master(given: "Sequence[Override]") -> "DictConfig":
@@ -199,8 +236,11 @@ def _named(override: "Override") -> Iterator[None]:
     try:
         yield
     except OmegaConfBaseException as error:
-        said = str(error).splitlines()[0]
-        raise UserError(f"{override.input_line}: {said}", works={override.key_or_group: None}) from None
+        key, said = override.key_or_group, str(error).splitlines()[0]
+        if "is not a ListConfig" in said:
+            listed = f"[{override.get_value_element_as_str()}]"
+            raise UserError(f"{override.input_line} must be a list; {key}={listed} is.", works={key: listed}) from None
+        raise UserError(f"{override.input_line}: {said}", works={key: None}) from None
 
 
 def _is_value(override: "Override") -> bool:
@@ -227,8 +267,9 @@ def _typed(overrides: tuple[str, ...]) -> bytes:
 def _compose(overrides: tuple[str, ...]) -> "DictConfig":
     from hydra import compose
 
-    # What there is without any override tells what was meant by one that names nothing.
-    names = settings_of(_compose(())) if overrides else ()
+    # What there is without any override, but for Hydra's own choices, tells what was meant by one that names nothing.
+    alone = tuple(line for line in overrides if line.startswith("hydra/"))
+    names = settings_of(_compose(alone)) if overrides != alone else ()
     with translated(overrides, names), _initialized():
         return compose("config", overrides=list(overrides), return_hydra_config=True)
 

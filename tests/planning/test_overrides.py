@@ -80,7 +80,13 @@ def test_where_a_sweep_is_kept_cannot_be_swept(
         (["hydra/launcher=joblip"], "did you mean joblib?"),
         (["hydra/sweeper=optuna"], "list the values"),
         (["hydra.sweeper._target_=other.OptunaSweeper"], "list the values"),
-        (["seed=interval(0,1)"], "interval|INTERVAL"),
+        (["hydra/launcher=joblib", "hydra.launcher=2"], "hydra/launcher=NAME chooses which"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jbos=2"], "did you mean hydra.launcher.n_jobs?"),
+        (["hydra.sweeper.max_batch_size=0"], "must be a whole number from 1, or null"),
+        (["schedule.max_lr=interval(1e-4,1e-3)"], "schedule.max_lr=1e-4,1e-3 runs its ends"),
+        (["finetune.versions=9"], "finetune.versions=[9] is"),
+        (["--cfg", "job"], "seed=0,1 is a sweep, and what is shown is one job's; give seed one value"),
+        (["seed=interval(0,1)"], "seed=0,1 runs its ends"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_before_anything_is_frozen(
