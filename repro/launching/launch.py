@@ -106,7 +106,9 @@ def launch(command: Command, typed: Sequence[str]) -> None:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
     with leaving(), refusals(answers=False):
-        plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True)
+        plan = asked.plan(
+            overrides, multirun=bool(flags), keep_choices=True, also=lambda given: launchers.handed(given, flags)
+        )
         processes = _joined(command, overrides)
         handed = launchers.handed(overrides, flags)
         sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))

@@ -1,5 +1,6 @@
 """What Hydra and its launchers are given, and what they cannot work with, refused before anything is frozen."""
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ AT_LEAST = {
     **dict.fromkeys(("gpus_per_node", "gpus_per_task", "signal_delay_s", "max_num_timeout"), 0),
 }
 """The lowest numbers that launchers' settings take."""
+PRE_DISPATCH = re.compile(r"all|[\d.*+ ]*(n_jobs)?[\d.*+ ]*")
+"""What joblib reads as a number of jobs to send ahead."""
 
 
 def chosen(overrides: Sequence[str]) -> str:
@@ -55,7 +58,8 @@ def _check(launcher: Mapping[str, Any]) -> None:
     for name, low in AT_LEAST.items():
         value = launcher.get(name)
         if isinstance(value, int | float) and value < low:
-            raise UserError(f"hydra.launcher.{name}={value} must be at least {low}.")
+            setting = f"hydra.launcher.{name}"
+            raise UserError(f"{setting}={value} must be at least {low}.", works={setting: str(low)})
 
 
 def _workers(launcher: Mapping[str, Any]) -> int:
@@ -64,7 +68,10 @@ def _workers(launcher: Mapping[str, Any]) -> int:
 
     asked = launcher["n_jobs"]
     if not isinstance(asked, int) or isinstance(asked, bool) or asked == 0:
-        raise UserError(f"hydra.launcher.n_jobs={asked} starts no worker; a number from 1, or -1 for all processors.")
+        raise UserError(
+            f"hydra.launcher.n_jobs={asked} starts no worker; a number from 1, or -1 for all processors.",
+            works={"hydra.launcher.n_jobs": "1"},
+        )
     size = str(launcher["batch_size"])
     try:
         Parallel(
@@ -73,5 +80,9 @@ def _workers(launcher: Mapping[str, Any]) -> int:
             batch_size=int(size) if size.isdecimal() else size,
         )
     except (ValueError, TypeError) as error:
-        raise UserError(f"hydra/launcher=joblib: {error}") from None
+        given = {f"hydra.launcher.{name}": None for name in ("backend", "prefer", "require", "batch_size")}
+        raise UserError(f"hydra/launcher=joblib: {error}", works=given) from None
+    if not PRE_DISPATCH.fullmatch(ahead := str(launcher["pre_dispatch"])):
+        setting = "hydra.launcher.pre_dispatch"
+        raise UserError(f"{setting}={ahead} is no number of jobs; all or 2*n_jobs works.", works={setting: None})
     return asked if asked > 0 else max(1, int(cpu_count()) + 1 + asked)

@@ -50,9 +50,17 @@ def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settin
 
 
 def plan(
-    overrides: Sequence[str], *, multirun: bool = False, data_optional: bool = False, keep_choices: bool = False
+    overrides: Sequence[str],
+    *,
+    multirun: bool = False,
+    data_optional: bool = False,
+    keep_choices: bool = False,
+    also: Callable[[Sequence[str]], object] = lambda given: None,
 ) -> Plan:
     """The plan of a sweep.
+
+    Args:
+        also: refuses overrides that cannot be carried out where it is asked for.
 
     Raises:
         UserError: it cannot work; all that is wrong, a line each, and overrides that work, if any were found.
@@ -60,10 +68,12 @@ def plan(
 
     def make(given: Sequence[str]) -> Plan:
         sweep = sweeps.compose(given, multirun=multirun)
+        also(given)
         return planner.make(sweep, data_optional=data_optional, keep_choices=keep_choices)
 
     def attempt(given: Sequence[str]) -> bool:
         sweep = sweeps.compose(given, multirun=multirun)
+        also(given)
         texts = dict.fromkeys((s.corpus, s.stream, Path(s.data.path)) for s in sweep)
         unknown = [text for text in texts if not is_prepared(*text)]
         if all(AUTO not in (stream.versions, stream.steps_per_version) for _, stream, _ in unknown):

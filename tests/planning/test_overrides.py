@@ -77,6 +77,7 @@ def test_where_a_sweep_is_kept_cannot_be_swept(
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1.5"], "n_jobs"),
         (["hydra/launcher=joblib", "hydra.launcher.batch_size=0"], "batch_size"),
         (["hydra/launcher=joblib", "hydra.launcher.backend=nope"], "nope"),
+        (["hydra/launcher=joblib", "hydra.launcher.pre_dispatch=foo"], "all or 2*n_jobs works"),
         (["hydra/launcher=joblip"], "did you mean joblib?"),
         (["hydra/sweeper=optuna"], "list the values"),
         (["hydra.sweeper._target_=other.OptunaSweeper"], "list the values"),
@@ -98,6 +99,22 @@ def test_what_cannot_be_launched_is_refused_before_anything_is_frozen(
     said = capsys.readouterr().err
     assert any(each in said for each in word.split("|")), said
     assert not (tmp_path / "store" / "plans").exists()
+
+
+def test_a_launchers_numbers_are_refused_with_all_else_and_what_works_has_them_right(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ["hydra.launcher.n_jobs=0", "hydra.launcher.prefer=foo", "schedule.max_lr=-1", "seed=0,1"]
+    with pytest.raises(SystemExit) as status:
+        train.main(["-m", *smoke("paradigm=cpt", "hydra/launcher=joblib", *wrong)])
+    assert status.value.code == 2
+    said = capsys.readouterr().err
+    for each in ("n_jobs=0 starts no worker", "foo", "schedule.max_lr=-1"):
+        assert each in said
+    works = said.splitlines()[-1].partition("works together: ")[2]
+    assert "n_jobs=1" in works
+    assert "foo" not in works
+    assert "max_lr=-1" not in works
 
 
 def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Overrides) -> None:
@@ -165,7 +182,7 @@ def test_a_cluster_is_not_asked_for_nothing(
 def test_what_only_a_launcher_finds_wrong_ends_in_its_words(
     smoke: Overrides, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = smoke("paradigm=ptfs", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.pre_dispatch=a+b")
+    given = smoke("paradigm=ptfs", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.pre_dispatch=2+*")
     with pytest.raises(SystemExit) as status:
         train.main(["-m", *given])
     assert status.value.code == 1
