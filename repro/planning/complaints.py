@@ -43,7 +43,7 @@ def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[
         works = {name.lstrip("+~"): f'"{quoted}"' if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
         raise UserError(f"{error.override}: {said}. {QUOTING}", works=works) from None
     except MissingConfigException as error:
-        raise _missing_option(error) from None
+        raise _missing_option(error, overrides) from None
     except ConfigCompositionException as error:
         unknown = re.match(r"Could not (?:override|append|delete)[^']*'([^'@]+)", str(error))
         if unknown is None:
@@ -57,10 +57,12 @@ def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[
         raise UserError(f"{' '.join(overrides)}: {said}{hint}") from None
 
 
-def _missing_option(error: Any) -> Exception:
+def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if "submitit_" in option:
-        return UserError(f"{group}={option}: that launcher comes with pip install -e '.[slurm]'.", works={group: None})
+        typed = [each for each in overrides if each.startswith("hydra/launcher=")]  # ours is made of submitit's
+        name = typed[-1] if typed else f"{group}={option}"
+        return UserError(f"{name}: that launcher comes with pip install -e '.[slurm]'.", works={"hydra/launcher": None})
     if group == "hydra/sweeper":
         return UserError(f"{group}={option}: {NO_SWEEPER}", works={group: None})
     if not group or not error.options:
