@@ -139,8 +139,7 @@ def swept_scores(view: View, study: str, swept: Factor) -> pd.DataFrame:
     """A generality study's scores. Where it has none at the main comparison's own value, that comparison's stand in:
     the base cell is run once, in whichever study."""
     scores = view.scores(study)
-    column = "size" if swept.column == "parameters" else swept.column
-    own = {**view.setting, **view.usual.rates}[column]
+    column, own = swept.chosen, view.own[swept.chosen]
     if scores.empty or (scores[column] == own).any():
         return scores
     base = view.scores(*pooled())

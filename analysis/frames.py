@@ -247,6 +247,11 @@ class View:
             "usual", lambda: Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
         )
 
+    @property
+    def own(self) -> dict[str, object]:
+        """What the setting's own runs have, of the columns that a study may sweep."""
+        return {column: self.setting[column] for column in SETTING} | self.usual.rates
+
     def _once(self, what: Hashable, work_out: Callable[[], T]) -> T:
         """What `work_out` gives, which is no matter of what stands for PTFS."""
         key = (self.reading, self.equal, self.planned, self.own_best, what)

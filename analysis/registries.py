@@ -26,6 +26,11 @@ class Factor:
     setting: str
     """On a command line."""
 
+    @property
+    def chosen(self) -> str:
+        """The column that names the choice: of a size, whose parameters the factor counts, its label."""
+        return "size" if self.column == "parameters" else self.column
+
 
 @dataclass(frozen=True)
 class Exhibit:

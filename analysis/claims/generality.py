@@ -15,7 +15,7 @@ from analysis.commands import command
 from analysis.contrasts import CPT, SWITCH, losses, swept_scores, swept_values, versions_after_first
 from analysis.evidence import Evidence, Part
 from analysis.formats import text
-from analysis.frames import SETTING, View
+from analysis.frames import View
 from analysis.names import schedule_name
 from analysis.reading import canonical
 from analysis.registries import STUDIES, Claim, Factor, Role, pooled
@@ -77,7 +77,7 @@ def _lacking(label: str, rows: pd.DataFrame, view: View) -> list[str]:
 
 def _not_run(view: View, study: str, factor: Factor, runs: pd.DataFrame) -> list[str]:
     """Values that the scale's plan has and the ledger lacks: with some of them a claim holds in these alone."""
-    column = "size" if factor.column == SIZE else factor.column
+    column = factor.chosen
     there = {canonical(text(value)) for value in runs[column]}
     planned = plans.values(view.ledger.scale, study, factor.setting, column)
     lacking = [value for value in planned if canonical(value) not in there]
@@ -88,8 +88,7 @@ def _is_base(group: pd.DataFrame, view: View, study: str) -> bool:
     """Whether a value of what is swept is the main comparison's own, and that was run: else nothing else judges it."""
     if view.runs(*pooled()).empty:
         return False
-    own = {column: view.setting[column] for column in SETTING} | view.usual.rates
-    return all((group[column] == own[column]).all() for column in STUDIES[study].sweeps if column in own)
+    return all((group[column] == view.own[column]).all() for column in STUDIES[study].sweeps if column in view.own)
 
 
 def _of_base(view: View, rows: pd.DataFrame, schedule: str) -> pd.DataFrame:

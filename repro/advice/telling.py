@@ -101,7 +101,9 @@ def laws_numbers(law: dict[str, Any]) -> str:
         f"{name} {each['value']:.3g}" + (f" [{each['low']:.3g}, {each['high']:.3g}]" if "low" in each else "")
         for name, each in law["parameters"].items()
     ]
-    return f"Its numbers, with {LEVEL:.0%} intervals over seeds drawn again: {', '.join(said)}."
+    drawn = any("low" in each for each in law["parameters"].values())
+    how = f", with {LEVEL:.0%} intervals over seeds drawn again" if drawn else ""
+    return f"Its numbers{how}: {', '.join(said)}."
 
 
 def row_content(row: Row) -> dict[str, Any]:

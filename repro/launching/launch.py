@@ -106,11 +106,13 @@ def launch(command: Command, typed: Sequence[str]) -> None:
             raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
     forget_latest()
     with leaving(), refusals(answers=False):
-        plan = asked.plan(
-            overrides, multirun=bool(flags), keep_choices=True, also=lambda given: launchers.handed(given, flags)
-        )
+        handed: dict[tuple[str, ...], list[str]] = {}
+
+        def hand(given: Sequence[str]) -> None:
+            handed[tuple(given)] = launchers.handed(given, flags)
+
+        plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True, also=hand)
         processes = _joined(command, overrides)
-        handed = launchers.handed(overrides, flags)
         sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
         plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
     # torchrun and what started it may each hand a signal on.
@@ -118,7 +120,7 @@ def launch(command: Command, typed: Sequence[str]) -> None:
         if processes.on_rank_zero(sweep.left):
             bar = console.progress(command.name, command.unit, sweep.outstanding)
             with nullcontext() if processes.rank else bar:
-                _run(command, [*handed, f"frozen_plan={plan_id}"], stop)
+                _run(command, [*handed[tuple(overrides)], f"frozen_plan={plan_id}"], stop)
     if not processes.rank:  # which reports
         _sum_up(sweep, stop)
 

@@ -88,6 +88,7 @@ def test_the_page_shows_how_often_intervals_hold(capsys: pytest.CaptureFixture[s
     told, text = capsys.readouterr().out, PAGE.read_text()
     head, _, rest = told.partition("\n")
     assert head in text
+    assert len(rest.splitlines()) > 2 * len(LEDGERS)
     shown = text[text.index(head) :].splitlines()[1:]
     for line, there in zip(rest.splitlines(), shown, strict=False):
         ours, theirs = (each.strip("| ").split(" | ") for each in (line, there))

@@ -115,7 +115,7 @@ def test_a_study_is_not_judged_before_all_of_its_seeds_are_there(tmp_path: Path)
 def test_a_study_is_not_judged_before_all_of_its_values_are_there(tmp_path: Path, claim: str, study: str) -> None:
     factor = STUDIES[study].factor
     assert factor is not None
-    column = "size" if factor.column == "parameters" else factor.column
+    column = factor.chosen
     planned = plans.values("proxy", study, factor.setting, column)
     assert plans.values("quick", study, factor.setting, column) == ()
     assert len(planned) > 2
