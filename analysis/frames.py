@@ -24,9 +24,11 @@ from analysis.formats import text
 from analysis.registries import STUDIES, sweeping
 from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
 from repro.common.errors import UserError
+from repro.common.registry import suggestion
 from repro.config.places import CONF
 from repro.config.registries import RECIPES
 from repro.recipes.recipe import Recipe
+from repro.results import commands as noted
 from repro.results.commands import Commands
 from repro.store.tables import COMMANDS
 
@@ -317,9 +319,8 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         UserError: no such scale, a file or column that is missing, a value of the wrong kind, a table that was altered
             since it was written, or no run at all.
     """
-    known = scales(root)
-    if scale not in known:
-        raise UserError(f"scale={scale!r} has no results under root={root}. {_advice(root, scale, known)}")
+    if scale not in scales(root):
+        raise UserError(unknown(root, scale))
     folder = root / scale / "data"
     frames = readings.joined(reading.read(folder, unchecked=unchecked))
     runs = frames["runs"]
@@ -342,13 +343,19 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         if strangers:
             raise UserError(f"{folder / name}.csv names runs that runs.csv does not have: {', '.join(strangers[:5])}.")
     frames = {name: reading.plain(frame) for name, frame in frames.items()}
-    return Ledger(scale=scale, folder=folder, **frames, commands=reading.commands(folder))
+    return Ledger(scale=scale, folder=folder, **frames, commands=noted.known(folder))
 
 
-def _advice(root: Path, scale: str, known: list[str]) -> str:
+def unknown(root: Path, scale: str) -> str:
+    """A complaint about a scale without results, with those that have some."""
+    known = scales(root)
     there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
+    if not scale:
+        return f"scale=NAME is missing. {there}"
     shipped = (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml")
-    return there + (f" To make some: {_train(root, scale)}" if shipped else "")
+    make = f" To make some: {_train(root, scale)}" if shipped else ""
+    near = suggestion(scale, known) or suggestion(scale, [path.stem for path in (CONF / "scale").glob("*.yaml")])
+    return f"scale={scale!r} has no results under root={root}. {near if not shipped else ''}{there}{make}"
 
 
 def _train(root: Path, scale: str) -> str:

@@ -175,16 +175,23 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     _run("analysis.report", report)
 
 
+def _workers(given: str) -> int:
+    if not given.isdecimal() or not int(given):
+        raise UserError(f"workers={given} is no number of processes; 1 or more works.")
+    return int(given)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
         line = CommandLine(__doc__, arguments)
         scale, root = line.take("scale", "proxy"), Path(line.take("root", "results"))
-        workers = line.take("workers", str(os.cpu_count() or 1))
-        dry = line.take("dry_run", "false", choices=("true", "false")) == "true"
+        workers = line.read("workers", _workers) or os.cpu_count() or 1
+        dry = line.flag("dry_run")
         chosen = [name for name in line.take("only").split(",") if name]
         if strangers := set(chosen) - set(ORDER):
-            raise UserError(f"only={','.join(sorted(strangers))} is unknown; parts are {', '.join(ORDER)}.")
+            line.refuse(f"only={','.join(sorted(strangers))} is unknown; parts are {', '.join(ORDER)}.")
+        line.check()
         names = [name for name in ORDER if not chosen or name in chosen]
         common = [f"scale={scale}", f"ledger.path={root / scale / 'data'}", *line.words()]
         best = read_best(root / scale / "tables" / "best_rates.csv")

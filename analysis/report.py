@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.common.disk import clear_errors
-from repro.common.errors import UserError, refusals
-from repro.common.registry import suggestion
+from repro.common.errors import refusals
+from repro.common.options import Options
 from repro.config import registries
-from repro.planning.arguments import CommandLine
 
 if TYPE_CHECKING:
     from analysis.frames import Ledger, View
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 OWN, PUBLISHED = Path("results"), Path("paper_figures")
 """Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
-OPTIONS = ("scale", "root", "extensions", "unchecked")
 
 
 def build(scale: str, root: Path, *, extensions: Sequence[str] = (), unchecked: bool = False) -> Path:
@@ -45,18 +43,18 @@ def build(scale: str, root: Path, *, extensions: Sequence[str] = (), unchecked: 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        line = CommandLine(__doc__, arguments)
-        _check(line.words())
+        line = Options(__doc__, arguments)
         extensions = [each.strip() for each in line.take("extensions").strip("[]").split(",") if each.strip()]
-        unchecked = line.take("unchecked", "false", choices=("true", "false")) == "true"
+        unchecked = line.flag("unchecked")
         scale, place = line.take("scale"), line.take("root")
-        registries.load(extensions)
         from analysis import commands
-        from analysis.frames import load, scales
+        from analysis.frames import load, scales, unknown
 
         root = Path(place) if place else OWN if scale in scales(OWN) else PUBLISHED
-        if not scale:
-            raise UserError(f"scale=NAME is missing. There are results for: {', '.join(scales(root)) or 'no scale'}.")
+        if scale not in scales(root):
+            line.refuse(unknown(root, scale))
+        line.end()
+        registries.load(extensions)
         ledger = load(root, scale, unchecked=unchecked)
         command = commands.report(ledger, extensions, unchecked=unchecked)
         view, judged = _build(ledger, root / scale, command)
@@ -64,14 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from repro.common.grid import console
 
         console().print(summary(view, judged, root / scale / "report.html"))
-
-
-def _check(words: Sequence[str]) -> None:
-    for word in words:
-        name, _, value = word.partition("=")
-        if name not in OPTIONS or not value:
-            near = suggestion(name, list(OPTIONS)) if name not in OPTIONS else ""
-            raise UserError(f"{word!r} is no setting; {near}scale=NAME and root=FOLDER are, and see --help.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.errors import UserError, refusals
+from repro.common.registry import suggestion
 from repro.models import numerics
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
@@ -62,8 +63,18 @@ def adopt(plan: Plan, store: Store, differ: Sequence[str]) -> list[str]:
     if not adopted:
         reason = f"what there is differs in {' or in '.join(sorted(others))}" if others else "there is nothing to adopt"
         remedy = "; differ= has to name all of that" if others else ""
-        raise UserError(f"differ={','.join(differ)}, store.path={store.root}: {reason}{remedy}.")
+        raise UserError(
+            f"differ={','.join(differ)}, store.path={store.root}: {reason}{remedy}.{_strange(plan, differ)}"
+        )
     return adopted
+
+
+def _strange(plan: Plan, differ: Sequence[str]) -> str:
+    """What to say of names that are none of these runs' numerics."""
+    known = sorted({*map(numerics.called, (name for run in plan.tree.runs for name in run.numerics)), "parallel"})
+    strange = [name for name in differ if name not in known]
+    near = "".join(suggestion(name, known) for name in strange)
+    return f" {', '.join(strange)} is none of their numerics; {near}those are {', '.join(known)}." if strange else ""
 
 
 def _candidates(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any], bool]]:
@@ -87,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = CommandLine(__doc__, arguments)
         differ = line.take("differ")
         if not differ:
-            raise UserError("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
+            line.refuse("differ= is missing: the numerics that may differ, such as differ=world_size,parallel.")
         plan = line.plan()
         for run in plan.tree.runs:
             numerics.check_here(run.settings.numerics.device)

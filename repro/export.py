@@ -15,8 +15,9 @@ overwritten.
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = CommandLine(__doc__, arguments)
         typed = tuple(line.words())
         output = Path(line.take("output", "models"))
-        version, step = _number(line, "version"), _number(line, "step")
+        version, step = (line.read(name, partial(_number, name)) for name in ("version", "step"))
         dtype = line.take("dtype", "float32", DTYPES)
         table = line.take("rates")
         kind = line.take("what", "nothing" if table else "versions", KINDS)
-        _check(kind, version, step, dtype)
+        for complaint in _contradictions(kind, version, step, dtype):
+            line.refuse(complaint)
         plan = line.plan()
         if table:
             rates.check(Path(table), plan.tree.runs, version)
@@ -72,21 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(rates.write(Path(table), plan.tree.runs[0], version, command))
 
 
-def _number(line: CommandLine, name: str) -> int | None:
-    given = line.take(name)
-    if given and not given.isdecimal():
+def _number(name: str, given: str) -> int:
+    if not given.isdecimal():
         raise UserError(f"{name}={given} is no {name}; a number such as 4 works.")
-    return int(given) if given else None
+    return int(given)
 
 
-def _check(kind: str, version: int | None, step: int | None, dtype: str) -> None:
-    """Refuse options that contradict each other."""
+def _contradictions(kind: str, version: int | None, step: int | None, dtype: str) -> Iterator[str]:
     if kind == "trunk" and dtype != "float32":
-        raise UserError(f"dtype={dtype}: what=trunk keeps float32, as training goes on from it; leave dtype out.")
+        yield f"dtype={dtype}: what=trunk keeps float32, as training goes on from it; leave dtype out."
     if kind == "trunk" and version is not None:
-        raise UserError(f"version={version} is of what=versions; what=trunk takes step=.")
+        yield f"version={version} is of what=versions; what=trunk takes step=."
     if kind != "trunk" and step is not None:
-        raise UserError(f"step={step} is a point of the trunk; add what=trunk.")
+        yield f"step={step} is a point of the trunk; add what=trunk."
 
 
 def _write(
@@ -95,9 +95,11 @@ def _write(
     store = Store(Path(plan.tree.runs[0].settings.store.path))
     exports = _trunks(plan, output, step) if kind == "trunk" else _versions(plan, output, version, dtype)
     if not exports:
+        last = max(map(len, plan.tree.ends))
         raise UserError(
             f"nothing to export: store.path={store.root} holds no "
-            f"{f'version {version}' if version else 'version'} of these runs; train them first."
+            f"{f'version {version}' if version else 'version'} of these runs; "
+            + (f"they have {last}." if version and version > last else "train them first.")
         )
     _check_free(exports, output)
     for folder, export in exports.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.disk import clear_errors
-from repro.common.errors import UserError, printable, refusals
+from repro.common.errors import printable, refusals
 from repro.common.grid import Grid, console
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output = line.take("output", "text", ("text", "json"))
         figure = line.take("figure")
         if figure and Path(figure).suffix not in (".png", ".pdf", ".svg"):
-            raise UserError(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
+            line.refuse(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
         plan = line.plan(data_optional=True)
         planner.check_models(plan)
         foreign = planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words())

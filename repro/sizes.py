@@ -9,10 +9,10 @@ from pathlib import Path
 
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError, refusals
+from repro.common.options import Options
 from repro.config.places import CONF
 from repro.models.architectures.llama import Llama
 from repro.planning import sweeps
-from repro.planning.arguments import CommandLine
 
 VOCABULARIES = (1_024, 32_000)
 
@@ -50,10 +50,9 @@ def rewrite(document: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        line = CommandLine(__doc__, arguments)
+        line = Options(__doc__, arguments)
         output = line.take("output")
-        if line.words():
-            raise UserError(f"{line.words()[0]} is no option of repro.sizes; there is output=FILE.")
+        line.end()
         if output:
             rewrite(Path(output))
         else:

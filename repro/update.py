@@ -21,10 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with refusals():
         line = CommandLine(__doc__, arguments)
         output = line.take("output", "releases")
-        dry = line.take("dry_run", "false", ("true", "false"))
+        dry = line.flag("dry_run")
+        line.check()
     from repro.launching.updating import update
 
-    update(line.words(), Path(output), dry=dry == "true")
+    update(line.words(), Path(output), dry=dry)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 from repro.common.canonical import digest
 from repro.common.errors import Preempted, UserError
+from repro.config import places
 from repro.config.settings import TaskSettings
 from repro.downstream import tasks
 from repro.planning.planner import Plan
@@ -124,7 +125,7 @@ def _evaluation(run: Run) -> list[Any]:
 
 def _files(settings: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    folder = tasks.folder(settings)
+    folder = places.tasks(settings.include_path)
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         # What a file manager, an editor or Python leaves is no task.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.errors import UserError
-from repro.config.places import HOME
+from repro.config import places
 from repro.config.settings import TaskSettings
 from repro.downstream.items import GROUP, prepare
 
@@ -54,25 +54,13 @@ def quiet() -> Iterator[None]:
         random.setstate(state)
 
 
-def folder(settings: TaskSettings) -> Path:
-    """The group's task files; a relative path may start in the working directory or beside our own `conf/`.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    for path in (Path(settings.include_path), HOME / settings.include_path):
-        if path.is_dir():
-            return path
-    raise UserError(f"tasks.include_path={settings.include_path} is no folder; conf/tasks/{GROUP} would work.")
-
-
 def load(settings: TaskSettings, data_path: Path) -> TaskDict:
     """The group's lm-eval tasks, as `TaskManager.load` gives them; the local items are prepared first if need be.
 
     Raises:
         UserError: the folder, the group or a task does not exist, or the data sets cannot be had.
     """
-    path = folder(settings)
+    path = places.tasks(settings.include_path)
     if settings.group == GROUP:
         prepare(data_path)
     loaded = _load(settings.group, path, settings.offline, data_path)

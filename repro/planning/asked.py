@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from repro.common.errors import UserError
+from repro.config import places
 from repro.config.exact import MULTIPLE, STEPS
 from repro.config.settings import AUTO, Settings
 from repro.data.opening import check_dates, is_prepared
@@ -80,6 +81,8 @@ def plan(
             planner.make(sweep, prepare=False)
         for text in unknown:
             check_dates(*text)
+        for folder in dict.fromkeys(s.tasks.include_path for s in sweep):
+            places.tasks(folder)
         return not unknown
 
     return _checked(overrides, make, attempt, multirun)

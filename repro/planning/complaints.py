@@ -74,8 +74,18 @@ def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
     )
 
 
+ELSEWHERE = {
+    "dry_run": "repro.plan, with the same arguments, says what would be done and what it would cost.",
+    "output": "repro.plan, repro.prepare, repro.advise and repro.export have it, and this command has not.",
+    "figure": "repro.plan, with the same arguments, draws learning rates there.",
+}
+"""What options of some commands are to the others."""
+
+
 def _unknown(setting: str, names: Iterable[str]) -> UserError:
     check_name(setting)
+    if setting in ELSEWHERE:
+        return UserError(f"{setting} is no setting; {ELSEWHERE[setting]}", works={setting: None})
     known = sorted(names)
     if near := nearest(setting, known):
         return UserError(f"{setting} is unknown; did you mean {near}?", meant={setting: near})

@@ -14,6 +14,7 @@ what was quarantined, unless quarantine=true. While a plan is damaged or quarant
 checkpoint is removed.
 """
 
+import math
 import os
 import sys
 import time
@@ -24,52 +25,43 @@ from pathlib import Path
 from repro.common import locks
 from repro.common.disk import Flaw, read_document, unreadable
 from repro.common.errors import UserError, printable, refusals
+from repro.common.options import Options
+from repro.common.registry import suggestion
+from repro.config.settings import StoreSettings
 from repro.store import tables
 from repro.store.plans import parse, read_plan
 from repro.store.store import Store
 from repro.store.upkeep import Entry, collect, damage, forget, ledgers, references, remove, repair, size, survey
 
+STALE_SECONDS = StoreSettings.stale_seconds
 VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     with refusals():
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        if not given or any(argument in ("-h", "--help") for argument in given):
-            print(__doc__)
-            return
-        verb, *rest = given
+        line = Options(__doc__, list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
+        verb = line.given.pop(0)
         if verb not in VERBS:
-            raise UserError(f"{verb} is unknown; choose one of {', '.join(VERBS)}.")
-        options = {
-            "store.path": "store",
-            "store.stale_seconds": "600",
-            "delete": "false",
-            "quarantine": "false",
-            "plan": "",
-        }
-        for argument in rest:
-            name, _, value = argument.partition("=")
-            if name not in options:
-                raise UserError(f"{argument} is no option of {verb}; there are {', '.join(f'{o}=' for o in options)}.")
-            options[name] = value
-        _carry_out(verb, options)
+            line.refuse(f"{verb} is unknown; {suggestion(verb, VERBS)}choose one of {', '.join(VERBS)}.")
+        root = Path(line.take("store.path", "store"))
+        stale = line.read("store.stale_seconds", _seconds)
+        delete, quarantine, plan = line.flag("delete"), line.flag("quarantine"), line.take("plan")
+        if not root.is_dir():
+            line.refuse(f"store.path={root} is no folder; nothing was trained there.")
+        line.end()
+        with _readable(root):
+            _do(verb, Store(root, stale or STALE_SECONDS), plan, delete=delete, quarantine=quarantine)
 
 
-def _carry_out(verb: str, options: dict[str, str]) -> None:
-    root = Path(options["store.path"])
-    if not root.is_dir():
-        raise UserError(f"store.path={root} is no folder; nothing was trained there.")
+def _seconds(given: str) -> float:
     try:
-        store = Store(root, float(options["store.stale_seconds"]))
+        seconds = float(given)
     except ValueError:
-        raise UserError(f"store.stale_seconds={options['store.stale_seconds']} is no number.") from None
-    for name in ("delete", "quarantine"):
-        if options[name] not in ("true", "false"):
-            raise UserError(f"{name}={options[name]} must be true or false.")
-    with _readable(root):
-        _do(verb, store, options)
+        seconds = math.nan
+    if not seconds > 0:
+        raise UserError(f"store.stale_seconds={given} must be a number above 0; {STALE_SECONDS:g} is usual.")
+    return seconds
 
 
 @contextmanager
@@ -85,7 +77,7 @@ def _readable(root: Path) -> Iterator[None]:
         raise unreadable(Path(error.filename or root), error) from error
 
 
-def _do(verb: str, store: Store, options: dict[str, str]) -> None:
+def _do(verb: str, store: Store, plan: str, *, delete: bool, quarantine: bool) -> None:
     match verb:
         case "ls":
             _list(store)
@@ -97,9 +89,9 @@ def _do(verb: str, store: Store, options: dict[str, str]) -> None:
         case "repair":
             _repair(store)
         case "gc":
-            _collect(store, delete=options["delete"] == "true", quarantine=options["quarantine"] == "true")
+            _collect(store, delete=delete, quarantine=quarantine)
         case "forget":
-            forget(store, options["plan"])
+            forget(store, plan)
 
 
 def _list(store: Store) -> None:

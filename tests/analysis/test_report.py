@@ -306,12 +306,17 @@ def test_a_terminal_of_80_columns_shows_every_recipes_name_beside_those_that_are
     [
         (["scale=nowhere"], "There are results for: synthetic."),
         ([], "scale=NAME is missing. There are results for: synthetic."),
-        (["scale=synthetic", "speed=2"], "'speed=2' is no setting"),
-        (["synthetic"], "'synthetic' is no setting"),
-        (["scal=synthetic"], "did you mean scale?"),
+        (["scale=synthetic", "speed=2"], "speed=2 is unknown; there are extensions=, unchecked=, scale=, root=."),
+        (["scale=synthetic", "synthetic"], "synthetic is unknown; there are"),
+        (["scal=synthetic"], "did you mean scale=?"),
         (["scale=synthetic", "unchecked=maybe"], "unchecked=maybe is unknown"),
         (["scale=synthetic", "extensions=[no_such_module]"], "extensions=[no_such_module] cannot be imported"),
-        (["scale="], "'scale=' is no setting"),
+        (["scale="], "scale=NAME is missing. There are results for: synthetic."),
+        (["scale=synthetc"], "did you mean synthetic?"),
+        (
+            ["scale=synthetic", "unchecked=maybe", "spede=1"],
+            "unchecked=maybe is unknown; true and false work.\nspede=1",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_without_a_traceback(headline, capsys, arguments, message):

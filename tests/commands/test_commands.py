@@ -70,7 +70,7 @@ def test_the_table_of_sizes_is_printed_or_put_in_place_of_a_documents_own(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("sizes=3", "sizes=3 is no option"),
+        ("sizes=3", "sizes=3 is unknown; there is output=."),
         ("output=nowhere/models.md", "nowhere/models.md cannot be written"),
         ("output=plain.md", "has no table of sizes"),
     ],

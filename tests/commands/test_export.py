@@ -80,4 +80,25 @@ def test_exporting_what_is_not_trained_is_refused(smoke: Overrides, capsys: pyte
     with pytest.raises(SystemExit) as refusal:
         export.main(smoke())
     assert refusal.value.code == 2
-    assert "nothing to export" in capsys.readouterr().err
+    assert "train them first" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.main(smoke("version=9"))
+    assert "holds no version 9 of these runs; they have 4." in capsys.readouterr().err
+
+
+def test_all_that_is_wrong_with_an_export_is_said_at_once(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        export.main(smoke("versoin=4", "dtype=flaot32", "step=3", "version=last", "schedule=cosin"))
+    assert refusal.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    for line in (
+        "error: version=last is no version; a number such as 4 works.",
+        "dtype=flaot32 is unknown; did you mean float32? float32 and bfloat16 and float16 work.",
+        "step=3 is a point of the trunk; add what=trunk.",
+        "versoin=4 is unknown; did you mean version=?",
+    ):
+        assert line in said
+    assert any("did you mean cosine?" in line for line in said)
+    assert not (tmp_path / "store").exists()

@@ -22,6 +22,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import TaskIndex
 
 from repro.common.errors import UserError
+from repro.config import places
 from repro.config.places import CONF
 from repro.config.settings import TaskSettings
 from repro.downstream import items as local_items
@@ -292,7 +293,7 @@ def test_settings_that_name_nothing_are_refused(installed: Installed, changes: d
 
 def test_a_relative_folder_is_found_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert tasks.folder(items.shipped("nine_local")) == items.NINE_LOCAL
+    assert places.tasks(items.shipped("nine_local").include_path) == items.NINE_LOCAL
 
 
 # The paper's nine, without their data
@@ -302,7 +303,7 @@ def test_the_papers_nine_are_tasks_of_ours_or_of_lm_eval() -> None:
     settings = items.shipped("nine_paper")
     shipped = Path(lm_eval.__file__).parent / "tasks"
     folders = [shipped / name for name in ("agieval", "bbh/cot_fewshot", "ceval", "cmmlu", "gsm8k", "mmlu/default")]
-    index = TaskIndex.build([*folders, tasks.folder(settings)])
+    index = TaskIndex.build([*folders, places.tasks(settings.include_path)])
     group = yaml.safe_load((tasks.folder(settings) / "_nine_paper.yaml").read_text())
     assert group["task"] == settings.names
     assert len(settings.names) == 9

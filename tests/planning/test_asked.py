@@ -8,7 +8,7 @@ import pytest
 
 from repro import plan as plan_command
 from repro.common.errors import UserError
-from repro.planning import asked
+from repro.planning import asked, complaints
 from repro.planning.planner import Plan
 
 WORKS = "All of this works together: "
@@ -38,6 +38,20 @@ def refused(given: list[str], *, multirun: bool = False) -> tuple[str, Plan]:
     words = shlex.split(works)
     assert words, str(refusal.value)
     return said, asked.plan([each for each in words if each != "-m"], multirun="-m" in words)
+
+
+def test_what_another_command_has_is_said_to_be_elsewhere(little: list[str]) -> None:
+    said, _ = refused([*little, "dry_run=true"])
+    assert said.strip() == f"dry_run is no setting; {complaints.ELSEWHERE['dry_run']}"
+
+
+def test_a_folder_of_tasks_that_is_not_there_is_in_no_set_that_works(little: list[str]) -> None:
+    with pytest.raises(UserError) as refusal:
+        asked.plan([*little, "tasks.include_path=nowhere", "schedule=cosin"])
+    said = str(refusal.value)
+    assert "did you mean cosine?" in said
+    assert "tasks.include_path=nowhere is no folder" in said
+    assert WORKS not in said
 
 
 def test_unknown_names_and_values_are_all_named_with_what_was_meant(little: list[str]) -> None:

@@ -267,14 +267,25 @@ def test_what_has_no_name_of_the_stores_is_somebody_elses_and_stays(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [["gc", "delet=true"], ["nope"], ["forget", "plan=../x"], ["gc", "delete=yes"], ["ls", "store.path=nowhere"]],
+    ("wrong", "said"),
+    [
+        (["gc", "delet=true"], "delet=true is unknown; did you mean delete=?"),
+        (["lss"], "lss is unknown; did you mean ls? choose one of ls, du, verify, repair, gc, forget."),
+        (["forget", "plan=../x"], "plan=../x"),
+        (["gc", "delete=yes"], "delete=yes is unknown; true and false work."),
+        (["ls", "store.path=nowhere"], "store.path=nowhere is no folder"),
+        (["ls", "store.stale_seconds=nan"], "store.stale_seconds=nan must be a number above 0"),
+        (["lss", "store.path=no"], "forget.\nstore.path=no is no folder; nothing was trained there."),
+        (["lss", "delet=true"], "forget.\ndelet=true is unknown"),
+    ],
 )
 def test_a_command_that_makes_no_sense_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], said: str
 ) -> None:
     with pytest.raises(SystemExit) as refusal:
         store_command.main([wrong[0], f"store.path={tmp_path}", *wrong[1:]])
     assert refusal.value.code == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,91 @@
+"""What a command is told beside settings: `output=json`. All that is wrong with it is refused at once."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from repro.common import output
+from repro.common.errors import UserError
+from repro.common.registry import nearest, suggestion
+
+T = TypeVar("T")
+FLAG = ("true", "false")
+
+
+class Options:
+    """What was typed after a command's name. What is wrong is kept until all options are taken."""
+
+    def __init__(self, document: str | None, arguments: Sequence[str] | None) -> None:
+        """
+        Args:
+            document: what --help shows, after which the process ends.
+            arguments: None: those of this process.
+        """
+        self.given = list(sys.argv[1:] if arguments is None else arguments)
+        """What is left: no option took it yet."""
+        self.known: list[str] = []
+        """Names of the options so far."""
+        self.wrong: list[str] = []
+        if {"-h", "--help"} & set(self.given):
+            print((document or "").strip())
+            output.deliver()
+            raise SystemExit(0)
+
+    def take(self, name: str, default: str = "", choices: Sequence[str] = ()) -> str:
+        """The value of an option, the last one if it was given twice. A value that is none of `choices` is refused, and
+        the default goes on."""
+        start = f"{name}="
+        value = next((each.removeprefix(start) for each in reversed(self.given) if each.startswith(start)), default)
+        self.given = [each for each in self.given if not each.startswith(start)]
+        self.known.append(name)
+        if choices and value not in choices:
+            self.refuse(f"{name}={value} is unknown; {suggestion(value, choices)}{' and '.join(choices)} work.")
+            return default
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Whether an option is `true`; without it, it is not."""
+        return self.take(name, "false", FLAG) == "true"
+
+    def read(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """What an option's value says; None if it was not given, or is refused.
+
+        Args:
+            parse: raises `UserError` where a value cannot be.
+        """
+        value = self.take(name)
+        try:
+            return parse(value) if value else None
+        except UserError as error:
+            self.refuse(str(error))
+            return None
+
+    def refuse(self, line: str) -> None:
+        """Keep a complaint."""
+        self.wrong.append(line)
+
+    def words(self) -> list[str]:
+        """What is left."""
+        return self.given
+
+    def check(self) -> None:
+        """
+        Raises:
+            UserError: something is wrong.
+        """
+        if self.wrong:
+            raise UserError("\n".join(self.wrong))
+
+    def end(self) -> None:
+        """Nothing may be left.
+
+        Raises:
+            UserError: something is, or something is wrong.
+        """
+        there = ", ".join(f"{name}=" for name in self.known)
+        for word in self.given:
+            near = nearest(word.partition("=")[0], self.known)
+            meant = f"did you mean {near}=? " if near else ""
+            self.refuse(f"{word} is unknown; {meant}there {'is' if len(self.known) == 1 else 'are'} {there}.")
+        self.given = []
+        self.check()
