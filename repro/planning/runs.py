@@ -155,5 +155,6 @@ def _stream(
     """Opened once a process: runs of one sweep share it, and what is derived from it."""
     stands_in = not prepare or (optional and chosen(corpus).remote)
     if stands_in and not is_prepared(corpus, stream, Path(data_path)):
+        chosen(corpus).look()
         return describe(corpus, stream)
     return open_stream(corpus, stream, Path(data_path))

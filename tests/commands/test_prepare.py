@@ -14,6 +14,7 @@ from repro.common.errors import UserError
 from repro.data import tokenizer
 from repro.data.opening import open_stream
 from repro.launching import job
+from repro.planning import asked
 from repro.planning.frozen import freeze
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
@@ -90,6 +91,22 @@ def test_a_hubs_corpus_is_planned_with_a_stand_in_until_it_is_prepared(
     assert planned.tree.nodes.keys() == trained.tree.nodes.keys()
     assert planned.tree.unique_steps == stand_in.tree.unique_steps
     assert not planned.tree.nodes.keys() & stand_in.tree.nodes.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [("rows.json.gz", b"no gzip", "Not a gzipped file"), ("none.jsonl", b"", "it has no row")],
+)
+def test_a_plan_looks_whether_local_files_can_be_read(
+    smoke: Overrides, tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    given = smoke("corpus=hf", "corpus.dataset=json", f"corpus.path={tmp_path / name}")
+    with pytest.raises(UserError, match=rf"corpus.path={tmp_path / name} cannot be read: {reason}"):
+        asked.plan(given, data_optional=True)
+    with pytest.raises(UserError, match=rf"schedule=cosin is unknown.*(?s:.)*{name} cannot be read: {reason}"):
+        asked.plan([*given, "schedule=cosin"], data_optional=True)
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_corpus_that_is_too_short_is_refused_with_what_would_work(

@@ -104,6 +104,13 @@ class Corpus(CorpusSettings):
         """What tables call it: its kind, and which of that kind."""
         return f"{self.kind} {self.place}" if self.place else self.kind
 
+    def look(self) -> None:
+        """Of a corpus that is planned without: see whether what lies on this machine can be read at all.
+
+        Raises:
+            UserError: it cannot.
+        """
+
     @property
     def remote(self) -> bool:
         """Whether only a hub has it: planned without it, and prepared on request alone."""

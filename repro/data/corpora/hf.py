@@ -102,6 +102,10 @@ class HuggingFace(Corpus):
     def remote(self) -> bool:
         return True
 
+    def look(self) -> None:
+        if self._local_files() or os.path.exists(self.dataset or ""):  # noqa: PTH110
+            next(_hf(self))
+
 
 def _files_within(paths: list[Path]) -> list[Path]:
     folders = [[path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file()) for path in paths]
@@ -127,7 +131,8 @@ def _hf(corpus: HuggingFace) -> Iterator[Document]:
         hint = ""
         if re.search(r"[\[\]*?]", corpus.dataset) and Path(corpus.dataset).exists():
             hint = " Its name has characters that stand for patterns there; corpus=local reads such folders."
-        reason = str(error) or type(error).__name__
+        # Its readers of JSON look for a first row, and say nothing more where there is none.
+        reason = "it has no row" if isinstance(error, StopIteration) else str(error) or type(error).__name__
         raise UserError(f"{corpus._name()} cannot be read: {reason}.{hint}") from error
     if report.counts:
         print(f"{corpus._name()}: {report.line()}", file=sys.stderr)
