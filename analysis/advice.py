@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures.residuals import CAPTION, residuals
 from analysis.frames import Ledger
-from analysis.provenance import Provenance
+from analysis.provenance import Provenance, keys
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
 from repro.advice.evidence import KEPT, fingerprint
@@ -32,7 +32,12 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
         findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
         command = told["command"]
         figure = residuals(told["law"]["left_out"])
-        made = Provenance(commands=[command], settings={"law": told["law"]["name"], "ledger": told["ledger"]}, runs=[])
+        used = {run for cell in told["law"]["left_out"] for run in cell.get("runs", ())}
+        made = Provenance(
+            commands=[command],
+            settings={"law": told["law"]["name"], "ledger": told["ledger"], "runs": str(len(used))},
+            runs=keys(ledger.runs[ledger.runs["run"].isin(used)], ledger.versions),
+        )
         figures = [] if figure is None else [shelf.picture("advice_residuals", CAPTION, figure, made)]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not what repro.advise keep=true writes ({error!r}); write it again.") from None

@@ -37,18 +37,20 @@ def of(view: View) -> Provenance:
     """Of what was asked of a view since it was `watched`."""
     used = view.used
     studies = [name for name in view.ledger.reported if name in set(used["study"])]
-    runs = used.drop_duplicates("run").sort_values(["name", "seed", "run"])
+    runs = used.drop_duplicates("run")
     settings = {name: text(value) for name, value in view.setting.items() if text(value) not in ("", "nan")}
     settings |= {"studies": ", ".join(studies), "seeds": listed(runs["seed"]), "numerics": listed(runs["numerics"])}
     commands = [command for study in studies if (command := again(study, view))]
     return Provenance(
         commands=commands,
         settings=settings | {"runs": str(len(runs))},
-        runs=_keys(runs, view.ledger.versions),
+        runs=keys(runs, view.ledger.versions),
     )
 
 
-def _keys(runs: pd.DataFrame, versions: pd.DataFrame) -> list[tuple[str, str]]:
+def keys(runs: pd.DataFrame, versions: pd.DataFrame) -> list[tuple[str, str]]:
+    """Of each run, the key of its last checkpoint, shortened, and its name."""
+    runs = runs.sort_values(["name", "seed", "run"])
     last = versions.sort_values("version").drop_duplicates("run", keep="last").set_index("run")["key"]
     known = runs[runs["run"].isin(last.index)]
     return [(str(last[run])[:KEY_DIGITS], str(name)) for run, name in zip(known["run"], known["name"], strict=True)]

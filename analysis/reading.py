@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.formats import ENDLESS
-from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.exact import fraction
 from repro.results import commands as noted
 from repro.results.columns import COLUMNS, COUNTS, LATER, OWN, TEXT, is_absurd, settings_of_old
-from repro.results.commands import Commands
 from repro.store import tables
 
 NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
@@ -37,29 +35,15 @@ def read(folder: Path, *, unchecked: bool = False) -> dict[str, pd.DataFrame]:
     return {name: _table(folder / f"{name}.csv", name) for name in COLUMNS}
 
 
-def commands(folder: Path) -> Commands:
-    """What was typed to make the runs; nothing where that is not noted, or no longer as it was."""
-    try:
-        return noted.read(folder)
-    except Flaw:
-        return {}
-
-
 def _check(folder: Path) -> None:
     """Refuse tables that are not what was written: a digit that flipped would change a verdict silently."""
     flaws = list(tables.damage(folder, [f"{name}.csv" for name in COLUMNS]))
     if flaws:
         raise UserError(
             "\n".join(f"{path} {reason}." for path, reason in flaws)
-            + f"\nTo mend a ledger of yours: {mending(folder)} writes the rows of what is stored again. "
+            + f"\nTo mend a ledger of yours: {noted.mending(folder)} writes the rows of what is stored again. "
             "To report on the tables as they are: unchecked=true."
         )
-
-
-def mending(folder: Path) -> str:
-    """The commands that write a ledger's rows again, as far as it says."""
-    made = (line for runs in commands(folder).values() for each in runs.values() for line in each.values())
-    return " && ".join(dict.fromkeys(made)) or f"python -m repro.train ... with its ledger.path={folder}"
 
 
 def _table(path: Path, name: str) -> pd.DataFrame:
@@ -70,7 +54,7 @@ def _table(path: Path, name: str) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(
             f"{path} is missing; a ledger has {', '.join(f'{n}.csv' for n in sorted(TEXT))}. "
-            f"To write all of them again from the store: {mending(path.parent)}."
+            f"To write all of them again from the store: {noted.mending(path.parent)}."
         )
     # Everything as text first: a hexadecimal id such as 12e45678 must not become a number.
     try:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
 from repro.common.disk import write_atomically
-from repro.common.errors import UserError, refusals
+from repro.common.errors import refusals
 from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
 
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = CommandLine(__doc__, arguments)
         output = line.take("output", "text", ("text", "json"))
         record, score = line.take("record"), line.take("score")
-        keep = line.take("keep", "false", ("true", "false")) == "true"
+        keep = line.flag("keep")
         typed = list(line.words())
         if record and score:
-            raise UserError("record= freezes predictions and score= compares them, later; give one of the two.")
+            line.refuse("record= freezes predictions and score= compares them, later; give one of the two.")
         asked = question.take(line)
         ledger = place(line.words(), line.settings()[0])
         cells = evidence.read(ledger)

@@ -204,7 +204,10 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         except UserError as error:
             refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
     if not found:
-        raise UserError("\n".join([f"none of the recipes fits: {name}: {why}" for name, why in refused.items()]))
+        # One value is mostly what all of them refuse.
+        raise UserError(
+            "\n".join(f"no recipe that is asked about fits: {why}" for why in dict.fromkeys(refused.values()))
+        )
     return found, refused
 
 

@@ -1,7 +1,7 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -124,13 +124,20 @@ def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowl
     if not advice.comparable:
         raise UserError("none of the recipes asked about can be predicted; paradigm=cpt,path_switching can.")
     if not advice.allowed():
-        cheapest = min(advice.comparable, key=lambda row: row.candidate.steps)
-        quickest = [row.candidate.next.delay for row in advice.comparable if row.candidate.next]
-        raise UserError(
-            f"no recipe fits advise.budget={question.budget} and advise.delay={question.delay}: the cheapest takes "
-            f"{cheapest.candidate.steps:,} steps, and the least delay is {min(quickest, default=0):,} steps."
-        )
+        raise UserError(f"no recipe fits: {' '.join(_too_little(advice))}")
     return advice
+
+
+def _too_little(advice: Advice) -> Iterator[str]:
+    """What the limits would have to be, each in its own unit."""
+    budget, delay = advice.question.budget, advice.question.delay
+    plans = [row.candidate for row in advice.comparable]
+    if budget is not None:
+        least = min(plans, key=lambda plan: plan.steps * plan.weight)
+        yield f"advise.budget={budget}, and the cheapest takes {budget.other(least.steps, least.run, least.weight)}."
+    if delay is not None and (following := [(plan.next.delay, plan) for plan in plans if plan.next]):
+        steps, first = min(following, key=lambda pair: pair[0])
+        yield f"advise.delay={delay}, and the quickest takes {delay.other(steps, first.run, first.weight)}."
 
 
 def _size(candidate: Candidate, question: Question, knowledge: Knowledge) -> int:

@@ -17,7 +17,7 @@ from repro.common.errors import UserError
 from repro.config.registries import SCHEDULES
 from repro.config.settings import GROWING
 from repro.recipes.schedules import leaves_the_maximum
-from repro.results import ledger
+from repro.results import commands, ledger
 from repro.results.columns import COLUMNS, settings_of
 from repro.store import tables
 
@@ -69,6 +69,8 @@ class Cell:
     conditions: str
     """The ledger's mark of optimizer, text and measurement."""
     versions: tuple[Version, ...]
+    runs: tuple[str, ...]
+    """In the ledger."""
 
     def __getitem__(self, column: str) -> str:
         return dict(self.about)[column]
@@ -129,7 +131,8 @@ def read(folder: Path) -> list[Cell]:
         raise UserError(f"ledger.path={folder} holds no ledger; repro.train writes one, or give another ledger.path.")
     flaws = [f"{path} {reason}." for path, reason in tables.damage(folder, ledger.FILES)]
     if flaws:
-        raise UserError("\n".join(flaws))
+        mend = f"To mend a ledger of yours: {commands.mending(folder)} writes the rows of what is stored again."
+        raise UserError("\n".join([*flaws, mend]))
     rows = {name: _rows(folder, name) for name in NEEDED}
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = defaultdict(list)
     for run in rows["runs"]:
@@ -186,7 +189,7 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
         rates = _rates(known, number, by_run)
         if len(rates):
             versions.append(Version(number, rates, heldout, tokens, _training(curves)))
-    return Cell(about, runs[0]["conditions"], tuple(versions))
+    return Cell(about, runs[0]["conditions"], tuple(versions), tuple(sorted(run["run"] for run in runs)))
 
 
 def _losses(rows: Sequence[dict[str, str]]) -> tuple[Array, Array] | None:

@@ -3,13 +3,14 @@
 import math
 import re
 from dataclasses import dataclass, fields
+from functools import partial
 
 from repro.common.errors import UserError
+from repro.common.options import Options
 from repro.common.registry import suggestion
 from repro.config import checks
 from repro.config.checks import within
 from repro.config.settings import AUTO, StreamSettings
-from repro.planning.arguments import CommandLine
 from repro.planning.runs import Run
 
 UNITS = ("steps", "tokens", "flops", "device-hours")
@@ -36,6 +37,10 @@ class Amount:
         if self.unit == "device-hours":
             return self.number * 3600 * run.settings.estimate.flops_per_second / (run.step_flops * weight)
         return self.number
+
+    def other(self, steps: float, run: Run, weight: float = 1.0) -> "Amount":
+        """So many of a run's steps, in this amount's unit."""
+        return Amount(steps / Amount(1, self.unit).steps(run, weight), self.unit)
 
     def __str__(self) -> str:
         return f"{self.number:,.10g} {self.unit}"
@@ -91,31 +96,23 @@ def _whole(tokens: float, step_tokens: int) -> int:
     )
 
 
-def take(line: CommandLine) -> Question:
-    """The question that a command line asks; its words are removed from it.
-
-    Raises:
-        UserError: a value is none that it can have, or a name is unknown.
-    """
+def take(line: Options) -> Question:
+    """The question that a command line asks; its words are removed from it, and what is wrong with them is refused."""
     names = [each.name for each in fields(Question)]
-    given = {name: line.take(f"advise.{name}") for name in names}
-    for word in line.words():
-        if word.startswith("advise."):
-            name = word.partition("=")[0]
-            near = suggestion(name, [f"advise.{each}" for each in names])
-            raise UserError(f"{name} is unknown; {near}there are {', '.join(f'advise.{each}' for each in names)}.")
-    values: dict[str, object] = {}
-    for name, text in given.items():
-        if text and text != "null":
-            values[name] = _value(name, text)
-    question = Question(**values)  # type: ignore[arg-type]
-    lines = list(checks.complaints_of(question, "advise."))
-    if lines:
-        raise UserError("\n".join(lines))
+    values = {name: line.read(f"advise.{name}", partial(_value, name)) for name in names}
+    there = ", ".join(f"advise.{each}" for each in names)
+    for name in dict.fromkeys(word.partition("=")[0] for word in line.words() if word.startswith("advise.")):
+        line.take(name)
+        line.refuse(f"{name} is unknown; {suggestion(name, [f'advise.{each}' for each in names])}there are {there}.")
+    question = Question(**{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]
+    for complaint in checks.complaints_of(question, "advise."):
+        line.refuse(complaint)
     return question
 
 
 def _value(name: str, text: str) -> object:
+    if text == "null":
+        return None
     if name in ("budget", "delay"):
         return _amount(name, text)
     if name == "tokens":
@@ -140,10 +137,13 @@ def _number(name: str, text: str) -> float:
 
 
 def _amount(name: str, text: str) -> Amount:
-    found = AMOUNT.fullmatch(text.replace("_", ""))
-    unit = found[2].lower() if found else ""
+    found = AMOUNT.fullmatch(re.sub(r"(?<=\d)[_,](?=\d)", "", text))
+    unit = f"{found[2].lower().removesuffix('s')}s" if found else ""
     if not found or unit not in UNITS:
-        raise UserError(f"advise.{name}={text} is no amount; say a number and one of {', '.join(UNITS)}: '1200 steps'.")
+        raise UserError(
+            f"advise.{name}={text} is no amount; say a number and one of {', '.join(UNITS)}: '1200 steps' or "
+            "'1e9 tokens'."
+        )
     number = _number(name, found[1])
     if number <= 0 and name == "budget":
         raise UserError(f"advise.{name}={text} must be above 0.")

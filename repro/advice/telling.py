@@ -84,7 +84,8 @@ def law_content(advice: Advice) -> dict[str, Any]:
         "left_out": [
             {"cell": each.cell.name, "recipe": each.cell["paradigm"],
              "steps_per_version": each.cell["steps_per_version"],
-             "errors_percent": [100 * float(error) for error in each.errors]}
+             "errors_percent": [100 * float(error) for error in each.errors],
+             "runs": list(each.cell.runs)}
             for each in chosen.left_out
         ],
     }  # fmt: skip

@@ -33,6 +33,20 @@ def read(folder: Path) -> Commands:
         raise Flaw("is no list of commands") from None
 
 
+def known(folder: Path) -> Commands:
+    """What was typed to make the runs; nothing where that is not noted, or no longer as it was."""
+    try:
+        return read(folder)
+    except Flaw:
+        return {}
+
+
+def mending(folder: Path) -> str:
+    """The commands that write a ledger's rows again, as far as it says."""
+    made = (line for runs in known(folder).values() for each in runs.values() for line in each.values())
+    return " && ".join(dict.fromkeys(made)) or f"python -m repro.train ... with its ledger.path={folder}"
+
+
 def record(folder: Path, new: Mapping[str, Mapping[str, Mapping[str, str]]], gone: Collection[str] = ()) -> None:
     """Add commands, in place of earlier ones for the same study, run and verb.
 

@@ -1,6 +1,7 @@
 """Advice on ledgers whose truth is known, and what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -134,6 +135,20 @@ def test_refusals(tmp_path, capsys, sweep, words, says) -> None:
     assert says in capsys.readouterr().err
 
 
+def test_limits_that_nothing_keeps_are_answered_in_their_own_units(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT), World(seeds=(0, 1)))
+    asked = ["scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt,path_switching"]
+    with pytest.raises(SystemExit):
+        advise.main([*asked, "advise.budget=1 token", "advise.delay=1 step"])
+    said = capsys.readouterr().err
+    least, first = re.search(r"cheapest takes ([\d,]+) tokens.*quickest takes ([\d,]+) steps", said).groups()
+    with pytest.raises(SystemExit):
+        advise.main([*asked, "advise.tokens=7"])
+    assert len(capsys.readouterr().err.splitlines()) == 1  # and not once for each recipe
+    advise.main([*asked, f"advise.budget={least} tokens"])
+    advise.main([*asked, f"advise.delay={first} steps"])
+
+
 def test_one_seed_gives_no_interval(tmp_path, capsys) -> None:
     write(tmp_path, candidates(*PILOT), World(seeds=(0,)))
     found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching,cpt")
@@ -145,7 +160,9 @@ def test_an_altered_ledger_is_refused(ledger, capsys) -> None:
     (ledger / "SHA256SUMS").write_text("".join(f"{'0' * 64}  {each.name}\n" for each in sorted(ledger.glob("*.csv"))))
     with pytest.raises(SystemExit):
         advise.main(["scale=smoke", f"ledger.path={ledger}", "-m", *ASKED])
-    assert "was altered" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was altered" in said
+    assert "writes the rows of what is stored again" in said
 
 
 def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, capsys) -> None:

@@ -16,7 +16,10 @@ from repro.planning.arguments import CommandLine
 
 
 def asked(*words: str) -> question.Question:
-    return question.take(CommandLine("", list(words)))
+    line = CommandLine("", list(words))
+    found = question.take(line)
+    line.check()
+    return found
 
 
 def test_a_question_is_taken_from_a_command_line() -> None:
@@ -34,6 +37,7 @@ def test_a_question_is_taken_from_a_command_line() -> None:
         ("advise.release=4", "did you mean advise.releases"),
         ("advise.budget=12", "say a number and one of steps, tokens, flops, device-hours"),
         ("advise.budget=12 apples", "say a number and one of"),
+        ("advise.budget=1B tokens", "say a number and one of .*'1e9 tokens'"),
         ("advise.budget=0 steps", "must be above 0"),
         ("advise.tokens=-5", "advise.tokens=-5 must be above 0"),
         ("advise.margin=-1", "advise.margin=-1 must be at least 0"),
@@ -44,6 +48,20 @@ def test_a_question_is_taken_from_a_command_line() -> None:
 def test_what_cannot_be_asked(word: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         asked(word)
+
+
+def test_all_that_cannot_be_asked_is_said_at_once() -> None:
+    line = CommandLine(
+        "", ["scale=smoek", "advise.releases=0", "advise.delay=soon", "advise.bugdet=1 steps", "recrd=a"]
+    )
+    line.take("record")
+    question.take(line)
+    with pytest.raises(UserError) as refused:
+        line.settings()
+    lines = str(refused.value).splitlines()
+    for said in ("advise.releases=0 must", "advise.delay=soon is no", "did you mean advise.budget?", "mean record=?"):
+        assert any(said in each for each in lines), said
+    assert any("did you mean smoke?" in each for each in lines)
 
 
 def test_tokens_are_whole_steps_and_what_works_is_said() -> None:
@@ -65,6 +83,14 @@ def test_the_units_of_a_budget_agree() -> None:
     hours = flops / run.settings.estimate.flops_per_second / 3600
     for number, unit in ((100, "steps"), (100 * run.step_tokens, "tokens"), (flops, "flops"), (hours, "device-hours")):
         assert Amount(number, unit).steps(run) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("given", "amount"),
+    [("60,000 steps", (60000, "steps")), ("1 step", (1, "steps")), ("1 device-hour", (1, "device-hours"))],
+)
+def test_an_amount_is_said_as_people_say_it(given: str, amount: tuple[float, str]) -> None:
+    assert asked(f"advise.budget={given}").budget == Amount(*amount)
 
 
 def test_a_larger_model_costs_as_many_times_the_flops_as_it_has_parameters() -> None:

@@ -1,5 +1,6 @@
 """Advice on a ledger that was trained: the pilot at scale smoke, from the command line to the report."""
 
+import csv
 import json
 
 from analysis import report
@@ -39,3 +40,10 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     residuals = (tmp_path / "smoke" / "figures" / "advice_residuals.csv").read_text().splitlines()
     left_out = [error for each in told["law"]["left_out"] for error in each["errors_percent"]]
     assert len(residuals) == 1 + len(left_out) > 1
+    # Its figure names the runs that the law was tried on, as all figures do.
+    runs = {run for each in told["law"]["left_out"] for run in each["runs"]}
+    page = (tmp_path / "smoke" / "report.html").read_text()
+    figure = page[page.index('id="figure-advice_residuals"') :].partition("</figure>")[0]
+    for row in csv.DictReader((ledger / "versions.csv").open()):
+        if row["run"] in runs and row["version"] == "2":
+            assert row["key"][:12] in figure
