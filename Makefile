@@ -14,7 +14,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile $(if $(filter 
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slow test-slurm torture bench gpu gpu-study lint docs report clean
+.PHONY: reproduce evidence test test-slow test-exports test-slurm torture bench gpu gpu-study lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -35,6 +35,18 @@ test: $(VENV)/installed-test lint
 # Tests that take long and repeat much of what others hold.
 test-slow: $(VENV)/installed-test
 	$(RUN) pytest -n $(WORKERS) -m slow
+
+# Exports in other versions of transformers, each in an environment of its own: the same logits and ids. The same torch.
+TRANSFORMERS ?= 4.57.* 5.2.*
+test-exports: $(VENV)/installed-test
+	set -e; torch=$$($(VENV)/bin/python -c "import torch; print(torch.__version__.partition('+')[0])"); pythons=; \
+	for version in $(foreach each,$(TRANSFORMERS),'$(each)'); do \
+	  there=$(CURDIR)/build/transformers-$$version; \
+	  test -x "$$there/bin/python" || $(PYTHON) -m venv "$$there"; \
+	  "$$there/bin/python" -m pip install --quiet "transformers==$$version" "torch==$$torch"; \
+	  pythons=$$pythons:$$there/bin/python; \
+	done; \
+	EXPORT_PYTHONS=$$pythons $(RUN) pytest tests/exports/test_folder.py -k another_transformers
 
 # Needs root and Debian: installs Slurm, starts one of its own, and stops it.
 test-slurm: $(VENV)/installed-slurm
