@@ -19,9 +19,15 @@ pytestmark = pytest.mark.torture
 STUDIES = ("headline", "alpha", "pilot", "main", "headline", "alpha", "first_stage", "second_stage")
 
 
-def launch(given: list[str], log: Path) -> "subprocess.Popen[bytes]":
+HOST = ("unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "sh", "-c")
+"""A machine of its own, as far as names and process ids tell: two of them are both process 1."""
+
+
+def launch(given: list[str], log: Path, host: str = "") -> "subprocess.Popen[bytes]":
     with log.open("wb") as file:
         command = [sys.executable, "-m", "repro.train", *given]
+        if host:
+            command = [*HOST, 'hostname "$0" && exec "$@"', host, *command]
         return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, env=ENVIRONMENT)
 
 
@@ -45,6 +51,42 @@ def test_eight_launchers_of_overlapping_studies_train_each_edge_once(smoke: Over
         assert launch(given, alone / "log").wait(1500) == 0, (alone / "log").read_text()[-2000:]
         ends |= {key for each in tree(given).ends for key in each}
     assert differences(alone, tmp_path, sorted(ends)) == []
+
+
+def has_hosts() -> bool:
+    try:
+        return subprocess.run([*HOST, "hostname other"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_hosts(), reason="needs root on Linux, for machines with names and processes of their own")
+def test_two_machines_share_a_store_and_one_goes_on_where_the_other_was_lost(smoke: Overrides, tmp_path: Path) -> None:
+    """Both launchers are process 1 of their machine, so that nothing may rest on process ids."""
+    given = smoke("study=headline", "stream.versions=3", "stream.steps_per_version=400", "store.stale_seconds=8")
+    store = Store(tmp_path / "store", stale_seconds=8)
+    first, second = (launch(given, tmp_path / f"{host}.log", host) for host in ("one", "two"))
+    try:
+        deadline = time.monotonic() + 300
+        while {sign.get("host") for sign in store.leases().values()} != {"one", "two"}:
+            assert first.poll() is None, (tmp_path / "one.log").read_text()
+            assert second.poll() is None, (tmp_path / "two.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(first.pid, signal.SIGKILL)  # and with it all of that machine
+        assert second.wait(900) == 0, (tmp_path / "two.log").read_text()
+    finally:
+        for process in (first, second):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert launch(given, tmp_path / "three.log", "three").wait(300) == 0, "what is stored is found from a third machine"
+    assert list(upkeep.damage(store)) == []
+    assert not held(store)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    again = [*given, f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
+    assert launch(again, alone / "log").wait(900) == 0
+    assert differences(alone, tmp_path, sorted({key for each in tree(given).ends for key in each})) == []
 
 
 @pytest.mark.parametrize("ends", ["killed", "suspended"])
