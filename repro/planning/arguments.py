@@ -52,12 +52,12 @@ class CommandLine(Options):
         return made
 
     def _misspelled(self) -> None:
-        """Refuse words that are no setting and nearly an option."""
+        """Refuse words that are no setting and nearly an option: `versoin=`, but not `stream.versions=`."""
         groups = [each.name for each in fields(Settings)]
         for word in list(self.given):
             name, equals, _ = word.partition("=")
-            near = nearest(name, [*groups, *self.known])
-            if equals and name not in groups and near in self.known:
+            near = nearest(name, [*groups, *(option for option in self.known if "." not in option)])
+            if equals and "." not in name and name not in groups and near in self.known:
                 self.given.remove(word)
                 self.refuse(f"{word} is unknown; did you mean {near}=?")
 

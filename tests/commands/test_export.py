@@ -90,7 +90,9 @@ def test_all_that_is_wrong_with_an_export_is_said_at_once(
     smoke: Overrides, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as refusal:
-        export.main(smoke("versoin=4", "dtype=flaot32", "step=3", "version=last", "schedule=cosin"))
+        export.main(
+            smoke("stream.versions=2", "versoin=4", "dtype=flaot32", "step=3", "version=last", "schedule=cosin")
+        )
     assert refusal.value.code == 2
     said = capsys.readouterr().err.splitlines()
     for line in (
@@ -101,4 +103,5 @@ def test_all_that_is_wrong_with_an_export_is_said_at_once(
     ):
         assert line in said
     assert any("did you mean cosine?" in line for line in said)
+    assert not any(line.startswith("stream.versions") for line in said)  # a setting, however near to an option
     assert not (tmp_path / "store").exists()

@@ -66,8 +66,8 @@ def test_a_study_is_planned_from_another_folder(python: Python, installed: Path,
     plan = python("-m", "repro.plan", "study=headline", "scale=smoke", "output=json", f"data.path={data_path}")
     assert json.loads(plan)["unique_steps"] > 0
     folder = (
-        "from repro.planning import sweeps; from repro.downstream import tasks;"
-        "print(tasks.folder(sweeps.compose(['scale=smoke'])[0].tasks))"
+        "from repro.planning import sweeps; from repro.config import places;"
+        "print(places.tasks(sweeps.compose(['scale=smoke'])[0].tasks.include_path))"
     )
     assert python("-c", folder).strip() == str(home / "conf" / "tasks" / "nine_local")
 

@@ -304,10 +304,10 @@ def test_the_papers_nine_are_tasks_of_ours_or_of_lm_eval() -> None:
     shipped = Path(lm_eval.__file__).parent / "tasks"
     folders = [shipped / name for name in ("agieval", "bbh/cot_fewshot", "ceval", "cmmlu", "gsm8k", "mmlu/default")]
     index = TaskIndex.build([*folders, places.tasks(settings.include_path)])
-    group = yaml.safe_load((tasks.folder(settings) / "_nine_paper.yaml").read_text())
+    group = yaml.safe_load((places.tasks(settings.include_path) / "_nine_paper.yaml").read_text())
     assert group["task"] == settings.names
     assert len(settings.names) == 9
-    gaokao = yaml.safe_load((tasks.folder(settings) / "_gaokao.yaml").read_text())
+    gaokao = yaml.safe_load((places.tasks(settings.include_path) / "_gaokao.yaml").read_text())
     assert {*group["task"], *gaokao["task"], settings.group} <= set(index)
 
 
