@@ -224,6 +224,14 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert short["low"] < 1 < short["high"]
     assert middle["low"] > 1
     assert verdicts["G3", ""] == "undecided"
+    twin = [f"path switching above PTFS in order of arrival, version 4, T {label}" for label in LENGTHS]
+    apart = [parts.loc[name, ["estimate", "low", "high"]].astype(float).to_list() for name in twin]
+    told = [f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in apart]
+    assert (
+        f"the distance is {told[0]}, {told[1]} and {told[2]}: it matches the twin at 500 steps and at neither" in text
+    )
+    assert [(low > 1, high < 1) for _, low, high in apart] == [(False, True), (True, False), (True, False)]
+    assert beside["verdict"]["G3", ""] == "contradicted"
     four, six = (apart_by_order(study) for study in ("ladder", "versions"))
     middle, low, high = (f"{each:+.1f}".removeprefix("+") for each in four)
     assert f"at 0.40 M that PTFS is itself {middle} % [{low}, +{high}] above the one on mixed data" in text
