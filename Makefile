@@ -10,7 +10,7 @@ LOCKED ?= 1
 
 VENV := .venv
 # Of 20,000 modules most are never imported: each is compiled when it first is. That has to be kept, which some
-# environments forbid, or each of many processes compiles 3,000 modules again: two thirds of its time.
+# environments forbid, or each of many processes compiles 3,000 modules again: more than half of its time.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile $(if $(filter 0,$(LOCKED)),,-c constraints.txt) --editable
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m

@@ -29,7 +29,7 @@ class CommandLine(Options):
         """
         self._misspelled()
         if self.wrong:
-            self.settings()  # raises, and prepares no text for what is refused
+            self.settings()  # which raises, and prepares no text for what is refused
         return self._made(
             lambda overrides, multirun: asked.plan(overrides, multirun=multirun, data_optional=data_optional)
         )

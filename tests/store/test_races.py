@@ -31,6 +31,21 @@ def launch(given: list[str], log: Path, host: str = "") -> "subprocess.Popen[byt
         return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, env=ENVIRONMENT)
 
 
+def end(*processes: "subprocess.Popen[bytes]") -> None:
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def assert_as_one_alone(given: list[str], folder: Path) -> None:
+    """What lies in a folder's store is, to the last bit, what one launcher makes that nobody disturbs."""
+    alone = folder / "alone"
+    alone.mkdir()
+    again = [*given, f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
+    assert launch(again, alone / "log").wait(900) == 0, (alone / "log").read_text()[-2000:]
+    assert differences(alone, folder, sorted({key for each in tree(given).ends for key in each})) == []
+
+
 def test_eight_launchers_of_overlapping_studies_train_each_edge_once(smoke: Overrides, tmp_path: Path) -> None:
     processes = [launch(smoke(f"study={study}"), tmp_path / f"{number}.log") for number, study in enumerate(STUDIES)]
     for number, process in enumerate(processes):
@@ -76,17 +91,11 @@ def test_two_machines_share_a_store_and_one_goes_on_where_the_other_was_lost(smo
         os.killpg(first.pid, signal.SIGKILL)  # and with it all of that machine
         assert second.wait(900) == 0, (tmp_path / "two.log").read_text()
     finally:
-        for process in (first, second):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        end(first, second)
     assert launch(given, tmp_path / "three.log", "three").wait(300) == 0, "what is stored is found from a third machine"
     assert list(upkeep.damage(store)) == []
     assert not held(store)
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    again = [*given, f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
-    assert launch(again, alone / "log").wait(900) == 0
-    assert differences(alone, tmp_path, sorted({key for each in tree(given).ends for key in each})) == []
+    assert_as_one_alone(given, tmp_path)
 
 
 @pytest.mark.parametrize("ends", ["killed", "suspended"])
@@ -115,13 +124,7 @@ def test_a_holder_that_stands_still_is_overtaken_and_cannot_spoil_the_store(
             assert first.wait(600) == 0, (tmp_path / "first.log").read_text()
         assert second.wait(600) == 0, (tmp_path / "second.log").read_text()
     finally:
-        for process in (first, second):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        end(first, second)
     assert list(upkeep.damage(store)) == []
     assert not held(store)
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    again = [*given, f"store.path={alone / 'store'}", f"ledger.path={alone / 'ledger'}"]
-    assert launch(again, alone / "log").wait(600) == 0
-    assert differences(alone, tmp_path, sorted({key for each in tree(given).ends for key in each})) == []
+    assert_as_one_alone(given, tmp_path)
