@@ -1,8 +1,10 @@
 """From a composed configuration, or a stored one, to settings: typed, checked, and whole."""
 
 import os
+import pickle
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
@@ -51,21 +53,32 @@ def from_config(config: DictConfig) -> Settings:
 def typed(config: DictConfig) -> DictConfig:
     """A composed configuration, without Hydra's own part, under the schema: values set later are checked for type."""
     registries.load(config.get("extensions") or ())
+    given = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    chosen = {}
+    for group in OPEN:
+        chosen[group] = cls = OPEN[group].find(str(OmegaConf.select(given, OPEN[group].setting) or ""))
+        given[group] = {name: value for name, value in _raw(given[group]).items() if has(group, cls, name)}
+    for group in map(str, given):
+        for name in given[group] if OmegaConf.is_dict(given[group]) else ():
+            check_name(f"{group}.{name}")
+    schema: DictConfig = pickle.loads(_schema(tuple(chosen.items())))
+    schema.merge_with(given)
+    return schema
+
+
+@lru_cache(maxsize=256)
+def _schema(chosen: tuple[tuple[str, type], ...]) -> bytes:
+    """Of settings with these choices of the open groups: kept in bytes, which become another one sooner than it is
+    made."""
     schema = OmegaConf.structured(Settings)
     OmegaConf.set_readonly(schema, False)
-    given = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    for group in OPEN:
-        cls = OPEN[group].find(str(OmegaConf.select(given, OPEN[group].setting) or ""))
+    for group, cls in chosen:
         schema[group] = OmegaConf.structured(cls)
-        given[group] = {name: value for name, value in _raw(given[group]).items() if has(group, cls, name)}
     # OmegaConf takes a frozen dataclass for a read-only node, at every level.
     for node in (schema._get_node(name) for name in schema):
         if isinstance(node, DictConfig):
             OmegaConf.set_readonly(node, False)
-    for group in map(str, given):
-        for name in given[group] if OmegaConf.is_dict(given[group]) else ():
-            check_name(f"{group}.{name}")
-    return cast(DictConfig, OmegaConf.merge(schema, given))
+    return pickle.dumps(schema)
 
 
 def has(group: str, cls: type, name: str) -> bool:

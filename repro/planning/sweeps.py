@@ -122,7 +122,17 @@ def _check_hydras(given: "Override") -> None:
 
 def _master(given: "Sequence[Override]") -> "DictConfig":
     """A swept override has no single value: the first look, for the study's own sweep, leaves them out."""
-    return _compose(_lines(each for each in given if not each.is_sweep_override()))
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    single = [each for each in given if not each.is_sweep_override()]
+    config = pickle.loads(_untyped(_lines(each for each in single if not _is_value(each))))
+    try:
+        for each in filter(_is_value, single):
+            OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
+    except OmegaConfBaseException:
+        return _compose(_lines(single))  # raises Hydra's own complaint
+    return config
 
 
 def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
@@ -264,14 +274,25 @@ def _typed(overrides: tuple[str, ...]) -> bytes:
 
 
 @lru_cache(maxsize=256)
+def _untyped(overrides: tuple[str, ...]) -> bytes:
+    """As `_typed`, with Hydra's own part, and not yet under the schema."""
+    return pickle.dumps(_compose(overrides))
+
+
+@lru_cache(maxsize=256)
 def _compose(overrides: tuple[str, ...]) -> "DictConfig":
     from hydra import compose
 
-    # What there is without any override, but for Hydra's own choices, tells what was meant by one that names nothing.
-    alone = tuple(line for line in overrides if line.startswith("hydra/"))
-    names = settings_of(_compose(alone)) if overrides != alone else ()
-    with translated(overrides, names), _initialized():
+    with translated(overrides, _names(overrides)), _initialized():
         return compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
+def _names(overrides: Sequence[str]) -> Iterator[str]:
+    """What there is without any override, but for Hydra's own choices: it tells what was meant by one that names
+    nothing. Nothing is composed until the first is asked for."""
+    alone = tuple(line for line in overrides if line.startswith("hydra/"))
+    if tuple(overrides) != alone:
+        yield from settings_of(_compose(alone))
 
 
 @contextmanager
