@@ -71,7 +71,7 @@ def _check_data(rows: pd.DataFrame) -> None:
     seeds = [group["cut"] for _, group in rows.groupby("seed")] if {"seed", "cut"} <= set(rows) else []
     told = [("conditions", values) for values in seeds]
     for column, entries in [*((column, rows[column]) for column in DATA if column in rows), *told]:
-        values = sorted({text(value) for value in entries} - {""})
+        values = sorted({text(value) for value in entries.unique()} - {""})
         if len(values) > 1:
             raise UserError(
                 f"runs.csv, column {column}: {', '.join(values)} are unequal data, and runs over them are not "

@@ -166,7 +166,7 @@ class View:
     """Whether the plain runs of a recipe are those at its own best maximum, where there are any (`analysis.best`)."""
     reference: str = PTFS
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
-    _known: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
+    _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     """What was worked out of these runs: shared by every view that is made of this one, and told apart by `_once`."""
     _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
 
@@ -256,7 +256,22 @@ class View:
 
     def _once(self, what: Hashable, work_out: Callable[[], T]) -> T:
         """What `work_out` gives, which is no matter of what stands for PTFS."""
-        key = (self.reading, self.equal, self.planned, self.own_best, what)
+        return self._kept((*self._apart, what), work_out)
+
+    @property
+    def _apart(self) -> tuple[Hashable, ...]:
+        """What tells this view's runs from those of views like it: no flag that changes none of them."""
+        rows = self.ledger.rows
+        equal = self.equal and self._kept("unequal", lambda: bool(lengths.unequal(rows).any()))
+        planned = self.planned and self._kept("unplanned", lambda: not plans.planned(rows, self.ledger.scale).all())
+        apart = (equal, planned, self.own_best)
+        if not self.reading:
+            return ("", *apart)
+        plain = self.under("")
+        usual = self._kept(("reading", *apart), lambda: plain.usual.own(readings.RECIPE, readings.SETTING))
+        return ("" if usual in (None, self.reading) else self.reading, *apart)
+
+    def _kept(self, key: Hashable, work_out: Callable[[], T]) -> T:
         if key not in self._known:
             self._known[key] = work_out()
         found: T = self._known[key]

@@ -99,12 +99,11 @@ def _has_results(claim: Claim, view: View) -> bool:
 def _each(claim: Claim, view: View) -> list[Judged]:
     """A claim's verdict, under each reading of the branch; after it what stands beside it."""
     view = _home(claim, view)
-    plain = _with_beside(claim, view, "")
-    if not claim.readings:
-        return plain
-    each = [_with_beside(claim, view, reading) for reading in readings.READINGS]
+    each = [_with_beside(claim, view, reading) for reading in (readings.READINGS if claim.readings else ())]
     same = [[(one.beside, one.reason, *_numbers(one)) for one in rows] for rows in each]
-    return plain if all(one == same[0] for one in same) else [one for rows in each for one in rows]
+    if all(one == same[0] for one in same):
+        return _with_beside(claim, view, "")
+    return [one for rows in each for one in rows]
 
 
 def _with_beside(claim: Claim, view: View, reading: str) -> list[Judged]:

@@ -64,8 +64,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     _spell_out(figure)
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     figure.savefig(png, metadata={"Software": None})
-    # The layout is settled: once is enough.
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # settled: once is enough, and any engine has all drawn once more
     figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return [png, pdf]
 

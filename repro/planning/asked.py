@@ -9,7 +9,6 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,8 +25,6 @@ from repro.planning.places import PLACES
 from repro.planning.planner import Plan
 from repro.recipes.recipe import recipe
 
-MOST_VALUES = 1000
-"""Of one swept setting, that are looked at."""
 ROUNDS = 16
 """Complaints that are mended, one after another, at most."""
 
@@ -110,7 +107,7 @@ def _whole(
     error: UserError, overrides: Sequence[str], attempt: Callable[[Sequence[str]], bool], multirun: bool
 ) -> UserError:
     """All that is wrong, and what works."""
-    typed = {_name(each): set(_elements(each)) for each in overrides}
+    typed = {_name(each): set(sweeps.elements(each)) for each in overrides}
     lines = str(error).splitlines()
     given, changed = list(overrides), set[str]()
     for _ in range(ROUNDS):
@@ -172,7 +169,7 @@ def _replaced(given: Sequence[str], setting: str, works: str | None, refused: Se
             result.append(each)
             continue
         found = True
-        elements = _elements(each)
+        elements = sweeps.elements(each)
         good = [works if value in refused else value for value in elements]
         if len(elements) < 2 or good == elements:
             good = [works]
@@ -204,19 +201,6 @@ def _renamed(override: str, meant: Mapping[str, str]) -> str:
 
 def _name(override: str) -> str:
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
-
-
-def _elements(override: str) -> list[str]:
-    """The values of an override, several of a sweep's."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    try:
-        parsed = OverridesParser.create().parse_override(override)
-        if parsed.is_sweep_override():
-            return list(map(str, islice(parsed.sweep_string_iterator(), MOST_VALUES)))
-    except Exception:  # whatever it chokes on; an element of its own then
-        pass
-    return [override.partition("=")[2]]
 
 
 def _is_one(value: str, typed: Collection[str]) -> bool:

@@ -13,12 +13,23 @@ PLACEMENT = ("store", "data", "ledger", "tracker", "estimate", "extensions")
 
 
 def check_swept(overrides: Sequence["Override"]) -> None:
-    """Refuse to sweep what says where a sweep is kept: its parts would be in several places, and whole in none.
+    """Refuse to sweep what says where a sweep is kept: its parts would be in several places, and whole in none. And a
+    `glob` among other values, which Hydra takes for a value.
 
     Raises:
         UserError
     """
+    from hydra.core.override_parser.types import ChoiceSweep, Glob
+
     for each in overrides:
+        if isinstance(choices := each.value() if each.is_sweep_override() else None, ChoiceSweep):
+            names = [one.include if isinstance(one, Glob) else [str(one)] for one in choices.list]
+            if any(isinstance(one, Glob) for one in choices.list):
+                together = f"glob([{','.join(name for several in names for name in several)}])"
+                raise UserError(
+                    f"{each.input_line}: a glob stands alone; {each.key_or_group}='{together}' matches all of these.",
+                    works={each.key_or_group: together},
+                )
         if each.key_or_group.partition(".")[0] in PLACEMENT and each.is_sweep_override():
             setting = each.key_or_group
             raise UserError(

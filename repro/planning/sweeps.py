@@ -35,6 +35,8 @@ BASE = "base"
 """The file of a group that its others have in common."""
 MOST_JOBS = 20_000
 """More runs than this in one sweep are taken for a mistake."""
+MOST_VALUES = 1000
+"""Of one swept setting, that are looked at where something is wrong with it."""
 
 
 def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
@@ -126,7 +128,7 @@ def _master(given: "Sequence[Override]") -> "DictConfig":
     from omegaconf.errors import OmegaConfBaseException
 
     single = [each for each in given if not each.is_sweep_override()]
-    config = pickle.loads(_untyped(_lines(each for each in single if not _is_value(each))))
+    config: DictConfig = pickle.loads(_untyped(_lines(each for each in single if not _is_value(each))))
     try:
         for each in filter(_is_value, single):
             OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
@@ -159,6 +161,21 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
         if count > MOST_JOBS:
             raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
         return [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
+
+
+def elements(override: str) -> list[str]:
+    """The values of an override, several of a sweep's; all that a `glob` matches."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    try:
+        with _initialized() as loader:
+            (parsed,) = OverridesParser.create(config_loader=loader).parse_overrides([override])
+            check_swept([parsed])
+            if parsed.is_sweep_override():
+                return list(map(str, islice(parsed.sweep_string_iterator(), MOST_VALUES)))
+    except Exception:  # whatever it chokes on; an element of its own then
+        pass
+    return [override.partition("=")[2]]
 
 
 def studies(overrides: Sequence[str] = ()) -> list[str]:
@@ -220,7 +237,7 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
             without = f"glob(*,exclude={BASE})"
             raise UserError(
                 f"{group}={BASE} is what others begin with, and none itself; {group}='{without}' leaves it out.",
-                works={group: without},
+                works={group: None},
             )
     with translated(_lines(overrides)):
         config = pickle.loads(_typed(_lines(each for each in overrides if not _is_value(each))))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from repro import plan, train
 from repro.config.places import CONF
+from repro.config.registries import RECIPES
 from repro.launching import training
 from repro.planning import planner, sweeps
 from repro.results import measures
@@ -155,6 +157,28 @@ def test_what_recipes_begin_with_is_none_itself(
     assert "paradigm=base is what others begin with" in (said := capsys.readouterr().err)
     assert "paradigm='glob(*,exclude=base)' leaves it out" in said
     assert len(sweeps.compose(smoke("paradigm=glob(*,exclude=[base,grow])"), multirun=True)) > 10
+
+
+def test_a_glob_is_mended_in_one_round(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        plan.main(["-m", *smoke("paradigm=glob(*)")])
+    base, grow, together = capsys.readouterr().err.splitlines()
+    assert "paradigm=base is what others begin with" in base
+    assert grow.startswith("paradigm=grow needs a smaller model")
+    works = shlex.split(together.partition("together: ")[2])
+    found = {each.paradigm.kind for each in sweeps.compose(works[1:], multirun=True)}
+    assert found == {*RECIPES} - {"grow"}
+
+
+def test_a_glob_among_other_values_is_refused_with_one_that_matches_them(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        plan.main(["-m", *smoke("paradigm=ptfs,glob(c*)")])
+    said = capsys.readouterr().err
+    assert "a glob stands alone; paradigm='glob([ptfs,c*])' matches all of these." in said
+    works = shlex.split(said.partition("together: ")[2])
+    assert [each.paradigm.kind for each in sweeps.compose(works[1:], multirun=True)] == ["cpt", "ptfs"]
 
 
 def test_a_job_returns_its_last_versions_loss(smoke: Overrides, tmp_path: Path) -> None:
