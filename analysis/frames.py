@@ -8,6 +8,7 @@ Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invaria
   may differ: those whose settings are not the usual ones go by another name (`analysis.names.variant`), side by side.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -363,6 +364,9 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
 
 def unknown(root: Path, scale: str) -> str:
     """A complaint about a scale without results, with those that have some."""
+    folder = root / scale / "data"
+    if scale and folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        return f"scale={scale}: {folder} may not be read; its owner can let others."
     known = scales(root)
     there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
     if not scale:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from repro.common import output
@@ -36,6 +37,8 @@ class Options:
         the default goes on."""
         start = f"{name}="
         value = next((each.removeprefix(start) for each in reversed(self.given) if each.startswith(start)), default)
+        if value == "~" or value.startswith("~/"):  # which a shell expands in front of a word alone
+            value = str(Path(value).expanduser())
         self.given = [each for each in self.given if not each.startswith(start)]
         self.known.append(name)
         if choices and value not in choices:

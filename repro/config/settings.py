@@ -9,6 +9,7 @@ here is what all their choices share.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -304,6 +305,16 @@ class DataSettings:
     """Where fetched packages, streams and tasks are cached. Placement."""
 
     path: str = path("data")
+
+    def complaints(self, settings: "Settings") -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        text = getattr(settings.corpus, "path", None)
+        if text and os.path.realpath(text) == os.path.realpath(self.path):
+            yield Complaint.of(
+                f"corpus.path={text} is data.path, where this suite keeps what it prepares and looks for no text; "
+                "data.path=prepared works.",
+                data__path="prepared",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

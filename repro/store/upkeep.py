@@ -113,7 +113,14 @@ def survey(store: Store) -> Iterator[Entry]:
     for path, why in store.leftovers():
         yield Entry(path, "leftover", why, goes=True)
     for path in entries(store.root / "quarantine", QUARANTINE_NAME):
-        yield Entry(path, "quarantined", "to look at; quarantine=true removes it")
+        others = _others(path)
+        removed = f"it stays, for {others[0].name} in it is none of the store's files" if others else ""
+        yield Entry(path, "quarantined", f"to look at; {removed or 'quarantine=true removes it'}")
+
+
+def _others(path: Path) -> list[Path]:
+    """Somebody else's files in what was quarantined."""
+    return foreign_files(path) if path.is_dir() and not path.is_symlink() else []
 
 
 def _unless_foreign(entry: Entry) -> Entry:
@@ -147,16 +154,20 @@ def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Ent
         UserError: the disk refuses.
     """
     if not delete:
-        return [item for item in survey(store) if item.goes or (quarantine and item.kind == "quarantined")]
+        return [item for item in survey(store) if item.goes or (quarantine and _was_quarantined(item))]
     gone = []
     with store.keeping():
         if quarantine:
-            gone += [item for item in survey(store) if item.kind == "quarantined"]
-            gone = [item for item in gone if _remove(item.path)]
+            gone += [item for item in survey(store) if _was_quarantined(item) and _remove(item.path)]
         for item in list(survey(store)):
             if remove(store, item):
                 gone.append(item)
     return gone
+
+
+def _was_quarantined(item: Entry) -> bool:
+    """With nothing of somebody else's in it."""
+    return item.kind == "quarantined" and not _others(item.path)
 
 
 def remove(store: Store, item: Entry) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib.util
 import itertools
 import json
 import math
@@ -349,6 +350,23 @@ def test_a_damaged_file_of_a_data_set_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(UserError, match=r"empty\.jsonl (holds no document|cannot be read)"):
         list(hf("json", path=str(tmp_path / "empty.jsonl")).documents(tmp_path))
+
+
+def test_what_keeps_a_data_set_from_being_read_comes_with_what_works(tmp_path: Path) -> None:
+    (tmp_path / "set[1]").mkdir()
+    lines = '{"text": "a"}\n{"text": "b"}\n'
+    (tmp_path / "set[1]" / "x.jsonl").write_text(lines)
+    with pytest.raises(UserError, match="characters that stand for patterns there; corpus=local reads such names"):
+        list(hf("json", path=str(tmp_path / "set[1]" / "x.jsonl")).documents(tmp_path))
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "x.jsonl").write_text(lines)
+    with pytest.raises(UserError, match=r"It is a folder; corpus\.path=.*/plain/\* reads its files"):
+        list(hf("json", path=str(tmp_path / "plain")).documents(tmp_path))
+    assert len(list(hf("json", path=f"{tmp_path}/plain/*").documents(tmp_path))) == 2
+    if importlib.util.find_spec("zstandard") is None:
+        (tmp_path / "x.jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+        with pytest.raises(UserError, match=r"corpus=local reads \.zst; corpus=hf does so where .* zstandard"):
+            list(hf("json", path=str(tmp_path / "x.jsonl.zst")).documents(tmp_path))
 
 
 # Shares

@@ -112,6 +112,10 @@ def test_folders_are_walked_with_links_and_without_what_is_no_corpus(
     (root / "store" / "checkpoints").mkdir()
     for name in ("runs.csv", "SHA256SUMS"):
         (root / "results" / "data" / name).write_text("")
+    for folder, names in {"report": ("report.html", "manifest.json"), "v1": ("checkpoint.json", "config.json")}.items():
+        for name in (*names, "README.md"):
+            (root / folder).mkdir(exist_ok=True)
+            (root / folder / name).write_text("{}")
     (root / "data").mkdir()
     (root / "data" / "CACHEDIR.TAG").write_text("")
     (root / "data" / "y.txt").write_text("cached")
@@ -123,9 +127,19 @@ def test_folders_are_walked_with_links_and_without_what_is_no_corpus(
     assert {document.text for document in read(root)} == {"outside", "z"}
     told = capsys.readouterr().err
     assert "1 broken links left out" in told
-    assert "3 folders of this suite's own left out" in told
+    assert "5 folders of this suite's own left out" in told
     assert "3 hidden or foreign names left out" in told
     assert "1 folders met twice through links" in told
+
+
+def test_a_pattern_is_advised_where_names_are_what_was_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "CACHEDIR.TAG").write_text("")
+    with pytest.raises(UserError, match=r"There: 1 folders of this suite's own left out\.$"):
+        read(tmp_path)
+    (tmp_path / "Makefile").write_text("all:")
+    with pytest.raises(UserError, match=r"corpus\.pattern='\*' reads whatever there is\.$"):
+        read(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

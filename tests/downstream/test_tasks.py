@@ -174,7 +174,19 @@ def test_sound_items_are_used_where_nothing_can_be_written(
     monkeypatch.setattr(local_items.locks, "held", refuse)
     assert local_items.prepare(data_path) == place
     (place / "mmlu.test.jsonl").unlink()
-    with pytest.raises(UserError, match="cannot be kept there"):
+    with pytest.raises(UserError, match=r"cannot be kept there.*mmlu\.test\.jsonl is missing there, or not as pinned"):
+        local_items.prepare(data_path)
+
+
+def test_items_that_may_not_be_read_are_named(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, data_path = installed
+    local_items.prepare(data_path)
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(local_items.disk, "sha256", refuse)
+    with pytest.raises(UserError, match=r"Permission denied: .*\.jsonl"):
         local_items.prepare(data_path)
 
 

@@ -219,6 +219,26 @@ def test_a_terminal_that_goes_or_a_limit_that_is_reached_asks_to_stop_however_of
     assert process.returncode == 0
 
 
+LIMITED = """
+import resource, time
+from repro.launching import signals
+
+with signals.leaving(), signals.stopping() as stop, stop.working():
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1, resource.RLIM_INFINITY))
+    while not stop.is_set():
+        pass
+until = time.process_time() + 2.5
+while time.process_time() < until:
+    pass
+raise SystemExit(signals.PREEMPTED_STATUS)
+"""
+"""At its limit of processor seconds it takes two more of them to leave."""
+
+
+def test_a_limit_of_processor_time_ends_no_process_that_leaves() -> None:
+    assert subprocess.run([sys.executable, "-c", LIMITED]).returncode == 75
+
+
 def test_under_nohup_a_terminal_that_goes_changes_nothing() -> None:
     command = f"trap '' HUP; exec {sys.executable} -c '{STOPPED}' 1"
     process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True)

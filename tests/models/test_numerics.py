@@ -1,5 +1,6 @@
 """Variables that choose a library's kernels are numerics; where none is set, keys are as they were."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -14,9 +15,9 @@ SMALL = ("paradigm=ptfs", "stream.versions=1", "stream.steps_per_version=4", "sc
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    for names in numerics.VARIABLES.values():
-        for name in names:
-            monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(numerics.INDUCTOR) or any(name in names for names in numerics.VARIABLES.values()):
+            monkeypatch.delenv(name)
 
 
 @pytest.mark.usefixtures("unset")
@@ -48,6 +49,11 @@ def test_variables_of_gpus_and_of_the_compiler_enter_where_those_are_used(monkey
     assert numerics._part("cpu") == {"processor": "cpu"}
     assert numerics._part("cuda:1") == {"processor": "cuda:1", "variables": "NVIDIA_TF32_OVERRIDE=1"}
     assert numerics._part(numerics.COMPILER)["compiler variables"] == "TORCHINDUCTOR_MAX_AUTOTUNE=1"
+    monkeypatch.setenv("TORCHINDUCTOR_VEC_ISA_OK", "0")  # and whatever else begins so: other code, other bits
+    for name in ("CACHE_DIR", "FX_GRAPH_CACHE", "COMPILE_THREADS"):
+        monkeypatch.setenv(f"TORCHINDUCTOR_{name}", "1")
+    both = "TORCHINDUCTOR_MAX_AUTOTUNE=1 TORCHINDUCTOR_VEC_ISA_OK=0"
+    assert numerics._part(numerics.COMPILER)["compiler variables"] == both
 
 
 @pytest.mark.usefixtures("unset")

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from repro import plan, train
 from repro.config.places import CONF
-from repro.config.registries import RECIPES
+from repro.config.registries import CORPORA, RECIPES
 from repro.launching import training
 from repro.planning import planner, sweeps
 from repro.results import measures
@@ -22,10 +22,29 @@ Overrides = Callable[..., list[str]]
 
 @pytest.mark.parametrize("name", ["1e3", "2024_01", "0x10", "007", "nan", "1_0.5", "true", "+1", "1."])
 def test_a_path_that_looks_like_a_number_stays_what_was_typed(name: str) -> None:
-    given = [f"store.path={name}", f"data.path={name}", "corpus=local", f"corpus.path={name}", f"ledger.path={name}"]
-    (settings,) = sweeps.compose(given)
-    assert (settings.store.path, settings.data.path, settings.corpus.path) == (name, name, name)
+    (settings,) = sweeps.compose([f"store.path={name}", f"data.path={name}", f"ledger.path={name}"])
+    (other,) = sweeps.compose(["corpus=local", f"corpus.path={name}"])
+    assert (settings.store.path, settings.data.path, other.corpus.path) == (name, name, name)
     assert Path(settings.ledger.path).name == name
+
+
+def test_a_word_that_looks_like_a_number_stays_what_was_typed() -> None:
+    given = ["corpus=local", "corpus.path=x", "corpus.text_column=1e3", "corpus.pattern=007", "tracker.project=1_0"]
+    (settings,) = sweeps.compose(given)
+    assert isinstance(settings.corpus, CORPORA["local"])
+    assert (settings.corpus.text_column, settings.corpus.pattern, settings.tracker.project) == ("1e3", "007", "1_0")
+
+
+def test_text_where_the_suite_keeps_its_own_is_refused_with_another_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(SystemExit):
+        plan.main(["scale=smoke", "corpus=local", f"corpus.path={tmp_path}", f"data.path={tmp_path}"])
+    said = capsys.readouterr().err
+    assert f"corpus.path={tmp_path} is data.path" in said
+    assert "data.path=prepared" in said.partition("together: ")[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_a_sweep_is_kept_where_it_was_told_to_whatever_the_folder_is_called(

@@ -70,6 +70,11 @@ def somebody_else() -> Iterator[Path]:
 # Their files
 
 
+def test_the_home_folder_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(store.root.parent))
+    assert status("verify", f"store.path=~/{store.root.name}") == 0
+
+
 @pytest.mark.parametrize("verb", ["verify", "repair", "gc", "ls"])
 def test_a_file_of_somebody_elses_in_a_checkpoints_folder_is_no_damage_and_stays(store: Store, verb: str) -> None:
     notes = [store.checkpoint_folder(key, 7) / name for key in KEYS[:2] for name in ("notes.txt", "n" * 220, ".x.swp")]
@@ -82,6 +87,23 @@ def test_a_file_of_somebody_elses_in_a_checkpoints_folder_is_no_damage_and_stays
     assert status(verb, f"store.path={store.root}", *more) == 0
     store.save(KEYS[2], 7, TENSORS, {})  # after which places to resume from go
     assert [path for path in notes if not path.exists()] == []
+
+
+def test_a_file_of_somebody_elses_is_quarantined_with_the_checkpoint_and_stays_there(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in KEYS[:2]:
+        (store.checkpoint_folder(key, 7) / "model.safetensors").write_bytes(b"cut short")
+    (store.checkpoint_folder(KEYS[0], 7) / "thesis.txt").write_text("mine")
+    at = f"store.path={store.root}"
+    assert status("repair", at) == 0
+    for more in ([], ["delete=true"]):
+        assert status("gc", at, "quarantine=true", *more) == 0
+        assert "3 " in capsys.readouterr().out  # one checkpoint, and why the two went
+    left = {path.name for path in (store.root / "quarantine").rglob("*")}
+    assert {"thesis.txt", "manifest.json", "model.safetensors"} <= left
+    status("ls", at)
+    assert "it stays, for thesis.txt in it is none of the store's files" in capsys.readouterr().out
 
 
 def test_a_long_name_blocks_no_repair_and_names_reach_no_terminal_raw(
@@ -283,6 +305,25 @@ def test_plans_of_another_version_of_the_suite_are_named_and_stay(
     assert all(f"rows of plan {name} are not made again" in said for name in names)
     assert set(Store(store.root).plans()) == {own, *names}
     assert list(tables.damage(tmp_path / "ledger")) == []
+
+
+@pytest.mark.parametrize(("group", "setting"), [(None, "seed"), ("schedule", "max_lr"), ("stream", "versions")])
+def test_a_plan_with_settings_of_other_types_costs_no_other_study_its_rows(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], group: str | None, setting: str
+) -> None:
+    given = smoke(*SMALL)
+    train.main(given)
+    store = Store(tmp_path / "store")
+    (own,) = store.plans()
+    odd = json.loads(json.dumps(store.get_plan(own)))
+    (odd["settings"][0] if group is None else odd["settings"][0][group])[setting] = "x"
+    name = frozen._id(odd["settings"])  # as whoever made it would have named it
+    write_document(store.root / "plans" / f"{name}.json", odd)
+    before = (tmp_path / "ledger" / "runs.csv").read_bytes()
+    (tmp_path / "ledger" / "runs.csv").write_text("damaged")
+    train.main(given)
+    assert f"rows of plan {name} are not made again" in capsys.readouterr().err
+    assert (tmp_path / "ledger" / "runs.csv").read_bytes() == before
 
 
 def test_a_plan_that_was_rewritten_is_not_used(smoke: Overrides, tmp_path: Path) -> None:

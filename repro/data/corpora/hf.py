@@ -129,8 +129,13 @@ def _hf(corpus: HuggingFace) -> Iterator[Document]:
         raise
     except Exception as error:  # whatever its many readers raise
         hint = ""
-        if re.search(r"[\[\]*?]", corpus.dataset) and Path(corpus.dataset).exists():
-            hint = " Its name has characters that stand for patterns there; corpus=local reads such folders."
+        names = [name for name in (corpus.dataset, corpus.path) if name is not None]
+        if any(re.search(r"[\[\]*?]", name) and Path(name).exists() for name in names):
+            hint = " Its name has characters that stand for patterns there; corpus=local reads such names."
+        elif corpus.path is not None and Path(corpus.path).is_dir():
+            hint = f" It is a folder; corpus.path={corpus.path.rstrip('/')}/* reads its files."
+        elif "zstd" in str(error):
+            hint = " corpus=local reads .zst; corpus=hf does so where the package zstandard is installed."
         # Its readers of JSON look for a first row, and say nothing more where there is none.
         reason = "it has no row" if isinstance(error, StopIteration) else str(error) or type(error).__name__
         raise UserError(f"{corpus._name()} cannot be read: {reason}.{hint}") from error

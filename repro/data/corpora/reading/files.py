@@ -29,10 +29,21 @@ PACKED = (".gz", ".zst", ".bz2", ".xz")
 """Endings of compressed files, after which the next one counts."""
 FOREIGN = ("node_modules", "__MACOSX", "__pycache__", "CVS")
 """Folders that hold nobody's corpus."""
+NO_ENDING = "files without an ending"
+UNASKED = re.compile(rf"\.|{NO_ENDING}")
+"""How notes of files begin whose names were not asked for."""
 BUFFER = 2**16
 """Bytes that are read at once, and looked at where a name says nothing of the content."""
 CACHE_TAG = "CACHEDIR.TAG"
 """Marks a folder as a cache: https://bford.info/cachedir/. Ours have one."""
+OURS = (
+    {CACHE_TAG},
+    {"checkpoints", "leases"},
+    {"runs.csv", "SHA256SUMS"},
+    {"report.html", "manifest.json"},
+    {"checkpoint.json", "config.json"},
+)
+"""Names that tell folders of this suite's own: a cache, a store, a ledger, a report, an export."""
 
 
 @dataclass
@@ -72,7 +83,8 @@ def find(root: Path, pattern: str | None, report: Report) -> list[Path]:
         met = "; ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
         raise UserError(
             f"corpus.path={root} holds no file {asked}, or of these compressed ({' '.join(PACKED)})."
-            + (f" There: {met}. corpus.pattern='*' reads whatever there is." if met else "")
+            + (f" There: {met}." if met else "")
+            + (" corpus.pattern='*' reads whatever there is." if any(map(UNASKED.match, report.counts)) else "")
         )
     return files
 
@@ -103,8 +115,8 @@ def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[
 
 
 def _is_ours(names: set[str]) -> bool:
-    """Whether a folder is a store, a ledger or a cache, which hold no corpus."""
-    return any(marks <= names for marks in ({CACHE_TAG}, {"checkpoints", "leases"}, {"runs.csv", "SHA256SUMS"}))
+    """Whether a folder is a store, a ledger, a cache, a report or an export, which hold no corpus."""
+    return any(marks <= names for marks in OURS)
 
 
 def _wanted(path: Path, pattern: str | None, report: Report) -> bool:
@@ -113,7 +125,7 @@ def _wanted(path: Path, pattern: str | None, report: Report) -> bool:
     else:
         wanted = any(fnmatch.fnmatchcase(path.name, each.strip()) for each in pattern.split(","))
     if not wanted:
-        report.note(f"{path.suffix.lower() or 'files without an ending'} left out", path)
+        report.note(f"{path.suffix.lower() or NO_ENDING} left out", path)
     return wanted
 
 
