@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.common.canonical import digest
-from repro.common.disk import sha256
+from repro.common.disk import sha256, unreadable
 from repro.common.errors import UserError
 
 Tokens = npt.NDArray[np.int64]
@@ -124,13 +124,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def damaged(folder: Path) -> Path | None:
-    """The first file that is missing or not what the manifest says; None if the folder is sound."""
+    """The first file that is missing or not what the manifest says; None if the folder is sound.
+
+    Raises:
+        UserError: one of them may not be read.
+    """
+    try:
+        return _damaged(folder)
+    except PermissionError as error:
+        raise unreadable(Path(error.filename or folder), error) from error
+
+
+def _damaged(folder: Path) -> Path | None:
     path = folder / MANIFEST
     try:
         manifest = read_manifest(folder)
         if manifest["fingerprint"] != _fingerprint(manifest):
             return path
         files = manifest["files"].items()
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return path
     for name, facts in files:

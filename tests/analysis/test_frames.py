@@ -1,5 +1,6 @@
 """How a ledger is read, and cut into settings."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,13 @@ def test_alpha_and_cycles_are_read_as_they_are_written_in_settings(tmp_path):
     runs = load(tmp_path, "synthetic").runs
     assert set(runs["alpha"].dropna()) == {0.2, 0.4, 0.6, 0.8}
     assert set(runs["second_cycle"].dropna()) == {0.5, 1.0, 2.0, 3.0, 4.0, np.inf}
+
+
+def test_results_that_may_not_be_read_are_no_missing_ones(tmp_path, monkeypatch):
+    (tmp_path / "smoke" / "data").mkdir(parents=True)  # nobody but its owner sees what is in it
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UserError, match=r"smoke/data may not be read; its owner can let others"):
+        load(tmp_path, "smoke")
 
 
 def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path):

@@ -407,6 +407,19 @@ def test_opening_a_prepared_stream_imports_nothing_heavy_and_prints_nothing(corp
 # Refusals
 
 
+def test_a_stream_that_may_not_be_read_is_named(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_stream(corpus, SMALL, tmp_path)
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(on_disk, "sha256", refuse)
+    with pytest.raises(UserError, match=r"heldout-1\.digests cannot be read: Permission denied; make it readable"):
+        open_stream(corpus, SMALL, tmp_path)
+
+
 def test_a_corpus_that_is_too_short_is_refused_with_the_largest_number_of_steps(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"steps_per_version=(\d+) is the largest") as refusal:
         open_stream(corpus, replace(SMALL, steps_per_version=1000), tmp_path)
