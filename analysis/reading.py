@@ -86,6 +86,8 @@ def _table(path: Path, name: str) -> pd.DataFrame:
             raise UserError(f"{path}, column {column}: {error}.") from None
         if column not in MAY_BE_EMPTY and (frame[column] == "").any():
             raise UserError(f"{path}, column {column}: an entry is empty.")
+        if name == "runs" and np.isinf(numbers).any():
+            raise UserError(f"{path}, column {column}: no run has {frame[column][np.isinf(numbers)].iloc[0]!r}.")
         frame[column] = numbers
     return frame.sort_values([c for c in SORTED if c in frame], kind="stable", ignore_index=True)
 

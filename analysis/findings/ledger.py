@@ -37,7 +37,7 @@ def set_up(view: View) -> list[str]:
     runs = view.runs(*view.ledger.reported)
     studies = [name for name in view.ledger.reported if name not in sweepers((*SETTING, "parameters"))]
     plain = view.runs(*studies)
-    rates = view.usual.rates
+    rates = {name: text(rate) if rate != "" else listed(runs[name]) for name, rate in view.usual.rates.items()}
     s = view.setting
     parameters = _span(plain["parameters"] if len(plain) else runs["parameters"])
     t, tokens = float(str(s["steps_per_version"])), int(str(s["tokens_per_step"]))
@@ -45,8 +45,8 @@ def set_up(view: View) -> list[str]:
         f"Model: {s['architecture']}, size {s['size']}, {parameters} parameters.",
         f"Data: {s['corpus']}, a {s['stream']} stream of {view.last} versions; T = {t:,.6g} steps of {tokens:,} "
         f"tokens per version ({t * tokens:,.0f} tokens).{lengths.note(plain)}",
-        f"Learning rate: maximum {text(rates['max_lr'])}, minimum {text(rates['min_lr'])}, "
-        f"warm-up of {text(rates['warmup_steps'])} steps once, at a random initialization.",
+        f"Learning rate: maximum {rates['max_lr']}, minimum {rates['min_lr']}, "
+        f"warm-up of {rates['warmup_steps']} steps once, at a random initialization.",
         f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order{_cut(runs)}; every comparison is "
         "within a seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",

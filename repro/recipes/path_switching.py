@@ -53,7 +53,8 @@ class PathSwitching(Recipe):
             return [Phase(steps=branch, curve=schedule.cycle(branch, warm=True))]
         if trunk < warmup:
             steps = releases.steps[version - 1]
-            remedy = f"an alpha of at most {1 - warmup / steps:g}, or alpha=1 works."
+            most = 1 - warmup / steps
+            remedy = (f"an alpha of at most {most:g}, " if most > 0 else "") + "or alpha=1 works."
             raise UserError(
                 f"{self._length} makes version {version}'s branch leave the main path at step {trunk}, within "
                 f"schedule.warmup_steps={warmup}; a warm-up of at most {trunk} steps, "

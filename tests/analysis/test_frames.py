@@ -171,6 +171,11 @@ def test_a_scale_is_no_path(tmp_path, scale):
         ("perplexity", lambda text: None, r"perplexity\.csv is missing"),
         ("perplexity", lambda text: text.replace("nll", "loss"), r"perplexity\.csv lacks the column nll"),
         ("runs", lambda text: text.replace(",128,", ",,"), r"runs\.csv, column tokens_per_step: an entry is empty"),
+        (
+            "runs",
+            lambda text: text.replace(",128,", ",1e400,"),
+            r"runs\.csv, column tokens_per_step: no run has '1e400'",
+        ),
         ("versions", lambda text: text.replace(",100,", ",many,"), r"versions\.csv, column .*many"),
         ("versions", lambda text: text.replace(",1,", ",1000000,"), r"column version: no run has '1000000'"),
         ("runs", lambda text: text.splitlines()[0] + "\n", r"holds no run"),

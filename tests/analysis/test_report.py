@@ -420,6 +420,7 @@ def test_runs_of_a_study_that_nothing_registered_are_reported_as_what_they_are(t
     text = (tmp_path / "synthetic" / "report.md").read_text()
     title = "Runs of no study" if study == "none" else study
     assert f"## {escape_markdown(title)}" in text
+    assert re.search(r"Learning rate: maximum \S+, minimum \S+, warm-up of \d+ steps once", text)
     (table,) = (folder.parent / "tables").glob("study_*.md")
     assert re.search(r"\| PTFS \| cosine \|  \| 3\d\.\d\d \|", table.read_text())
     assert len(list((folder.parent / "figures").glob("study_*.png"))) == 1

@@ -96,6 +96,8 @@ def test_alpha_one_is_training_from_scratch_for_version_one(smoke: Overrides) ->
 def test_a_branch_that_would_leave_within_the_warm_up_is_refused(smoke: Overrides) -> None:
     with pytest.raises(UserError, match=r"alpha=0\.98 .* step 1, within schedule.warmup_steps=5"):
         tree(smoke("paradigm.alpha=0.98"))
+    with pytest.raises(UserError, match=r"a warm-up of at most 2 steps, or alpha=1 works\."):  # no alpha above 0 would
+        tree(smoke("paradigm.alpha=0.6", "stream.steps_per_version=5"))
 
 
 def test_resetting_the_optimizer_is_another_training_from_the_branch_point_on(smoke: Overrides) -> None:
