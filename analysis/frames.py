@@ -247,7 +247,14 @@ class View:
     @property
     def usual(self) -> Usual:
         return self._once(
-            "usual", lambda: Usual(self._fitting(list(STUDIES)), self.reading, self.best, own_best=self.own_best)
+            "usual",
+            lambda: Usual(
+                self._fitting(list(STUDIES)),
+                self.reading,
+                self.best,
+                own_best=self.own_best,
+                default=lambda schedule: plans.rates(self.ledger.scale, schedule),
+            ),
         )
 
     @property

@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from analysis.registries import STUDIES
+from repro.common.errors import UserError
 from repro.config import resolvers
 from repro.config.places import CONF
 
@@ -43,6 +44,22 @@ def values(scale: str, study: str, setting: str, column: str) -> tuple[str, ...]
         str(OmegaConf.select(OmegaConf.load(path), column, default=value)) if path.exists() else value
         for value, path in options.items()
     )
+
+
+@lru_cache
+def rates(scale: str, schedule: str) -> dict[str, float]:
+    """What a scale gives a schedule, by column of runs.csv; nothing where it is none of ours."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from repro.planning import sweeps
+
+    try:
+        (settings,) = sweeps.compose([f"scale={scale}", f"schedule={schedule}"])
+    except (UserError, HydraException, OmegaConfBaseException):
+        return {}
+    given = settings.schedule
+    return {"max_lr": given.max_lr, "min_lr": given.floor_lr, "warmup_steps": given.warmup_steps}
 
 
 def planned(rows: pd.DataFrame, scale: str) -> "pd.Series[bool]":

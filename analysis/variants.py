@@ -4,7 +4,7 @@ A schedule's rates and a recipe's alpha make no other setting: such runs are com
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,21 +33,27 @@ AS_PUBLISHED = {(PTFS, "order"): "mixed", (PTFS, "curve"): "cycle"}
 class Usual:
     """What most runs of a setting share of a schedule's and a recipe's settings; those with others are variants."""
 
-    def __init__(self, rows: pd.DataFrame, reading: str = "", best: Sequence[Best] = (), *, own_best: bool = False):
+    def __init__(
+        self, rows: pd.DataFrame, reading: str = "", best: Sequence[Best] = (), *, own_best: bool = False,
+        default: Callable[[str], Mapping[str, float]] = lambda schedule: {},
+    ):  # fmt: skip
         """
         Args:
             rows: runs of one setting, by study.
             reading: of the branch, which is the usual one then.
             best: each recipe's best maximum; PTFS's under a cosine is the one that all share.
             own_best: whether runs at a recipe's own best maximum are the usual ones, by study, where it has any.
+            default: a schedule's settings where nothing else is said: the usual ones among equally many.
         """
         self._reading = reading
         shared = best_rates.shared(list(best))
         plain = rows[~rows["study"].isin(sweepers(SCHEDULE))]
-        self.rates = _most_common(plain, SCHEDULE) or _most_common(rows, SCHEDULE) or dict.fromkeys(SCHEDULE, "")
+        self.rates = (
+            _most_common(plain, SCHEDULE, default) or _most_common(rows, SCHEDULE) or dict.fromkeys(SCHEDULE, "")
+        )
         groups = [rows, plain, *([] if shared is None else [plain[plain["max_lr"] == shared]])]
         kinds = [pair for group in groups for pair in group.groupby("schedule")]
-        self._schedules = {str(kind): _most_common(group, SCHEDULE) for kind, group in kinds}
+        self._schedules = {str(kind): _most_common(group, SCHEDULE, default) for kind, group in kinds}
         self._own_schedules = _schedules_own(rows)
         self._recipes: dict[tuple[str, str], Counter[object]] = {}
         for row in rows.to_dict("records"):
@@ -196,7 +202,15 @@ def _own(row: dict[Hashable, Any]) -> dict[str, object]:
     return own | ({"carry_optimizer": row["carry_optimizer"]} if row["carry_optimizer"] else {})
 
 
-def _most_common(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """The combination that most rows share, the lowest among equals; empty where there are no rows."""
+def _most_common(
+    rows: pd.DataFrame, columns: Sequence[str], default: Callable[[str], Mapping[str, float]] = lambda schedule: {}
+) -> dict[str, Any]:
+    """The combination that most rows share, among equals their schedule's default or else the lowest; empty where there
+    are no rows."""
     counts = rows.groupby(list(columns)).size()
-    return dict(zip(columns, counts.index[int(np.argmax(counts.to_numpy()))], strict=True)) if len(counts) else {}
+    leading = [dict(zip(columns, each, strict=True)) for each in counts.index[counts == counts.max()]]
+    usual = default(str(rows["schedule"].iloc[0])) if len(leading) > 1 else {}
+    theirs = (
+        each for each in leading if usual and all(np.isclose(each[name], usual[name], 1e-9, 0) for name in columns)
+    )
+    return next(theirs, leading[0]) if leading else {}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from ledgers import VERSIONS, Synthetic, build, read, seal, write
 
+from analysis import plans
 from analysis.frames import load
 from analysis.registries import STUDIES
 from analysis.tables.comparison import by_version
@@ -174,7 +175,7 @@ def test_a_scale_is_no_path(tmp_path, scale):
         (
             "runs",
             lambda text: text.replace(",128,", ",1e400,"),
-            r"runs\.csv, column tokens_per_step: no run has '1e400'",
+            r"column tokens_per_step: no run has '1e400'",
         ),
         ("versions", lambda text: text.replace(",100,", ",many,"), r"versions\.csv, column .*many"),
         ("versions", lambda text: text.replace(",1,", ",1000000,"), r"column version: no run has '1000000'"),
@@ -237,6 +238,18 @@ def test_one_schedule_with_two_settings_is_two_and_never_averaged(tmp_path):
     plain = runs[(runs["schedule"] == "cosine") & ~runs["paradigm"].str.contains(",")]
     assert plain.groupby("paradigm").size().to_dict() == {"ptfs": 3, "cpt": 3, "path_switching": 3}
     assert not runs.duplicated(["paradigm", "schedule", "seed"]).any()
+
+
+def test_among_equally_many_the_scales_own_rates_are_the_usual_ones(tmp_path):
+    own = {name: f"{value:g}" for name, value in plans.rates("smoke", "cosine").items()}
+    for min_lr in ("1e-05", own["min_lr"]):
+        build(tmp_path, ["headline"], Synthetic(setting=own | {"min_lr": min_lr}), scale="smoke")
+    (view,) = load(tmp_path, "smoke").views
+    runs = view.runs("headline")
+    assert set(runs["schedule"]) == {"cosine", "cosine, min_lr=1e-05"}
+    assert set(runs["min_lr"][runs["schedule"] == "cosine"]) == {float(own["min_lr"])}
+    assert view.own["min_lr"] == float(own["min_lr"])
+    assert plans.rates("no such scale", "cosine") == {} == plans.rates("smoke", "of one's own")
 
 
 def test_what_a_study_varies_on_purpose_makes_no_variant(tmp_path):
