@@ -24,16 +24,17 @@ def answer(view: View) -> list[str]:
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]
         present = recipes(rows["paradigm"])
-        parts, signs = [], []
+        parts, signs, counts = [], [], set()
         for recipe in (recipe for recipe in present if recipe != PTFS):
             loss = losses(rows, (PTFS, recipe), [view.last])
             if loss:
                 nats = (loss[recipe] - loss[PTFS]).to_numpy(dtype=np.float64).ravel()
                 parts.append(f"{recipe_name(recipe)} {_beside(nats)}{_cost(view, recipe, schedule)}")
                 signs.append(_sign(nats))
+                counts.add(len(nats))  # pairs, of which there may be fewer than seeds
         if parts:
             best = f", and {_better(rows, view)}" if {CPT, SWITCH} <= set(present) else ""
-            n = rows[rows["version"] == view.last]["seed"].nunique()
+            n = " to ".join(map(str, sorted({min(counts), max(counts)})))
             said.append(
                 f"With {schedule_name(schedule)}, beside PTFS at version {view.last}: {spoken(parts)}{best} (n = {n})."
             )

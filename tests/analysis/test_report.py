@@ -191,6 +191,10 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     assert unlike[0] == "It depends on the schedule."
     assert "CPT is not told apart in PPL (" in unlike[2]
     assert "path switching is not told apart from CPT (" in unlike[2]
+    more = Synthetic(seeds=(7, 8))
+    build(tmp_path / "alike", ["main"], more, sweep=[{"paradigm": p, "schedule": "cosine"} for p in ("ptfs", "cpt")])
+    build(tmp_path / "alike", ["main"], Synthetic(seeds=(9,)), sweep=[{"paradigm": "ptfs", "schedule": "cosine"}])
+    assert "(n = 3 to 5)." in abstract.answer(load(tmp_path / "alike", "synthetic").primary())[1]  # pairs, not seeds
     build(tmp_path / "alone", ["mine"], sweep=[{"paradigm": "ptfs"}])
     assert "gives no answer yet" in abstract.answer(load(tmp_path / "alone", "synthetic").primary())[0]
 
