@@ -377,7 +377,7 @@ def unknown(root: Path, scale: str) -> str:
     known = scales(root)
     there = f"There are results for: {', '.join(known)}." if known else "There are no results yet."
     if not scale:
-        return f"scale=NAME is missing. {there}"
+        return f"scale=NAME is missing. {there}" + ("" if known else f" To make some: {_train(root, 'smoke')}")
     shipped = (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml")
     make = f" To make some: {_train(root, scale)}" if shipped else ""
     near = suggestion(scale, known) or suggestion(scale, [path.stem for path in (CONF / "scale").glob("*.yaml")])

@@ -150,6 +150,11 @@ def test_results_that_may_not_be_read_are_no_missing_ones(tmp_path, monkeypatch)
         load(tmp_path, "smoke")
 
 
+def test_without_any_results_what_makes_some_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"scale=NAME is missing.*To make some: python -m repro.train study=headline"):
+        load(tmp_path, "")
+
+
 def test_an_unknown_scale_is_refused_with_those_there_are(tmp_path):
     build(tmp_path, ["headline"], scale="one")
     build(tmp_path, ["headline"], scale="two")
