@@ -111,20 +111,21 @@ def _parts(settings: Settings) -> list[str]:
 
 def _part(part: str) -> dict[str, str]:
     if part == COMPILER:
-        return {"compiler": _compiler()} | _variables(COMPILER, "compiler variables")
+        return {"compiler": _compiler()} | _variables(_inductors(), "compiler variables")
     if part == ONEDNN:
         # It cuts its products to the caches' sizes, which go with the processor's model.
         return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
-    return _processor(part) | _variables(part.partition(":")[0], "variables")
+    return _processor(part) | _variables(VARIABLES.get(part.partition(":")[0], ()), "variables")
 
 
-def _variables(part: str, name: str) -> dict[str, str]:
+def _inductors() -> list[str]:
+    return sorted(each for each in os.environ if each.startswith(INDUCTOR) and not each.endswith(ELSEWHERE))
+
+
+def _variables(names: Iterable[str], label: str) -> dict[str, str]:
     """What the environment says of kernels; nothing where it says nothing, as keys were before this was looked at."""
-    names = VARIABLES.get(part, ())
-    if part == COMPILER:
-        names = tuple(sorted(each for each in os.environ if each.startswith(INDUCTOR) and not each.endswith(ELSEWHERE)))
     found = [f"{each}={os.environ[each]}" for each in names if os.environ.get(each)]
-    return {name: " ".join(found)} if found else {}
+    return {label: " ".join(found)} if found else {}
 
 
 def choosable(settings: NumericsSettings) -> bool:

@@ -23,9 +23,9 @@ def check_swept(overrides: Sequence["Override"]) -> None:
 
     for each in overrides:
         if isinstance(choices := each.value() if each.is_sweep_override() else None, ChoiceSweep):
-            names = [one.include if isinstance(one, Glob) else [str(one)] for one in choices.list]
+            names = [name for one in choices.list for name in (one.include if isinstance(one, Glob) else [str(one)])]
             if any(isinstance(one, Glob) for one in choices.list):
-                together = f"glob([{','.join(name for several in names for name in several)}])"
+                together = f"glob([{','.join(names)}])"
                 raise UserError(
                     f"{each.input_line}: a glob stands alone; {each.key_or_group}='{together}' matches all of these.",
                     works={each.key_or_group: together},
