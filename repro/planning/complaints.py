@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from typing import Any
 
 from repro.common.errors import UserError
@@ -82,19 +83,51 @@ ELSEWHERE = {
 """What options of some commands are to the others."""
 
 
+LIKE, MUCH_ALIKE = 0.65, 0.8
+"""Likenesses of two names from which one is taken for the other, with the same first letter and without."""
+
+
 def _unknown(setting: str, names: Iterable[str]) -> UserError:
     check_name(setting)
     if setting in ELSEWHERE:
         return UserError(f"{setting} is no setting; {ELSEWHERE[setting]}", works={setting: None})
     known = sorted(names)
-    if near := nearest(setting, known):
-        return UserError(f"{setting} is unknown; did you mean {near}?", meant={setting: near})
+    if near := _meant(setting, known):
+        said = f"{setting} is unknown; did you mean {' or '.join(near)}?"
+        group, chosen, option = near[0].partition("=")
+        if chosen or len({each.rpartition(".")[0] for each in near}) > 1:
+            return UserError(said, works={setting: None} | ({group: option} if chosen else {}))
+        return UserError(said, meant={setting: near[0]})
     group = setting.rpartition(".")[0]
     inside = [
         name for name in known if group and name.startswith(f"{group}.") and name.count(".") == setting.count(".")
     ]
     there = f"; {group} has {', '.join(name.rpartition('.')[2] for name in inside)}" if inside else ""
     return UserError(f"{setting} is unknown{there}.", works={setting: None})
+
+
+def _meant(setting: str, known: Iterable[str]) -> list[str]:
+    """What is spelled most nearly so, if anything is; a study where no setting is nearer.
+
+    The name itself counts more than the group it was typed with, and a first letter is rarely mistyped: `alfa` is
+    `paradigm.alpha`, and `hedline` is not `schedule`.
+    """
+    group, _, name = setting.rpartition(".")
+    near: dict[str, float] = {}
+    for each in known:
+        its_group, study, its_name = each.rpartition("=" if "=" in each else ".")
+        if each.startswith("sweep") or (each.startswith("hydra.") and not setting.startswith("hydra.")):
+            continue
+        part = name in its_name.split("_")
+        alike = max(_likeness(name, its_name), LIKE * part)
+        if alike >= (LIKE if part or name[:1] == its_name[:1] else MUCH_ALIKE):
+            near[each] = alike + _likeness(group, its_group) / 4 - (study == "=") / 10
+    return [each for each in near if near[each] == max(near.values())]
+
+
+def _likeness(one: str, other: str) -> float:
+    """1 for the same, 0 for nothing in common."""
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def settings_of(config: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

@@ -230,8 +230,8 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
     """
     from omegaconf import OmegaConf
 
-    if any(each.is_sweep_override() for each in overrides):
-        _compose(_lines(overrides))  # raises Hydra's own complaint
+    if swept := [each for each in overrides if each.is_sweep_override()]:
+        _refuse_sweep(swept[0])
     for each in overrides:
         if (group := each.key_or_group) in OPEN and each.value() == BASE and (CONF / group / f"{BASE}.yaml").exists():
             without = f"glob(*,exclude={BASE})"
@@ -255,15 +255,29 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
     return checked(config)
 
 
+def _refuse_sweep(override: "Override") -> None:
+    """
+    Raises:
+        UserError: several values, where one run was asked for.
+    """
+    line, key = override.input_line, override.key_or_group
+    first = elements(line or "")[0]
+    raise UserError(
+        f"{line} is a sweep: with -m each of its values is run, and {key}={first} is one.", works={key: first}
+    )
+
+
 @contextmanager
 def _named(override: "Override") -> Iterator[None]:
-    """Have a value of a wrong type refused by its setting's name."""
-    from omegaconf.errors import OmegaConfBaseException
+    """Have a value of a wrong type refused by its setting's name, and a name that is none by what was meant."""
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
     try:
         yield
     except OmegaConfBaseException as error:
         key, said = override.key_or_group, str(error).splitlines()[0]
+        if isinstance(error, ConfigKeyError | ConfigAttributeError):
+            _compose((override.input_line or "",))  # which knows what there is, and what was meant
         if "is not a ListConfig" in said:
             listed = f"[{override.get_value_element_as_str()}]"
             raise UserError(f"{override.input_line} must be a list; {key}={listed} is.", works={key: listed}) from None
@@ -305,11 +319,12 @@ def _compose(overrides: tuple[str, ...]) -> "DictConfig":
 
 
 def _names(overrides: Sequence[str]) -> Iterator[str]:
-    """What there is without any override, but for Hydra's own choices: it tells what was meant by one that names
-    nothing. Nothing is composed until the first is asked for."""
+    """What there is without any override, but for Hydra's own choices, and the studies: it tells what was meant by one
+    that names nothing. Nothing is composed until the first is asked for."""
     alone = tuple(line for line in overrides if line.startswith("hydra/"))
     if tuple(overrides) != alone:
         yield from settings_of(_compose(alone))
+        yield from (f"study={name}" for name in studies(overrides))
 
 
 @contextmanager

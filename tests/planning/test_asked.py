@@ -97,6 +97,34 @@ def test_too_little_text_is_answered_with_lengths_that_everything_fits(little: l
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("headlin=1", "study=headline"),
+        ("alfa=0.5", "paradigm.alpha"),
+        ("schedule.alfa=0.5", "paradigm.alpha"),
+        ("max_lr=0.1", "finetune.max_lr or schedule.max_lr"),
+        ("lr=0.1", "finetune.max_lr or schedule.max_lr or schedule.min_lr"),
+        ("shedule.maxlr=1", "schedule.max_lr"),
+    ],
+)
+def test_a_name_is_told_by_its_letters_and_its_group_comes_second(little: list[str], typed: str, meant: str) -> None:
+    said, _ = refused([*little, typed])
+    assert f"{typed.partition('=')[0]} is unknown; did you mean {meant}?" in said
+
+
+def test_a_misspelled_sweep_stays_a_sweep(little: list[str]) -> None:
+    said, plan = refused([*little, "sede=0,1"], multirun=True)
+    assert said == "sede is unknown; did you mean seed?\n"
+    assert {run.settings.seed for run in plan.tree.runs} == {0, 1}
+
+
+def test_a_sweep_that_was_not_asked_for_names_the_flag_and_a_value(little: list[str]) -> None:
+    said, plan = refused([*little, "seed=1,2"])
+    assert said.strip() == "seed=1,2 is a sweep: with -m each of its values is run, and seed=1 is one."
+    assert {run.settings.seed for run in plan.tree.runs} == {1}
+
+
+@pytest.mark.parametrize(
     ("wrong", "lines"),
     [
         (["model.heads=3", "stream.global_batch_size=6", "numerics.micro_batch_size=4", "schedule.min_lr=1"], 5),
