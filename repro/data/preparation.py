@@ -1,10 +1,12 @@
 """Preparing: what a folder of tokens is made from, and how it comes to be there once, and whole."""
 
 import logging
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,26 +120,48 @@ def _write(built: Path, text: Bytes, slices: tuple[Slices, Slices], settings: St
     tokenizer.save(str(built / tokenizers.FILE))
     dtype = tokenizers.dtype_of(tokenizer)
     for kind, parts in (("heldout", heldout), ("train", train)):
+        counts = []
         for version, part in enumerate(parts, start=1):
             texts = (read(text, p) for p in bar.track(part, description=f"Tokenizing version {version}, {kind}"))
-            count = tokenizers.write_tokens(tokenizer, texts, built / f"{kind}-{version}.tokens", dtype)
-            if kind == "heldout":
-                check_heldout(settings, version, count)
+            counts.append(tokenizers.write_tokens(tokenizer, texts, built / f"{kind}-{version}.tokens", dtype))
+        if kind == "heldout":
+            check_heldout(settings, counts, share_of(chain(*heldout), chain(*train)))
     for path in sorted(built.glob("*.tokens")):
         write_digests(path, dtype, length, length)
     facts = {"vocab_size": tokenizer.get_vocab_size(), "block_tokens": length, "dtype": dtype}
     write_manifest(built, facts)
 
 
-def check_heldout(settings: StreamSettings, version: int, tokens: int) -> None:
+ROOM = 2
+"""Blocks' worth of tokens in the share that is advised."""
+MOST_HELD_OUT = 0.5
+"""The largest share that is."""
+
+
+def share_of(held: Iterable[Spooled | Piece], kept: Iterable[Spooled | Piece]) -> float:
+    """The share of the bytes that is held out: whole documents, so that it is not quite the one that was asked for."""
+    sizes = [sum(each.size for each in part) for part in (held, kept)]
+    return sizes[0] / sum(sizes)
+
+
+def check_heldout(settings: StreamSettings, counts: Sequence[int], held_out: float, first: int = 1) -> None:
     """
+    Args:
+        counts: held-out tokens of each version from `first` on, which are `held_out` of the text.
+
     Raises:
         UserError: a version's held-out tokens fill no block.
     """
-    if tokens <= settings.sequence_length:
+    block = settings.sequence_length + 1
+    if min(counts) < block:
+        version = first + min(range(len(counts)), key=counts.__getitem__)
+        share = math.ceil(1000 * held_out * ROOM * block * len(counts) / max(1, sum(counts))) / 1000
+        known = share <= MOST_HELD_OUT
+        better = f"About stream.heldout_share={share}" if known else "A shorter stream.sequence_length"
         raise UserError(
-            f"stream.heldout_share={settings.heldout_share} leaves version {version} {tokens:,} held-out "
-            f"tokens, and one block needs {settings.sequence_length + 1:,}. A larger share or more text works."
+            f"stream.heldout_share={settings.heldout_share} leaves version {version} {min(counts):,} held-out "
+            f"tokens, and one block needs {block:,}. {better} or more text works.",
+            works={"stream.heldout_share": str(share)} if known else {},
         )
 
 

@@ -29,7 +29,7 @@ from repro.data import tokenizer as tokenizers
 from repro.data.blocks import Slice, cut, damaged, read_manifest, write_digests, write_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.counts import TRAINED_BEFORE
-from repro.data.preparation import check_heldout, exclusively, in_time, progress, replaced
+from repro.data.preparation import check_heldout, exclusively, in_time, progress, replaced, share_of
 from repro.data.stream import Stream, Version
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
 
@@ -313,7 +313,7 @@ def _write(
     for kind, part in (("heldout", pieces(held, text, s.sequence_length)), ("train", train)):
         count = _write_slice(built / f"{kind}.tokens", tokenizer, part, text, dtype, s, dealt=units.dealt)
         if kind == "heldout":
-            check_heldout(s, index + 1, count)
+            check_heldout(s, [count], share_of(held, kept), index + 1)
     report = {"documents": len(new), "held out": len(held), "left out": dict(sorted(counts.items()))}
     report[TRAINED_BEFORE] = overlap.with_earlier(held, text, earlier)
     shape = {"vocab_size": tokenizer.get_vocab_size(), "block_tokens": s.sequence_length, "stride": stride}

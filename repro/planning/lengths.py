@@ -69,9 +69,12 @@ def _lengths(members: Sequence[Settings]) -> tuple[int, ...]:
     steps = tuple(each // multiple * multiple for each in most)
     if min(steps) == 0:
         version = steps.index(0) + 1
+        size = min(stream.version_blocks) // multiple
+        batch = f"stream.global_batch_size={size}" if size else "a shorter stream.sequence_length"
         raise UserError(
             f"stream.steps_per_version={AUTO}: version {version} has data for {most[version - 1]} steps, and the "
-            f"shares of this sweep's recipes and schedules are whole for multiples of {multiple}. More text, a smaller "
-            "stream.global_batch_size, or rounder shares work."
+            f"shares of this sweep's recipes and schedules are whole for multiples of {multiple}. More text, {batch}, "
+            "or rounder shares work.",
+            works={"stream.global_batch_size": str(size)} if size else {},
         )
     return steps

@@ -1,6 +1,7 @@
 """All that is wrong with a command line is said at once, with one set of values that is then accepted as a whole."""
 
 import random
+import re
 import shlex
 from pathlib import Path
 
@@ -192,3 +193,18 @@ def test_missing_dates_are_named_beside_what_is_wrong_with_settings(
     assert unknown == asked.NOT_PREPARED
     assert works.startswith(WORKS)
     assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_share_that_holds_out_too_little_is_answered_with_one_that_does(little: list[str]) -> None:
+    short = ["stream.sequence_length=512", "stream.steps_per_version=5", "schedule.warmup_steps=0"]
+    with pytest.raises(UserError, match="held-out tokens, and one block needs 513") as refusal:
+        asked.plan([*little, *short, "stream.versions=2", "stream.heldout_share=0.001"])
+    (share,) = re.findall(r"About stream\.heldout_share=(\S+) or more text works\.", str(refusal.value))
+    assert asked.plan([*little, *short, "stream.versions=2", f"stream.heldout_share={share}"]).tree.runs
+
+
+def test_text_too_short_for_the_shares_is_answered_with_a_batch_that_fits(little: list[str]) -> None:
+    said, plan = refused([*little, "stream.steps_per_version=auto", "stream.global_batch_size=64"])
+    assert "version 1 has data for 4 steps" in said
+    assert "stream.global_batch_size=51" in said
+    assert all(run.settings.stream.global_batch_size == 51 for run in plan.tree.runs)
