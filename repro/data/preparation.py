@@ -155,7 +155,8 @@ def check_heldout(settings: StreamSettings, counts: Sequence[int], held_out: flo
     block = settings.sequence_length + 1
     if min(counts) < block:
         version = first + min(range(len(counts)), key=counts.__getitem__)
-        share = math.ceil(1000 * held_out * ROOM * block * len(counts) / max(1, sum(counts))) / 1000
+        needed = held_out * ROOM * block * len(counts) / max(1, sum(counts))
+        share = max(math.ceil(1000 * needed) / 1000, ROOM * settings.heldout_share)
         known = share <= MOST_HELD_OUT
         better = f"About stream.heldout_share={share}" if known else "A shorter stream.sequence_length"
         raise UserError(
