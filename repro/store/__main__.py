@@ -31,7 +31,7 @@ from repro.config.settings import StoreSettings
 from repro.store import tables
 from repro.store.plans import parse, read_plan
 from repro.store.store import Store
-from repro.store.upkeep import Entry, collect, damage, forget, ledgers, references, remove, repair, size, survey
+from repro.store.upkeep import Entry, closed, collect, damage, forget, ledgers, references, remove, repair, size, survey
 
 STALE_SECONDS = StoreSettings.stale_seconds
 VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
@@ -81,8 +81,10 @@ def _do(verb: str, store: Store, plan: str, *, delete: bool, quarantine: bool) -
     match verb:
         case "ls":
             _list(store)
+            _name_closed(store)
         case "du":
             _usage(store)
+            _name_closed(store)
         case "verify":
             if _verify(store):
                 raise SystemExit(1)
@@ -119,6 +121,12 @@ def _usage(store: Store) -> None:
     for kind, sizes in sorted(taken.items()):
         print(f"{_megabytes(sum(sizes))}  {len(sizes):>7,}  {kind}")
     print(f"{_megabytes(size(store.root))}  in all")
+
+
+def _name_closed(store: Store) -> None:
+    if found := closed(store.root):
+        said = f"note: {len(found):,} folders may not be read, such as {found[0]}: what is in them is not counted"
+        print(printable(said), file=sys.stderr)
 
 
 def _verify(store: Store) -> int:

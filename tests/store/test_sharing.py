@@ -219,6 +219,24 @@ def test_a_folder_that_may_not_be_read_is_named(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
+@pytest.mark.parametrize("verb", ["ls", "du"])
+def test_what_may_not_be_read_is_said_not_to_be_counted(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    with somebody_else() as place:
+        store = Store(place / "store")
+        store.put_result("perplexity", KEYS[0], {})
+        for path in (store.root, *store.root.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        assert status(verb, f"store.path={store.root}") == 0
+        assert "counted" not in capsys.readouterr().err
+        closed = store.root / "hydra" / "of somebody"
+        closed.mkdir(parents=True)
+        closed.chmod(0o700)
+        os.seteuid(NOBODY)
+        assert status(verb, f"store.path={store.root}") == 0
+        assert f"1 folders may not be read, such as {closed}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
 def test_what_cannot_be_removed_is_not_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
     with somebody_else() as place:
         store = Store(place / "store", stale_seconds=0.0)
