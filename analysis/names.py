@@ -28,6 +28,16 @@ def variant(name: str, settings: Sequence[str]) -> str:
     return VARIANT.join([name, *settings])
 
 
+def later(last: int) -> str:
+    """What the versions after the first are called together."""
+    return f"versions 2 to {last}" if last > 2 else "version 2"
+
+
+def span(last: int) -> str:
+    """`later` where there is little room."""
+    return f"v2 to v{last}" if last > 2 else "v2"
+
+
 def recipe_name(recipe: str) -> str:
     """What readers call a recipe."""
     return _called(recipe, {name: getattr(each, "label", name) for name, each in RECIPES.items()})

@@ -55,7 +55,7 @@ def alpha(view: View) -> "Figure | None":
             drawn.append(series(axes, np.array([x]), pd.DataFrame({paradigm: beside[paradigm]}), paradigm, schedule))
     fit(axes, drawn)
     axes.set_xlabel(f"cost over {view.last} versions (% of PTFS's steps)")
-    axes.set_ylabel(f"PPL, mean of versions 2 to {view.last}")
+    axes.set_ylabel(f"PPL, mean of {names.later(view.last)}")
     axes.margins(x=0.1)
     legend_below(figure, recipe_handles(names.recipes(shown)))
     return figure

@@ -40,7 +40,7 @@ def branch(view: View) -> "Figure | None":
         axes.set_title(f"down to {floor_name(float(floor))}{' of the maximum' if floor else ''}")
         axes.set_xlabel(f"{style.ALPHA}, the branch's length in T")
     fit(panels[0], drawn)
-    panels[0].set_ylabel(f"PPL, mean of versions 2 to {view.last}")
+    panels[0].set_ylabel(f"PPL, mean of {names.later(view.last)}")
     legend_below(figure, [names.handle(shape, colours[shape]) for shape in shapes])
     return figure
 

@@ -103,7 +103,7 @@ def plasticity(view: View) -> "Figure | None":
             axes.plot(values.mean(), place, "o", color=names.colour(recipe), markersize=8)
         axes.set_yticks(range(len(order)), [names.recipe_name(recipe) for recipe in order])
         axes.set_ylim(-0.7, len(order) - 0.3)
-        axes.set_xlabel(f"PPL after the next update, v2 to v{view.last}")
+        axes.set_xlabel(f"PPL after the next update, {names.span(view.last)}")
         axes.set_title(f"{names.schedule_name(schedule)}, n = {len(table)}")
     return figure
 

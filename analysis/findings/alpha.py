@@ -5,7 +5,7 @@ import numpy as np
 from analysis.contrasts import SWITCH, alpha_means, alpha_to_cpt, ppl
 from analysis.formats import percent, spoken
 from analysis.frames import View
-from analysis.names import schedule_name
+from analysis.names import later, schedule_name
 
 
 def alpha(view: View) -> list[str]:
@@ -21,8 +21,8 @@ def alpha(view: View) -> list[str]:
             cost = 100 * final[final["schedule"] == schedule].groupby("alpha")["relative_cost"].first()
             table = ppl(ends).mean()
             sentences.append(
-                f"With {schedule_name(schedule)}, from alpha {low:g} to {high:g}, mean PPL of versions 2 to "
-                f"{view.last} goes from {table[low]:.2f} to {table[high]:.2f} and cost from {cost[low]:.0f} to "
+                f"With {schedule_name(schedule)}, from alpha {low:g} to {high:g}, mean PPL of "
+                f"{later(view.last)} goes from {table[low]:.2f} to {table[high]:.2f} and cost from {cost[low]:.0f} to "
                 f"{cost[high]:.0f} % of PTFS's (n = {len(ends)})."
             )
         beside = alpha_to_cpt(view, schedule)
@@ -35,7 +35,7 @@ def alpha(view: View) -> list[str]:
                 if len(values)
             ]
             sentences.append(
-                f"With {schedule_name(schedule)}, relative to CPT's, mean PPL of versions 2 to {view.last} is "
+                f"With {schedule_name(schedule)}, relative to CPT's, mean PPL of {later(view.last)} is "
                 f"{spoken(parts)}{f' (n = {len(beside)})' if even else ''}."
             )
     return sentences

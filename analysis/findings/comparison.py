@@ -20,7 +20,7 @@ from analysis.contrasts import (
 )  # fmt: skip
 from analysis.formats import percent, spoken
 from analysis.frames import View
-from analysis.names import control, recipe_name, recipes, schedule_name
+from analysis.names import control, later, recipe_name, recipes, schedule_name
 from analysis.registries import Factor, Sentences, pooled
 from analysis.tables.comparison import recovery_cells
 
@@ -64,7 +64,7 @@ def pilot(view: View) -> list[str]:
                 growth.append(f"{percent(stats.slopes(gap, versions))} with {schedule_name(schedule)}")
     if not gaps:
         return []
-    sentences = [f"CPT's PPL relative to PTFS's, mean over versions 2 to {view.last}: {spoken(gaps)}."]
+    sentences = [f"CPT's PPL relative to PTFS's, mean over {later(view.last)}: {spoken(gaps)}."]
     return [*sentences, f"Its growth with each version: {spoken(growth)}."] if growth else sentences
 
 

@@ -7,7 +7,7 @@ from analysis import stats
 from analysis.contrasts import SWITCH, versions_after_first
 from analysis.formats import percent, plus_minus, text
 from analysis.frames import View
-from analysis.names import schedule_name
+from analysis.names import schedule_name, span
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
 
@@ -60,7 +60,7 @@ def branch(view: View) -> Table | None:
         return None
     return Table(
         name=STUDY, data=pd.DataFrame(data), rows=rows,
-        head=["shape", "floor", "alpha", f"PPL v2 to v{view.last}", "to a cosine to 10 %", "cost", "n"],
+        head=["shape", "floor", "alpha", f"PPL {span(view.last)}", "to a cosine to 10 %", "cost", "n"],
         caption="Path switching with branches that decay in several shapes, to a tenth of the maximum or to zero, over "
         "alpha T steps. To a cosine to 10 %: of the same length, paired by seed. "
         f"{numerics_note(view, STUDY)}",

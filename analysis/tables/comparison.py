@@ -17,7 +17,7 @@ from analysis.contrasts import (
 )
 from analysis.formats import number, percent, plus_minus
 from analysis.frames import View
-from analysis.names import decays, recipe_name, recipes, schedule_name
+from analysis.names import decays, later, recipe_name, recipes, schedule_name, span
 from analysis.rates import tuned_note
 from analysis.registries import Factor, TableOf, pooled
 from analysis.tables.table import (
@@ -102,7 +102,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[factor.label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
-        caption=f"PPL to PTFS and gap recovered: mean over versions 2 to {view.last}, paired by seed."
+        caption=f"PPL to PTFS and gap recovered: mean over {later(view.last)}, paired by seed."
         f"{uneven({int(row[-1]) for row in rows})} {numerics_of(scores.drop_duplicates('run'))}",
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ def recovered(view: View) -> Table | None:
                 data.append({"schedule": schedule, "version": at[0]} | _numbers(loss))
         loss = losses(mine, THREE, versions)
         if loss and len(versions) > 1:
-            rows.append([schedule_name(schedule), f"v2 to v{view.last}", *recovery_cells(loss)])
+            rows.append([schedule_name(schedule), span(view.last), *recovery_cells(loss)])
             data.append({"schedule": schedule, "version": f"2-{view.last}"} | _numbers(loss))
     if not rows:
         return None

@@ -7,7 +7,7 @@ from analysis import stats
 from analysis.formats import percent, plus_minus
 from analysis.frames import View
 from analysis.frontiers import FRONTIER, PLASTICITY, regret, schedules, updates
-from analysis.names import decays, recipe_name, schedule_name
+from analysis.names import decays, recipe_name, schedule_name, span
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
 
@@ -60,7 +60,7 @@ def plasticity(view: View) -> Table | None:
         return None
     return Table(
         name=PLASTICITY, data=pd.DataFrame(data), rows=rows,
-        head=["schedule", "releases of", "released", f"PPL of the next update, v2 to v{view.last}", "to CPT's", "n"],
+        head=["schedule", "releases of", "released", f"PPL of the next update, {span(view.last)}", "to CPT's", "n"],
         caption="The next update, the same for all: version k - 1 as each recipe releases it, then one full cycle on "
         "version k's data. PPL on all slices, mean over versions; to CPT's: paired by seed. All of these end "
         "decayed. From derived weights (means of checkpoints) the optimizer starts afresh. "

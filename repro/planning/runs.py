@@ -1,7 +1,7 @@
 """A run: one paradigm, one schedule, one seed, over all versions. What one Hydra job asks for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,28 @@ def run(settings: Settings, *, data_optional: bool = False, prepare: bool = True
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Short names that tell the runs of one sweep apart: without what they all share, but for the paradigm."""
+    """Short names that tell the runs of one sweep apart: without what they all share, but for the paradigm.
+
+    Where that leaves two of one name, with the settings in which these differ.
+    """
     parts = [run.name_parts for run in runs]
     kept = [place for place, values in enumerate(zip(*parts, strict=True)) if place == 1 or len(set(values)) > 1]
-    return [" ".join(each[place] for place in kept) for each in parts]
+    names = [" ".join(each[place] for place in kept) for each in parts]
+    for name in {name for name in names if names.count(name) > 1}:
+        places = [place for place, each in enumerate(names) if each == name]
+        flat = [dict(_flat(asdict(runs[place].settings))) for place in places]
+        telling = [key for key in flat[0] if len({str(each.get(key)) for each in flat}) > 1]
+        for place, each in zip(places, flat, strict=True):
+            names[place] = " ".join([name, *(f"{key.rpartition('.')[2]}={each.get(key)}" for key in telling)])
+    return names
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @lru_cache(maxsize=64)

@@ -56,3 +56,8 @@ def test_a_points_edge_is_never_white_on_a_marker_without_a_face(monkeypatch) ->
     monkeypatch.setitem(SCHEDULES, "crossed", crossed)
     assert names.edge("crossed", "#123456") == "#123456"
     assert names.edge("cosine", "#123456") == "white"
+
+
+def test_one_version_is_no_stretch() -> None:
+    assert (names.later(2), names.span(2)) == ("version 2", "v2")
+    assert (names.later(4), names.span(4)) == ("versions 2 to 4", "v2 to v4")

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from repro import plan as plan_command
 from repro import train
 from repro.launching import training
-from repro.planning import frozen, planner, sweeps
+from repro.planning import frozen, planner, runs, sweeps
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -44,6 +44,17 @@ def test_json_is_one_object_with_the_trees_numbers(smoke: Overrides, capsys: pyt
     assert result["stored_steps"] == 0
     assert result["branch_points"] == 3 + 1
     assert result["checkpoint_bytes"] > 12 * result["checkpoints"]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_settings(smoke: Overrides) -> None:
+    given = smoke("schedule=wsd,linear", "schedule.decay_share=0.1,0.2")
+    assert runs.labels(make(compose(given, multirun=True)).tree.runs) == [
+        "wsd path_switching_a0.6 decay_share=0.1",
+        "wsd path_switching_a0.6 decay_share=0.2",
+        "linear path_switching_a0.6",
+    ]
+    seeds = make(compose(smoke("seed=0,1"), multirun=True)).tree.runs
+    assert runs.labels(seeds) == ["path_switching_a0.6 s0", "path_switching_a0.6 s1"]
 
 
 @pytest.mark.slow  # `make evidence` plans many studies together, too
