@@ -76,10 +76,9 @@ def check(plan: Plan) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if tables.is_foreign(folder, FILES):
+    if name := tables.foreign(folder, FILES):
         raise UserError(
-            f"ledger.path={folder}: {tables.SUMS} there has the checksums of other files than a ledger's; move it "
-            "away, or choose another ledger.path."
+            f"ledger.path={folder}: {name} there is none of a ledger's; move it away, or choose another ledger.path."
         )
 
 

@@ -55,19 +55,28 @@ def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, s
             yield path, str(flaw)
 
 
-def is_foreign(folder: Path, expected: Collection[str]) -> bool:
-    """Whether a folder's checksums are somebody else's: of other files than a ledger's, and no ledger beside them.
+def foreign(folder: Path, expected: Collection[str]) -> str | None:
+    """The name of a file that has a ledger's name and is somebody else's, with no ledger beside it.
 
     Args:
         expected: names of a ledger's files.
+
+    Raises:
+        UserError: it cannot be read.
     """
-    if not (folder / SUMS).is_file() or any((folder / name).exists() for name in expected):
-        return False
+    if any((folder / name).exists() for name in expected):
+        return None
     try:
-        sums = _sums(folder)
+        sums = _sums(folder) or {}
+        if sums and not set(expected) & set(sums):
+            return SUMS
     except Flaw:
-        return True
-    return bool(sums) and not set(expected) & set(sums or ())
+        return SUMS
+    try:
+        _ = (folder / SUMS).exists() or read_document(folder / COMMANDS)
+    except Flaw:
+        return COMMANDS
+    return None
 
 
 def quarantine(path: Path, reason: str) -> None:

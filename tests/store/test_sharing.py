@@ -450,18 +450,26 @@ def test_a_list_says_which_text_a_run_was_trained_on_and_when(
 # Their ledgers
 
 
-@pytest.mark.parametrize("text", [f"{'0' * 64}  thesis.tar\n", f"{'0' * 64}  data.csv\n", "anything\n"])
-def test_somebody_elses_checksums_are_refused_before_anything_is_trained(
-    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SHA256SUMS", f"{'0' * 64}  thesis.tar\n"),
+        ("SHA256SUMS", f"{'0' * 64}  data.csv\n"),
+        ("SHA256SUMS", "anything\n"),
+        ("commands.json", '{"build": "make"}'),
+    ],
+)
+def test_somebody_elses_files_are_refused_before_anything_is_trained(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
 ) -> None:
     (tmp_path / "ledger").mkdir()
-    (tmp_path / "ledger" / "SHA256SUMS").write_text(text)
+    (tmp_path / "ledger" / name).write_text(text)
     with pytest.raises(SystemExit) as end:
         train.main(smoke(*SMALL))
     assert end.value.code == 2
-    assert "choose another ledger.path" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "ledger").iterdir()] == ["SHA256SUMS"]
-    assert (tmp_path / "ledger" / "SHA256SUMS").read_text() == text
+    assert f"{name} there is none of a ledger's; move it away, or choose another ledger.path" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "ledger").iterdir()] == [name]
+    assert (tmp_path / "ledger" / name).read_text() == text
     assert not Store(tmp_path / "store").steps()
 
 
