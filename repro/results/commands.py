@@ -4,6 +4,8 @@ They are no results: the same tables come of other commands, elsewhere. So they 
 own checksum, and no table, figure or verdict depends on them.
 """
 
+import os
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -43,8 +45,17 @@ def known(folder: Path) -> Commands:
 
 def mending(folder: Path) -> str:
     """The commands that write a ledger's rows again, as far as it says."""
-    made = (line for runs in known(folder).values() for each in runs.values() for line in each.values())
+    lines = (line for runs in known(folder).values() for each in runs.values() for line in each.values())
+    made = (_into(folder, line) for line in lines)
     return " && ".join(dict.fromkeys(made)) or f"python -m repro.train ... with its ledger.path={folder}"
+
+
+def _into(folder: Path, line: str) -> str:
+    """The command with this folder for its tables, which may have been copied or moved since it was typed."""
+    named = [word.partition("=")[2] for word in shlex.split(line) if word.startswith("ledger.path=")]
+    usual = Path.cwd() / "results" / folder.parent.name / "data"
+    same = os.path.realpath(named[-1] if named else usual) == os.path.realpath(folder)
+    return line if same else f"{line} {shlex.quote(f'ledger.path={folder}')}"  # of two, the last one counts
 
 
 def record(folder: Path, new: Mapping[str, Mapping[str, Mapping[str, str]]], gone: Collection[str] = ()) -> None:

@@ -1,5 +1,7 @@
 """The ledger grows by runs and repeats itself to the byte."""
 
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from repro import train
 from repro.common.errors import UserError
 from repro.planning import planner, sweeps
-from repro.results import ledger
+from repro.results import commands, ledger
 from repro.store import tables
 
 
@@ -126,3 +128,19 @@ def test_runs_that_are_measured_or_called_otherwise_are_runs_of_their_own(smoke:
         twin = [other for other in runs if runs[other]["paradigm"] == row["paradigm"] and other != run]
         assert len(twin) == 1
         assert tokens[run] in (2 * tokens[twin[0]], tokens[twin[0]] / 2)
+
+
+def test_a_ledger_that_was_copied_is_mended_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual, named, copied = tmp_path / "results" / "smoke" / "data", tmp_path / "named", tmp_path / "a copy"
+    line = "python -m repro.train study=main scale=smoke"
+    for folder, typed in ((usual, line), (named, f"{line} ledger.path=named")):
+        folder.mkdir(parents=True)
+        commands.record(folder, {"main": {"a": {"train": typed}}})
+        assert commands.mending(folder) == typed
+        shutil.copytree(folder, copied)
+        (other,) = shlex.split(commands.mending(copied).removeprefix(typed))
+        assert other == f"ledger.path={copied}"
+        shutil.rmtree(copied)
+    (last,) = sweeps.compose(["scale=smoke", "ledger.path=named", f"ledger.path='{copied}'"])
+    assert last.ledger.path == str(copied)
