@@ -57,10 +57,13 @@ def left(plan: Plan, store: Store) -> int:
 
 
 def begun(plan: Plan, store: Store) -> int:
-    """Steps trained of edges that are under way, as their workers say."""
-    leases, stored = store.leases(), store.steps()
-    nodes = (plan.tree.nodes[key] for key in leases.keys() & plan.tree.nodes.keys() - stored.keys())
-    return sum(max(0, leases[node.key].get("step", 0) - node.parent_step) for node in nodes)
+    """Steps trained of edges that are under way, as their workers say, or from which they can be resumed."""
+    leases, stored, steps = store.leases(), store.steps(), 0
+    for key in plan.tree.missing(stored):
+        node = plan.tree.nodes[key]
+        at = max([leases.get(key, {}).get("step", 0), *store.partial_steps(key)])
+        steps += max(0, at - node.parent_step)
+    return steps
 
 
 def command() -> Command:

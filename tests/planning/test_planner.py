@@ -97,6 +97,17 @@ def test_a_worker_that_says_it_is_at_the_last_step_has_not_finished_it(
     assert training.begun(made, store) == tree.unique_steps
 
 
+def test_what_can_be_resumed_counts_as_begun(smoke: Overrides, tmp_path: Path) -> None:
+    plan, store = make(compose(smoke("paradigm=cpt", "stream.versions=2"))), Store(tmp_path / "store")
+    first, second = plan.tree.ends[0]
+    store.save_partial(first, 20, {}, {})
+    assert training.begun(plan, store) == 20
+    store.save(first, 50, {}, {})
+    assert training.begun(plan, store) == 0
+    store.save_partial(second, 70, {}, {})
+    assert training.begun(plan, store) == 20
+
+
 def test_a_frozen_sweeps_id_is_no_number_to_hydra(
     smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
