@@ -26,6 +26,8 @@ class Options:
         """What is left: no option took it yet."""
         self.known: list[str] = []
         """Names of the options so far."""
+        self.taken: list[str] = []
+        """Options as they were given."""
         self.wrong: list[str] = []
         if {"-h", "--help"} & set(self.given):
             print((document or "").strip())
@@ -39,6 +41,7 @@ class Options:
         value = next((each.removeprefix(start) for each in reversed(self.given) if each.startswith(start)), default)
         if value == "~" or value.startswith("~/"):  # which a shell expands in front of a word alone
             value = str(Path(value).expanduser())
+        self.taken += [each for each in self.given if each.startswith(start)]
         self.given = [each for each in self.given if not each.startswith(start)]
         self.known.append(name)
         if choices and value not in choices:

@@ -1,5 +1,6 @@
 """A command line: options of the command itself, and overrides of the settings."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from typing import TypeVar
@@ -47,6 +48,8 @@ class CommandLine(Options):
         except UserError as error:
             if self.wrong:
                 raise UserError("\n".join([*self.wrong, str(error)])) from error.__cause__
+            if self.taken and asked.WORKS in str(error):  # which knows settings alone
+                raise UserError(f"{error} {shlex.join(self.taken)}") from error.__cause__
             raise
         self.check()
         return made

@@ -30,6 +30,8 @@ ROUNDS = 16
 
 NOT_PREPARED = "Whether there is text enough shows once it is prepared, which it is not yet."
 
+WORKS = "All of this works together: "
+
 T = TypeVar("T")
 _NAMED = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.[a-z_]\w*)?)=('[^']*'|[^\s;,]+)")
 """A setting with its value, as complaints name them."""
@@ -133,7 +135,7 @@ def _whole(
             if not certain and any(name.partition(".")[0] in ("corpus", "stream") for name in typed):
                 lines.append(NOT_PREPARED)
             if given:
-                lines.append(f"All of this works together: {shlex.join(['-m', *given] if multirun else given)}")
+                lines.append(f"{WORKS}{shlex.join(['-m', *given] if multirun else given)}")
             break
     return UserError("\n".join(lines))
 

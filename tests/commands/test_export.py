@@ -105,3 +105,11 @@ def test_all_that_is_wrong_with_an_export_is_said_at_once(
     assert any("did you mean cosine?" in line for line in said)
     assert not any(line.startswith("stream.versions") for line in said)  # a setting, however near to an option
     assert not (tmp_path / "store").exists()
+
+
+def test_what_works_keeps_the_commands_own_options(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        export.main(smoke("root=x", "stream.versions=2", "version=2"))
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("All of this works together: ")
+    assert last.endswith(" stream.versions=2 version=2")
