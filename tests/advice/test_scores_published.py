@@ -49,8 +49,8 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
     assert shown
 
 
-SINCE = ("main_from_alpha", "multi_step_from_main", "versions_from_alpha", "next_size_from_ladder",
-         "length_500_from_ladder", "length_1000_from_ladder")  # fmt: skip
+SINCE = ("main_from_alpha", "frontier_from_alpha", "multi_step_from_main", "versions_from_alpha",
+         "next_size_from_ladder", "length_500_from_ladder", "length_1000_from_ladder")  # fmt: skip
 """Records with the intervals of 27 November 2026."""
 
 

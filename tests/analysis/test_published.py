@@ -100,13 +100,56 @@ def test_the_readmes_new_scorecard_and_sentences_are_those_of_the_evidence_by_th
 def apart_by_order(study: str) -> tuple[float, float, float]:
     """PTFS in order of arrival above PTFS on mixed data, at the last version of a study's largest model: per cent, and
     its 95 % interval."""
+    return apart(study, "ptfs, order=arrival", "ptfs")
+
+
+def apart(study: str, recipe: str, other: str, version: int | None = None) -> tuple[float, float, float]:
+    """One recipe above another, as `apart_by_order`; at the last version, or at another one."""
     (view,) = (view for view in load(PUBLISHED, "proxy").views if study in view.ran)
     scores = view.scores(study)
-    scores = scores[(scores["version"] == view.last) & (scores["parameters"] == scores["parameters"].max())]
+    scores = scores[
+        (scores["version"] == (version or view.last)) & (scores["parameters"] == scores["parameters"].max())
+    ]
     wide = scores.pivot_table(index="seed", columns="paradigm", values="loss")
-    apart = 100 * (wide["ptfs, order=arrival"] - wide["ptfs"]).dropna()
+    apart = 100 * (wide[recipe] - wide[other]).dropna()
     half = scipy.stats.t.ppf(0.975, len(apart) - 1) * apart.sem()
     return apart.mean(), apart.mean() - half, apart.mean() + half
+
+
+def percent(nats: float) -> float:
+    """Of PPL, from a hundred times a difference of losses."""
+    return float(100 * np.expm1(nats / 100))
+
+
+def test_what_the_readme_says_of_every_recipe_is_what_came() -> None:
+    text = " ".join(section("What it shows").split())
+    told = re.findall(r"(\w[\w -]*\w) ([+-]\d\.\d) % \[([+-]\d\.\d), ([+-]\d\.\d)\] at (\d+) %", text)
+    assert [name.removeprefix("and ") for name, *_ in told] == list(RECIPES_TOLD)
+    (view,) = (view for view in load(PUBLISHED, "proxy").views if "frontier" in view.ran)
+    cost = view.scores("frontier").groupby("paradigm")["relative_cost"].first()
+    for (_, *shown, steps), recipe in zip(told, RECIPES_TOLD.values(), strict=True):
+        assert shown == [f"{percent(each):+.1f}" for each in apart("frontier", recipe, "ptfs")], recipe
+        assert steps == f"{100 * cost[recipe]:.0f}", recipe
+    first, low, high = map(percent, apart("frontier", "schedule_free", "ptfs", 1))
+    assert f"its version 1 is {first:.1f} % [{low:.1f}, {high:.1f}] worse" in text
+    assert apart("frontier", "path_switching", "cpt")[2] < 0
+    nearer = {each: apart("frontier", each, "path_switching") for each in ("branch_average", "infinite")}
+    assert nearer["branch_average"][2] < 0 < nearer["infinite"][2]
+
+
+RECIPES_TOLD = {
+    "schedule-free AdamW": "schedule_free",
+    "soup": "soup",
+    "infinite schedule": "infinite",
+    "branch average": "branch_average",
+    "path switching": "path_switching",
+    "CPT": "cpt",
+    "falling cosines": "falling_cosine",
+    "WSD": "wsd",
+    "WSD-S": "wsd_s",
+    "merge": "merge",
+}
+"""As the README names them, in its order."""
 
 
 LENGTHS = ("500, cosine", "1000, cosine", "2000, cosine, base cell")
