@@ -116,7 +116,8 @@ def _meant(setting: str, known: Iterable[str]) -> list[str]:
     near: dict[str, float] = {}
     for each in known:
         its_group, study, its_name = each.rpartition("=" if "=" in each else ".")
-        if each.startswith("sweep") or (each.startswith("hydra.") and not setting.startswith("hydra.")):
+        first = each.partition(".")[0]
+        if first == "sweep" or (first == "hydra" and not setting.startswith("hydra.")):  # of studies, and of Hydra
             continue
         part = name in its_name.split("_")
         alike = max(_likeness(name, its_name), LIKE * part)

@@ -125,7 +125,7 @@ def _usage(store: Store) -> None:
 
 def _name_closed(store: Store) -> None:
     if found := closed(store.root):
-        said = f"note: {len(found):,} folders may not be read, such as {found[0]}: what is in them is not counted"
+        said = f"note: folders that may not be read, and are not counted: {len(found):,}, such as {found[0]}"
         print(printable(said), file=sys.stderr)
 
 

@@ -67,13 +67,13 @@ def foreign(folder: Path, expected: Collection[str]) -> str | None:
     if any((folder / name).exists() for name in expected):
         return None
     try:
-        sums = _sums(folder) or {}
-        if sums and not set(expected) & set(sums):
-            return SUMS
+        if (folder / SUMS).exists():
+            sums = _sums(folder)
+            return SUMS if sums and not set(expected) & set(sums) else None
     except Flaw:
         return SUMS
     try:
-        _ = (folder / SUMS).exists() or read_document(folder / COMMANDS)
+        read_document(folder / COMMANDS)
     except Flaw:
         return COMMANDS
     return None

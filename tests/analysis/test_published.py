@@ -111,9 +111,9 @@ def apart(study: str, recipe: str, other: str, version: int | None = None) -> tu
         (scores["version"] == (version or view.last)) & (scores["parameters"] == scores["parameters"].max())
     ]
     wide = scores.pivot_table(index="seed", columns="paradigm", values="loss")
-    apart = 100 * (wide[recipe] - wide[other]).dropna()
-    half = scipy.stats.t.ppf(0.975, len(apart) - 1) * apart.sem()
-    return apart.mean(), apart.mean() - half, apart.mean() + half
+    paired = 100 * (wide[recipe] - wide[other]).dropna()
+    half = scipy.stats.t.ppf(0.975, len(paired) - 1) * paired.sem()
+    return paired.mean(), paired.mean() - half, paired.mean() + half
 
 
 def percent(nats: float) -> float:

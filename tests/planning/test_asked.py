@@ -12,7 +12,7 @@ from repro.common.errors import UserError
 from repro.planning import asked, complaints
 from repro.planning.planner import Plan
 
-WORKS = "All of this works together: "
+WORKS = asked.WORKS
 
 
 @pytest.fixture(scope="module")

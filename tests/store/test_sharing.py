@@ -233,7 +233,7 @@ def test_what_may_not_be_read_is_said_not_to_be_counted(capsys: pytest.CaptureFi
         closed.chmod(0o700)
         os.seteuid(NOBODY)
         assert status(verb, f"store.path={store.root}") == 0
-        assert f"1 folders may not be read, such as {closed}" in capsys.readouterr().err
+        assert f"not counted: 1, such as {closed}\n" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
