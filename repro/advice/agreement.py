@@ -55,7 +55,7 @@ def agreement(pilot: Pilot, advice: Advice, cells: Sequence[Cell], asked: Sequen
 
 def _of(cell: Cell, seeds: Sequence[int]) -> Cell:
     versions = [
-        replace(version, heldout={seed: loss for seed, loss in version.heldout.items() if seed in seeds})
+        replace(version, losses={key: loss for key, loss in version.losses.items() if key[0] in seeds})
         for version in cell.versions
     ]
-    return replace(cell, versions=tuple(version for version in versions if version.heldout))
+    return replace(cell, versions=tuple(version for version in versions if version.losses))

@@ -103,13 +103,17 @@ class Candidate:
         own = self.run.settings.paradigm
         return own.kind == "ptfs" and (getattr(own, "curve", "cycle"), getattr(own, "order", "mixed")) == PLAIN
 
+    @property
+    def own_optimizer(self) -> bool:
+        """Whether its recipe brings one."""
+        return recipe(self.run.settings).shared(self.run.settings) != self.run.settings
+
     @cached_property
     def unpredicted(self) -> str:
         """Why laws of the learning rate say nothing of it; empty: they do."""
-        s = self.run.settings
         if any(isinstance(product, Derived) for product in self.run.products):
             return "its versions are means of checkpoints, and the laws speak of single ones"
-        if recipe(s).shared(s) != s:
+        if self.own_optimizer:
             return "it has an optimizer of its own, and the laws were fitted to another"
         if any(product.training.start is not None for product in self.run.products):
             return "it starts from derived weights"

@@ -1,19 +1,18 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from repro.advice.candidates import Candidate
+from repro.advice.evidence import Version
 from repro.advice.laws import Curve
 from repro.advice.predictions import Estimate, Knowledge, seen
 from repro.advice.question import Question
 from repro.common.errors import UserError
-
-Measured = Sequence[Mapping[int, float]]
 
 MOST = 10.0
 """Times its steps that a recipe is stretched by, at most, in search of the loss of retraining."""
@@ -173,8 +172,9 @@ def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size
     own = knowledge.measured(candidate) if size == knowledge_size(candidate, knowledge) else None
     theirs = knowledge.measured(reference) if size == knowledge_size(reference, knowledge) else None
     if own is not None and theirs is not None:
-        losses = tuple(seen(each) for each in own)
-        over = tuple(knowledge.pooled(seen(a, b), len(a.keys() & b.keys())) for a, b in zip(own, theirs, strict=True))
+        losses = tuple(seen(version.loss) for version in own)
+        above = [version.above(other) for version, other in zip(own, theirs, strict=True)]
+        over = tuple(knowledge.pooled(seen(each), len(each)) for each in above)
         more = float("nan") if candidate.unpredicted else _extra(candidate.curves(size), over[-1], knowledge)
         return Row(candidate, losses, over, extra_steps=more)
     if candidate.unpredicted:
@@ -189,12 +189,12 @@ def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:
 
 
 def _by_law(
-    candidate: Candidate, base: Sequence[Curve], measured: Measured | None, size: int, knowledge: Knowledge
+    candidate: Candidate, base: Sequence[Curve], measured: Sequence[Version] | None, size: int, knowledge: Knowledge
 ) -> Row:
     """
     Args:
         base: curves of retraining.
-        measured: its losses by version and seed, where the ledger has them; None: by law, too.
+        measured: its versions, where the ledger has them; None: by law, too.
     """
     curves = candidate.curves(size)
     over = tuple(knowledge.contrast(curves, base) if measured is None else knowledge.against(curves, measured))

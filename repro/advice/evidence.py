@@ -1,4 +1,4 @@
-"""What a ledger holds, as laws are fitted on it: cells with a learning-rate curve and losses for every version.
+"""What a ledger holds, as advice reads it: cells with the losses of every version, and the curves that lead to them.
 
 A cell is a run but for its seed. Read from the CSV files alone, so that a stranger's ledger serves as ours does.
 """
@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -45,19 +46,54 @@ class Version:
 
     number: int
     rates: Array
-    """(steps,): the learning rate of every step that leads to it."""
-    heldout: dict[int, Array]
-    """By seed: nats per token of each slice, (slices,)."""
+    """(steps,): the learning rate of every step that leads to it; empty: the ledger does not tell, as of means of
+    checkpoints."""
+    losses: dict[tuple[int, str], Array]
+    """By seed and numerics: nats per token of each slice, (slices,)."""
     tokens: Array
     """Of each slice."""
     training: Array
-    """(points, 2): a step, and the mean training loss about it, over seeds."""
+    """(points, 2): a step, and the mean training loss about it, over seeds; empty as `rates` is."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for seed, _ in self.losses}))
+
+    @cached_property
+    def heldout(self) -> dict[int, Array]:
+        """By seed: nats per token of each slice, (slices,); the mean, where a seed ran under several numerics."""
+        found: dict[int, list[Array]] = defaultdict(list)
+        for (seed, _), loss in self.losses.items():
+            found[seed].append(loss)
+        return {seed: np.mean(losses, axis=0) for seed, losses in found.items()}
 
     @property
     def loss(self) -> dict[int, float]:
         """By seed: nats per token of slices 1 to k."""
+        return {seed: self._over_slices(loss) for seed, loss in self.heldout.items()}
+
+    def above(self, other: "Version") -> dict[int, float]:
+        """By seed: how much more loss it has than another recipe's, of slices 1 to k, in nats per token.
+
+        Within one numerics, where both ran under one: rounding makes other runs of one seed.
+        """
+        own, theirs = (
+            {key: version._over_slices(loss) for key, loss in version.losses.items()} for version in (self, other)
+        )
+        alike = own.keys() & theirs.keys()
+        found = {}
+        for seed in sorted(set(self.seeds) & set(other.seeds)):
+            pairs = sorted(key for key in alike if key[0] == seed)
+            if pairs:
+                found[seed] = float(np.mean([own[key] - theirs[key] for key in pairs]))
+            else:
+                found[seed] = self.loss[seed] - other.loss[seed]
+        return found
+
+    def _over_slices(self, loss: Array) -> float:
+        """Of slices 1 to k."""
         weights = self.tokens[: self.number] / self.tokens[: self.number].sum()
-        return {seed: float(weights @ loss[: self.number]) for seed, loss in self.heldout.items()}
+        return float(weights @ loss[: self.number])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +113,7 @@ class Cell:
 
     @property
     def seeds(self) -> set[int]:
-        return {seed for version in self.versions for seed in version.heldout}
+        return {seed for version in self.versions for seed in version.seeds}
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -175,20 +211,20 @@ def _grouped(rows: Iterable[dict[str, str]]) -> _ByRun:
 def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by_run: dict[str, _ByRun]) -> Cell:
     versions = []
     for number in range(1, int(dict(about)["versions"]) + 1):
-        heldout, tokens, curves, known = {}, np.empty(0), [], ""
+        found, tokens, curves, known = {}, np.empty(0), [], ""
         for run in sorted(runs, key=lambda run: (int(run["seed"]), run["run"])):
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
-            heldout[int(run["seed"])], tokens = losses
+            found[int(run["seed"]), run["numerics"]], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
                 known = known or run["run"]
                 curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))
-        if not curves:
+        if not found:
             continue
-        rates = _rates(known, number, by_run)
-        if len(rates):
-            versions.append(Version(number, rates, heldout, tokens, _training(curves)))
+        rates = _rates(known, number, by_run) if curves else np.empty(0)
+        training = _training(curves) if len(rates) else np.empty((0, 2))
+        versions.append(Version(number, rates, found, tokens, training))
     return Cell(about, runs[0]["conditions"], tuple(versions), tuple(sorted(run["run"] for run in runs)))
 
 

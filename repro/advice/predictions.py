@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from repro.advice import fits
 from repro.advice.candidates import Candidate, same
-from repro.advice.evidence import DATA, Cell
+from repro.advice.evidence import DATA, Cell, Version
 from repro.advice.fits import Evidence, Fit, Judged, curve_of
 from repro.advice.laws import Curve, Sites
 from repro.common.errors import UserError
@@ -65,6 +65,8 @@ class Estimate:
 class Knowledge:
     """A ledger, as far as it bears on a question, and the laws fitted to it."""
 
+    cells: tuple[Cell, ...]
+    """All of the data and the architecture, those included that no law speaks of."""
     evidence: Evidence
     laws: tuple[Judged, ...]
     """The one that misses least first."""
@@ -123,15 +125,15 @@ class Knowledge:
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + self.level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
-    def against(self, curves: Sequence[Curve], measured: Sequence[Mapping[int, float]]) -> list[Estimate]:
+    def against(self, curves: Sequence[Curve], measured: Sequence[Version]) -> list[Estimate]:
         """How much more loss a recipe's versions have, by law, than another's had: what was seen is not predicted.
 
         Args:
-            measured: by version, nats per token by seed.
+            measured: the other's versions.
         """
         found = []
-        for own, losses in zip(self.predict(curves), measured, strict=True):
-            plain = {seed: loss - self.evidence.effects.get(seed, 0.0) for seed, loss in losses.items()}
+        for own, version in zip(self.predict(curves), measured, strict=True):
+            plain = {seed: loss - self.evidence.effects.get(seed, 0.0) for seed, loss in version.loss.items()}
             other = seen(plain)
             # The mean of other seeds' effects, unknown to both, is in neither.
             spread = float(np.sqrt(max(own.spread**2 - self.level**2, 0.0) + np.nan_to_num(other.spread) ** 2))
@@ -196,22 +198,18 @@ class Knowledge:
         spread = self.evidence.noise * float(np.sqrt(2 / max(seeds, 1)))
         return replace(difference, spread=spread, freedom=self.evidence.freedom)
 
-    def measured(self, candidate: Candidate) -> list[Mapping[int, float]] | None:
-        """By version, nats per token by seed, where the ledger holds the recipe in the setting asked about."""
-        about = candidate.about
-        for cell in self.evidence.cells:
-            numbers = [version.number for version in cell.versions]
-            if same(about, dict(cell.about)) and numbers[: candidate.run.versions] == list(
-                range(1, candidate.run.versions + 1)
-            ):
-                return [version.loss for version in cell.versions[: candidate.run.versions]]
+    def measured(self, candidate: Candidate) -> Sequence[Version] | None:
+        """Its versions, where the ledger holds the recipe in the setting asked about."""
+        about, asked = candidate.about, candidate.run.versions
+        for cell in self.cells:
+            versions = cell.versions[:asked]
+            if same(about, dict(cell.about)) and [each.number for each in versions] == list(range(1, asked + 1)):
+                return versions
         return None
 
 
-def seen(losses: Mapping[int, float], other: Mapping[int, float] | None = None) -> Estimate:
-    """The mean over seeds; with `other`, of the differences to it, paired by seed."""
-    if other is not None:
-        losses = {seed: losses[seed] - other[seed] for seed in losses.keys() & other.keys()}
+def seen(losses: Mapping[int, float]) -> Estimate:
+    """The mean over seeds, as measured."""
     values = np.array(list(losses.values()))
     if len(values) == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 1, "measured")
@@ -258,7 +256,9 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
             f"no advice on another kind of data or model than the ledger's: asked is {asked}; it holds "
             f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
         )
-    usable = [cell for cell in alike if cell["paradigm"] in RECIPES and lawful(cell)]
+    usable = [
+        told for cell in alike if cell["paradigm"] in RECIPES and lawful(cell) and (told := _curved(cell)).versions
+    ]
     decayed = [cell for cell in usable if any(v.rates[-1] < 0.5 * v.rates.max() for v in cell.versions)]
     if not decayed:
         raise UserError(
@@ -273,7 +273,12 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
     evidence = Evidence(tuple(sorted(_near(usable, about, size), key=lambda cell: cell.about)))
     laws = fits.choose(evidence)
     draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
-    return Knowledge(evidence, tuple(laws), tuple(draws))
+    return Knowledge(tuple(alike), evidence, tuple(laws), tuple(draws))
+
+
+def _curved(cell: Cell) -> Cell:
+    """With those of its versions whose learning rates the ledger tells."""
+    return replace(cell, versions=tuple(version for version in cell.versions if len(version.rates)))
 
 
 def _near(cells: Sequence[Cell], about: Mapping[str, str], size: int | None) -> Sequence[Cell]:

@@ -44,7 +44,12 @@ def content(
         "agreement": agreed,
         "seeds": list(knowledge.evidence.seeds),
         "seed_scatter_percent": None if knowledge.one_seed else 100 * math.sqrt(2) * knowledge.evidence.noise,
-        "limits": [_measured_on(advice), *LIMITS, *([ONE_SEED] if knowledge.one_seed else [])],
+        "limits": [
+            _measured_on(advice),
+            *([OWN_OPTIMIZER.format(chosen.candidate.recipe)] if chosen.candidate.own_optimizer else []),
+            *LIMITS,
+            *([ONE_SEED] if knowledge.one_seed else []),
+        ],
         "scored": scored,
     }
 
@@ -59,6 +64,10 @@ def _measured_on(advice: Advice) -> str:
     )
 
 
+OWN_OPTIMIZER = (
+    "{} has an optimizer of its own, and retraining the one of the settings: how much of the difference is the "
+    "optimizer's is not known."
+)
 ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
 
 

@@ -109,6 +109,43 @@ def test_merged_weights_are_not_predicted_and_the_trunk_is_not_compared(ledger, 
     assert found["decision"]["recipe"].startswith("cpt")
 
 
+@pytest.mark.parametrize("best", ["soup", "schedule_free"])
+def test_what_no_law_speaks_of_is_advised_where_the_ledger_has_measured_it(ledger, capsys, best) -> None:
+    recipes = "paradigm=merge,soup,branch_average,schedule_free"
+    write(ledger, candidates(recipes), World(beyond=dict.fromkeys(("merge", "branch_average"), 0.1) | {best: -0.2}))
+    words = ("scale=smoke", f"ledger.path={ledger}")
+    found = told(capsys, *words, "advise.margin=0")
+    own = [row for row in found["recipes"] if row["recipe"] in recipes and row["about"]["schedule"] == "cosine"]
+    assert len(own) == 4
+    assert {row["basis"] for row in own} == {"measured"}
+    assert found["decision"]["recipe"].startswith(best)
+    row = found["recipes"][0]
+    truth = [World().ends(each)[-1] for each in candidates(f"paradigm={best},ptfs")]
+    assert row["versions"][-1]["over"] == pytest.approx(truth[0] - 0.2 - truth[1], abs=0.005)
+    assert row["extra_steps"] is None  # by what law?
+    laws = [each["recipe"] for each in found["law"]["left_out"]]
+    assert not set(laws) & {"merge", "soup", "branch_average", "schedule_free"}
+    assert any("optimizer of its own" in line for line in found["limits"]) == (best == "schedule_free")
+    advise.main([*words, "advise.margin=0"])
+    assert f"{row['name']}. PPL" in capsys.readouterr().out
+    with pytest.raises(SystemExit):  # it has been seen, so that it is not predicted
+        advise.main([*words, f"paradigm={best}", f"record={ledger / 'late.json'}", "-m"])
+    assert "already holds runs" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> None:
+    """The other's seeds are a tenth of a nat easier there, for both."""
+    write(tmp_path, candidates(*PILOT), World())
+    elsewhere = World(numerics="other", levels=dict.fromkeys((0, 1), -0.1), seeds=(0, 1))
+    write(tmp_path, candidates("paradigm=ptfs,soup"), elsewhere)
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=soup,cpt")
+    world = World()
+    truth = {each.run.settings.paradigm.kind: world.ends(each)[-1] for each in candidates("paradigm=ptfs,soup,cpt")}
+    for row in found["recipes"]:
+        over = truth[row["recipe"]] - truth["ptfs"]
+        assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
+
+
 def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=cpt,path_switching", "stream=dealt")
     near = told(capsys, *words[:-1])
