@@ -86,17 +86,18 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     from analysis.findings import ledger as findings
     from analysis.tables.table import quantity
     from analysis.tables.verdicts import claim_parts, scorecard
-    from repro.common import style
+    from repro.common import progress, style
 
     primary, *others = ledger.views
     judged = verdicts.judge(primary)
-    elsewhere = verdicts.elsewhere(judged, others)
     shelf = sections.Shelf(folder)
-    with style.context():
+    stages = len(primary.ran) + 2 * len(others)
+    with progress.steps("Writing the report", stages) as done, style.context():
+        elsewhere = verdicts.elsewhere(judged, others, done)
         shown = [
             *advice.section(ledger, shelf),
-            *sections.studies(primary, judged, shelf),
-            *sections.settings(others, [*judged, *elsewhere], shelf),
+            *sections.studies(primary, judged, shelf, done),
+            *sections.settings(others, [*judged, *elsewhere], shelf, done),
         ]
     appendix = sections.appendix(ledger, shelf)
     quantities = shelf.table(claim_parts(judged))

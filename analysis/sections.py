@@ -1,7 +1,7 @@
 """The sections of a report: for each study that was run, and each other setting, what the registries say it shows."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,11 +127,16 @@ class Shelf:
         )  # fmt: skip
 
 
-def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]:
-    """A section for every study that was run in the primary setting."""
+def studies(view: View, judged: Sequence[Judged], shelf: Shelf, done: Callable[[], None]) -> list[Section]:
+    """A section for every study that was run in the primary setting.
+
+    Args:
+        done: called after each study's tables and figures.
+    """
     sections = []
     for study in map(study_of, view.ran):
         tables, pictures, said = shelf.show(exhibits(study, view.ran), view)
+        done()
         mine = [one for one in judged if one.verdict != "not run" and _home(one, view.ran) == study.name]
         if tables or pictures:
             sections.append(
@@ -149,8 +154,14 @@ def studies(view: View, judged: Sequence[Judged], shelf: Shelf) -> list[Section]
     return sections
 
 
-def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> list[Section]:
-    """A section for every other setting: all that a study shows if it was run there alone, else what differs."""
+def settings(
+    views: Sequence[View], judged: Sequence[Judged], shelf: Shelf, done: Callable[[], None]
+) -> list[Section]:  # fmt: skip
+    """A section for every other setting: all that a study shows if it was run there alone, else what differs.
+
+    Args:
+        done: called after each setting's tables and figures.
+    """
     sections = []
     primary = views[0].ledger.views[0].ran if views else []
     for place, view in enumerate(views, start=2):
@@ -158,6 +169,7 @@ def settings(views: Sequence[View], judged: Sequence[Judged], shelf: Shelf) -> l
         shown = [one for study in ran for one in exhibits(study, view.ran)
                  if one.per_setting or study.name not in primary]  # fmt: skip
         tables, pictures, said = shelf.show(shown, view, f"_setting{place}")
+        done()
         if not (tables or pictures):
             continue
         noted = view.ledger.commands or list(view.differs) == ["stream"]

@@ -3,7 +3,7 @@
 Every quantity is signed so that a positive one speaks for the claim. In words: docs/claims.md and docs/protocol.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -277,13 +277,20 @@ def counted(judged: Sequence[Judged]) -> str:
     return f"{claims} claims: {', '.join(shown.values())}.{both if twice else ''}"
 
 
-def elsewhere(judged: Sequence[Judged], others: Sequence[View]) -> list[Judged]:
-    """Verdicts in the other settings, where they rest on other numbers than the primary one's."""
+def elsewhere(judged: Sequence[Judged], others: Sequence[View], done: Callable[[], None]) -> list[Judged]:
+    """Verdicts in the other settings, where they rest on other numbers than the primary one's.
+
+    Args:
+        done: called after each setting.
+    """
     known = {(one.claim.id, one.reading, one.beside): _numbers(one) for one in judged}
-    return [
-        one
-        for view in others
-        for one in judge(view)
-        if one.verdict not in ("not run", "not judged")
-        and _numbers(one) != known.get((one.claim.id, one.reading, one.beside))
-    ]
+    found = []
+    for view in others:
+        found += [
+            one
+            for one in judge(view)
+            if one.verdict not in ("not run", "not judged")
+            and _numbers(one) != known.get((one.claim.id, one.reading, one.beside))
+        ]
+        done()
+    return found

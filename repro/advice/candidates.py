@@ -10,6 +10,7 @@ import numpy as np
 
 from repro.advice.laws import Curve, since
 from repro.advice.question import Question
+from repro.common import progress
 from repro.common.errors import UserError
 from repro.config.exact import fraction
 from repro.config.registries import RECIPES
@@ -199,14 +200,16 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
             unlike.append(each)
     found: list[Candidate] = []
     refused = {}
-    for one in unlike:
-        try:
-            candidate = Candidate(planned(one, question), question.parameters)
-            if all(candidate.about != other.about for other in found):
-                _ = candidate.steps
-                found.append(candidate)
-        except UserError as error:
-            refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
+    with progress.steps("Planning recipes", len(unlike)) as done:
+        for one in unlike:
+            try:
+                candidate = Candidate(planned(one, question), question.parameters)
+                if all(candidate.about != other.about for other in found):
+                    _ = candidate.steps
+                    found.append(candidate)
+            except UserError as error:
+                refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
+            done()
     if not found:
         # One value is mostly what all of them refuse.
         raise UserError(

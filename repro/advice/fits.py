@@ -1,6 +1,6 @@
 """Fitting laws to a ledger, and choosing among them by the error on cells that were left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TypeAlias
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from repro.advice.evidence import Cell, Version
 from repro.advice.laws import LAWS, Curve, Law, Sites, since
+from repro.common import progress
 
 Array = NDArray[np.float64]
 
@@ -302,8 +303,12 @@ class Judged:
         return float(np.median(np.abs(self.missed(2))))
 
 
-def judge(law: Law, evidence: Evidence, data: Data) -> Judged:
-    """Fit a law to all cells, and to all but each one in turn, which it then has to predict."""
+def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) -> Judged:
+    """Fit a law to all cells, and to all but each one in turn, which it then has to predict.
+
+    Args:
+        done: called after each cell.
+    """
     targets = data.means(evidence.seeds)
     whole = fit(law, data, targets)
     missed = []
@@ -311,6 +316,7 @@ def judge(law: Law, evidence: Evidence, data: Data) -> Judged:
         own = data.heldout_cell == number
         found = fit(law, data, targets, whole.coded, (~own, data.training_cell != number))
         missed.append(LeftOut(cell, (found.predict(data.heldout) - targets)[own]))
+        done()
 
     def beyond(far: Array, near: Array) -> Beyond:
         """What is missed beyond a limit of something, given as log2 of it over the limit, of each place."""
@@ -341,8 +347,9 @@ def candidates(evidence: Evidence) -> list[Law]:
 
 def choose(evidence: Evidence) -> list[Judged]:
     """All laws, the one that misses least first; one with a shift only where that takes off a twentieth."""
-    data = Data.of(evidence)
-    judged = [judge(law, evidence, data) for law in candidates(evidence)]
+    data, laws = Data.of(evidence), candidates(evidence)
+    with progress.steps("Fitting laws", len(laws) * len(evidence.cells)) as done:
+        judged = [judge(law, evidence, data, done) for law in laws]
     return sorted(judged, key=lambda each: each.error * (1.05 if each.fit.law.shifts else 1.0))
 
 
@@ -351,7 +358,9 @@ def bootstrap(chosen: Judged, evidence: Evidence, draws: int, seed: int = 0) -> 
     data = Data.of(evidence)
     random = np.random.Generator(np.random.PCG64(seed))
     fits = []
-    for _ in range(draws):
-        drawn = random.choice(np.array(evidence.seeds), size=len(evidence.seeds)).tolist()
-        fits.append(fit(chosen.fit.law, data, data.means(drawn), chosen.fit.coded))
+    with progress.steps("Drawing seeds again", draws) as done:
+        for _ in range(draws):
+            drawn = random.choice(np.array(evidence.seeds), size=len(evidence.seeds)).tolist()
+            fits.append(fit(chosen.fit.law, data, data.means(drawn), chosen.fit.coded))
+            done()
     return fits

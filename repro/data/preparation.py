@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from repro.common import locks
 from repro.common.disk import clear_errors
 from repro.common.errors import UserError
+from repro.common.progress import bars
 from repro.config.settings import StreamSettings
 from repro.data import tokenizer as tokenizers
 from repro.data.blocks import MANIFEST, damaged, write_digests, write_manifest
@@ -62,16 +63,6 @@ def replaced(folder: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-@contextmanager
-def progress() -> "Iterator[Progress]":
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar
-
-
 # A pile of text that is cut into N versions at once
 
 
@@ -83,7 +74,7 @@ def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSetting
     """
 
     def build(built: Path) -> None:
-        with progress() as bar:
+        with bars() as bar:
             documents = bar.track(corpus.verified(identity, cache), description="Reading the corpus")
             place = built.parent / "spool"
             spooled = spool(documents, place, settings.split_seed)
@@ -99,7 +90,7 @@ def check_dates(corpus: Corpus, identity: Mapping[str, object], settings: Stream
     Raises:
         UserError: as preparing it would, of its dates.
     """
-    with progress() as bar:
+    with bars() as bar:
         followed = bar.track(corpus.verified(identity, cache), description="Reading the corpus")
         documents = spool(followed, Path(os.devnull), settings.split_seed).documents
     if settings.order == "chronological":

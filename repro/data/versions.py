@@ -23,13 +23,14 @@ import numpy.typing as npt
 from repro.common.canonical import digest
 from repro.common.disk import sha256
 from repro.common.errors import UserError
+from repro.common.progress import bars
 from repro.config.settings import AUTO, StreamSettings
 from repro.data import novelty, overlap
 from repro.data import tokenizer as tokenizers
 from repro.data.blocks import Slice, cut, damaged, read_manifest, write_digests, write_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.counts import TRAINED_BEFORE
-from repro.data.preparation import check_heldout, exclusively, in_time, progress, replaced, share_of
+from repro.data.preparation import check_heldout, exclusively, in_time, replaced, share_of
 from repro.data.stream import Stream, Version
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
 
@@ -192,7 +193,7 @@ def _prepare(units: Chain, missing: list[int]) -> None:
     scratch = units.folders()[0].with_suffix(".reading")
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with progress() as bar:
+        with bars() as bar:
             if s.order == "releases":
                 wanted = {index + 1: units.identities[index] for index in missing}
                 documents = units.corpus.of_releases(wanted, units.data_path / "packages")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import repro.data
 import repro.models
 import repro.recipes  # noqa: F401  (they fill the registries)
+from repro.common import progress
 from repro.common.errors import UserError
 from repro.config import registries
 from repro.config.places import CONF
@@ -207,7 +208,11 @@ def _all(jobs: "Sequence[Sequence[Override]]", typed: Set[str]) -> list[Settings
     if not jobs:
         raise UserError("The sweep has no run: a glob that matches no option, or a list that is empty.")
     unused: dict[str, list[str]] = {}
-    sweep = [_settings(job, unused) for job in jobs]
+    sweep = []
+    with progress.steps("Composing the sweep", len(jobs)) as done:
+        for job in jobs:
+            sweep.append(_settings(job, unused))
+            done()
     for setting, reasons in unused.items():
         if len(reasons) == len(jobs) and setting in typed:
             group, _, name = setting.partition(".")
