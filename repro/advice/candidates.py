@@ -18,6 +18,7 @@ from repro.config.settings import GROWING, Settings
 from repro.data.corpora.corpus import corpus
 from repro.data.stream import VirtualStream
 from repro.models.architectures.architecture import architecture
+from repro.models.optimizers.optimizer import optimizer
 from repro.planning import choices, prices, sweeps
 from repro.planning.arguments import CommandLine
 from repro.planning.runs import Run
@@ -71,6 +72,7 @@ class Candidate:
             "stream": s.stream.order,
             "tokens_per_step": r.step_tokens,
             "architecture": s.model.architecture,
+            "optimizer": optimizer(recipe(s).shared(s)).described,
         }
         return {name: str(value) for name, value in values.items()}
 

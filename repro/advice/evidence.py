@@ -24,8 +24,10 @@ from repro.store import tables
 
 Array = NDArray[np.float64]
 
-DATA = ("corpus", "stream", "tokens_per_step", "architecture")
-"""Columns that say what was learned from, and by what kind of model."""
+DATA = ("corpus", "stream", "tokens_per_step", "architecture", "optimizer")
+"""Columns that say what was learned from, by what kind of model, and by what update rule."""
+USUAL = {"optimizer": "adamw"}
+"""What is taken to have been, where a ledger or a record is from before there was such a column."""
 CELL = (
     *("paradigm", "schedule", "settings", "carry_optimizer", "max_lr", "min_lr", "warmup_steps", "size"),
     *("parameters", "steps_per_version", "versions", *DATA),
@@ -195,7 +197,8 @@ def _longest(runs: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _rows(folder: Path, table: str) -> list[dict[str, str]]:
-    return [dict(zip(COLUMNS[table], row, strict=True)) for row in ledger.read(folder / f"{table}.csv", table)]
+    rows = [dict(zip(COLUMNS[table], row, strict=True)) for row in ledger.read(folder / f"{table}.csv", table)]
+    return [row | {name: usual for name, usual in USUAL.items() if row.get(name) == ""} for row in rows]
 
 
 _ByRun = dict[str, dict[int, list[dict[str, str]]]]

@@ -253,7 +253,7 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
         kinds = sorted({", ".join(f"{name}={cell[name]}" for name in DATA) for cell in cells})
         asked = ", ".join(f"{name}={about[name]}" for name in DATA)
         raise UserError(
-            f"no advice on another kind of data or model than the ledger's: asked is {asked}; it holds "
+            f"no advice on another kind of data, model or optimizer than the ledger's: asked is {asked}; it holds "
             f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
         )
     usable = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from repro.advice.candidates import same
 from repro.advice.decisions import Advice
-from repro.advice.evidence import Cell
+from repro.advice.evidence import USUAL, Cell
 from repro.advice.predictions import Estimate
 from repro.advice.telling import row_content, sentence
 from repro.common.disk import Flaw, read_document, write_document
@@ -105,7 +105,8 @@ def outcomes(record: dict[str, Any], cells: Sequence[Cell]) -> list[Outcome]:
     level: float = record.get("seed_level", 0.0)
     found = []
     for each in record["predictions"]:
-        alike = [cell for cell in cells if same(each["about"], dict(cell.about))]
+        about = USUAL | each["about"]
+        alike = [cell for cell in cells if same(about, dict(cell.about))]
         if not alike:
             continue
         cell = max(alike, key=lambda cell: len(cell.versions))

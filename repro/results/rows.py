@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from repro.common.canonical import digest
-from repro.config.settings import CorpusSettings
+from repro.config.settings import CorpusSettings, Settings
 from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import corpus
 from repro.data.memory import known_identity
 from repro.data.stream import tokens_key
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
-from repro.models.optimizers.optimizer import optimizer
+from repro.models.optimizers.optimizer import Optimizer, optimizer
 from repro.planning.runs import Run
 from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
@@ -59,14 +59,18 @@ def uncut_conditions(r: Run) -> str:
 
 def _conditions(r: Run, text: object) -> list[object]:
     s = r.settings
-    beside = optimizer(recipe(s).shared(s))  # one that a recipe brings belongs to the recipe
-    content = [beside.identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
+    content = [_shared_optimizer(s).identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
     return [*content, *([s.stream.steps_label] if " " in s.stream.steps_label else [])]  # else a column says it whole
 
 
 @lru_cache(maxsize=16)
 def _identity(settings: CorpusSettings, data_path: str) -> dict[str, object]:
     return known_identity(corpus(settings), Path(data_path))
+
+
+def _shared_optimizer(s: Settings) -> Optimizer:
+    """That of the settings: one that a recipe brings belongs to the recipe."""
+    return optimizer(recipe(s).shared(s))
 
 
 def of(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[str, list[Row]]:
@@ -161,6 +165,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "conditions": conditions(r),
         "split_seed": s.stream.split_seed,
         "uncut_conditions": uncut_conditions(r),
+        "optimizer": _shared_optimizer(s).described,
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),

@@ -146,6 +146,30 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
         assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
 
 
+def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+    alone = told(capsys, *words)
+    write(ledger, candidates(*PILOT, "optimizer=muon"), World(beyond={"cpt": -0.5}))
+    both = told(capsys, *words)
+    assert [both[name] for name in ("decision", "recipes", "law")] == [
+        alone[name] for name in ("decision", "recipes", "law")
+    ]
+    muon = told(capsys, *words[:3], *PILOT, "optimizer=muon")
+    assert muon["decision"]["recipe"].startswith("cpt")
+    assert {row["basis"] for row in muon["recipes"]} == {"measured"}
+
+
+def test_a_ledger_from_before_it_named_optimizers_is_adamws(ledger, capsys) -> None:
+    words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+    now = told(capsys, *words)
+    lines = [line.rpartition(",")[0] for line in (ledger / "runs.csv").read_text().splitlines()]
+    assert lines[0].endswith("uncut_conditions")
+    (ledger / "runs.csv").write_text("\n".join(lines) + "\n")
+    then = told(capsys, *words)
+    assert now.pop("ledger") != then.pop("ledger")
+    assert now == then
+
+
 def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=cpt,path_switching", "stream=dealt")
     near = told(capsys, *words[:-1])
@@ -159,7 +183,8 @@ def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
     [
         (("paradigm=trunk,cpt,ptfs", "schedule=constant"), (), "no advice without decayed runs"),
         (PILOT, ("corpus=rfc",), "no advice on another kind of data"),
-        (PILOT, ("model=qwen",), "no advice on another kind of data or model"),
+        (PILOT, ("model=qwen",), "no advice on another kind of data, model or optimizer"),
+        (PILOT, ("optimizer.beta2=0.99",), "optimizer=adamw beta2=0.99; it holds"),
         (("paradigm=cpt,ptfs",), (), "a law needs three"),
         (PILOT, ("advise.parameters=1000000",), "a size law needs two"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from repro import train
 from repro.common.errors import UserError
 from repro.planning import planner, sweeps
-from repro.results import commands, ledger
+from repro.results import commands, ledger, rows
 from repro.store import tables
 
 
@@ -56,8 +56,8 @@ def test_scores_of_one_version_leave_those_of_others_alone(tmp_path: Path) -> No
         row = dict.fromkeys(ledger.COLUMNS["downstream"], "")
         return [row | {"run": "aa", "version": version, "finetune_seed": seed, "value": value}]
 
-    for rows in (scores(1, "", 0.1), scores(4, "", 0.2), scores(4, 0, 0.3), scores(4, 0, 0.4)):
-        ledger._replace(tmp_path, {"downstream": rows})
+    for some in (scores(1, "", 0.1), scores(4, "", 0.2), scores(4, 0, 0.3), scores(4, 0, 0.4)):
+        ledger._replace(tmp_path, {"downstream": some})
     kept = [(row[1], row[2], row[5]) for row in ledger.read(tmp_path / "downstream.csv", "downstream")]
     assert kept == [("1", "", "0.1"), ("4", "0", "0.4"), ("4", "", "0.2")]
 
@@ -128,6 +128,17 @@ def test_runs_that_are_measured_or_called_otherwise_are_runs_of_their_own(smoke:
         twin = [other for other in runs if runs[other]["paradigm"] == row["paradigm"] and other != run]
         assert len(twin) == 1
         assert tokens[run] in (2 * tokens[twin[0]], tokens[twin[0]] / 2)
+
+
+def test_a_run_tells_its_optimizer_with_what_is_unusual_of_it(smoke: Callable[..., list[str]]) -> None:
+    sweeps_of = {
+        "paradigm=ptfs,schedule_free": {"adamw"},  # one that a recipe brings is the recipe's
+        "optimizer=adamw,muon": {"adamw", "muon"},
+        "optimizer.beta2=0.95,0.99": {"adamw", "adamw beta2=0.99"},
+    }
+    for sweep, told in sweeps_of.items():
+        tree = planner.make(sweeps.compose(smoke(sweep), multirun=True)).tree
+        assert {rows._run_row(tree, index)["optimizer"] for index in range(2)} == told
 
 
 def test_a_ledger_that_was_copied_is_mended_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

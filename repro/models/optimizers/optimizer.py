@@ -7,7 +7,7 @@ resumed bit for bit without a line of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from repro.config.settings import OptimizerSettings, Settings
@@ -42,6 +42,13 @@ class Optimizer(OptimizerSettings):
     """Numbers that a checkpoint holds for a weight besides the weight itself, at most."""
     group_state: ClassVar[tuple[str, ...]] = ()
     """What a parameter group has that changes from step to step: numbers, the same after a resumption."""
+
+    @property
+    def described(self) -> str:
+        """In a ledger: its kind, and the settings in which it departs from the defaults: `adamw beta2=0.99`."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "kind"}
+        usual = {each.name: each.default for each in fields(self)}
+        return " ".join([self.kind, *(f"{name}={value}" for name, value in own.items() if value != usual[name])])
 
     @property
     def identity(self) -> dict[str, Any]:
