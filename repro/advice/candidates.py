@@ -29,8 +29,6 @@ from repro.recipes.trajectory import Derived, Trajectory
 from repro.results.columns import settings_of, settings_text
 from repro.store.store import Store
 
-NOT_ASKED = ("base", "two_stage", "updated", "grow")
-"""Recipes that answer other questions: one that nobody releases, and those that need another recipe or model."""
 CHOOSES = ("paradigm", "study", "-m", "--multirun")
 """What says which recipes are asked about; without, all are, under every schedule that the ledger has."""
 
@@ -184,7 +182,9 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         own = settings[0].schedule.kind  # first: what others are compared with is under it
         if not any(word.partition("=")[0] == "schedule" for word in words):
             words = [*words, f"schedule={','.join(dict.fromkeys([own, *known]))}"]
-        without = [*NOT_ASKED, *([] if find_spec("schedulefree") else ["schedule_free"])]  # an extra's package
+        others = [name for name, each in RECIPES.items() if not getattr(each, "asked", True)]
+        lacking = [] if find_spec("schedulefree") else ["schedule_free"]  # an extra's package
+        without = [sweeps.BASE, *others, *lacking]
         every = (f"paradigm=glob(*,exclude=[{','.join(without)}])",)
         sets = (every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",))
         settings = [one for each in sets for one in sweeps.compose([*words, *each], multirun=True)]

@@ -256,9 +256,7 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
             f"no advice on another kind of data, model or optimizer than the ledger's: asked is {asked}; it holds "
             f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
         )
-    usable = [
-        told for cell in alike if cell["paradigm"] in RECIPES and lawful(cell) and (told := _curved(cell)).versions
-    ]
+    usable = [told for cell in alike if lawful(cell) and (told := curved(cell)).versions]
     decayed = [cell for cell in usable if any(v.rates[-1] < 0.5 * v.rates.max() for v in cell.versions)]
     if not decayed:
         raise UserError(
@@ -276,7 +274,7 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
     return Knowledge(tuple(alike), evidence, tuple(laws), tuple(draws))
 
 
-def _curved(cell: Cell) -> Cell:
+def curved(cell: Cell) -> Cell:
     """With those of its versions whose learning rates the ledger tells."""
     return replace(cell, versions=tuple(version for version in cell.versions if len(version.rates)))
 
@@ -294,5 +292,5 @@ def _near(cells: Sequence[Cell], about: Mapping[str, str], size: int | None) -> 
 
 
 def lawful(cell: Cell) -> bool:
-    """Whether laws of the learning rate speak of it: single checkpoints of one optimizer, from a random start."""
-    return cell["paradigm"] not in ("merge", "branch_average", "soup", "schedule_free", "grow", "updated")
+    """Whether laws of the learning rate speak of it, as far as its recipe is registered."""
+    return cell["paradigm"] in RECIPES and bool(getattr(RECIPES.get(cell["paradigm"]), "lawful", True))

@@ -23,6 +23,7 @@ class BranchAverage(PathSwitching):
     label = "branch average"
     mechanism = "Path switching; each version is the mean of its branch's last checkpoints."
     sources: ClassVar[tuple[str, ...]] = ("2306.03241", "2502.06761")
+    lawful = False
     colour = "#882255"
     told_apart_by: ClassVar[tuple[str, ...]] = ("alpha", "branch", "branch_share", "average_share", "average_count")
 

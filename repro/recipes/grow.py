@@ -28,6 +28,8 @@ class Grow(PathSwitching):
     label = "growing"
     mechanism = "Path switching whose model grows at a release, with its function preserved at the step."
     sources: ClassVar[tuple[str, ...]] = ("1511.05641", "2203.06211")
+    lawful = False
+    asked = False
     colour = "#332288"
     told_apart_by: ClassVar[tuple[str, ...]] = (
         *("alpha", "branch", "branch_share", "grow_at", "layers_before", "intermediate_before"),

@@ -37,6 +37,7 @@ class Merge(Trunk):
     label = "merge"
     mechanism = "A main path at the maximum; each version is a mean of its last checkpoints, in place of a decay."
     sources: ClassVar[tuple[str, ...]] = ("2507.17634", "2505.12082")
+    lawful = False
     colour = "#AA4499"
     decays = True  # what its means stand for: they are compared with decayed versions
     told_apart_by = ("window", "count", "weights")

@@ -90,6 +90,11 @@ class Recipe(ParadigmSettings):
     """Its colour in figures."""
     decays: ClassVar[bool] = True
     """Whether its versions end at the minimum: undecayed ones are never compared with decayed ones."""
+    lawful: ClassVar[bool] = True
+    """Whether laws of the learning rate speak of its versions: single checkpoints of the settings' model, from a random
+    start, by the settings' optimizer."""
+    asked: ClassVar[bool] = True
+    """Whether it is a way to update that advice compares with others unasked."""
     told_apart_by: ClassVar[tuple[str, ...]] = ()
     """Those of its settings in which two runs of one study may differ on purpose."""
     controls: ClassVar[tuple[str, ...]] = ()

@@ -20,6 +20,7 @@ class Soup(PathSwitching):
     label = "soup"
     mechanism = "Path switching with several branches over other orders of the same data; each version is their mean."
     sources: ClassVar[tuple[str, ...]] = ("2203.05482", "2501.00656")
+    lawful = False
     colour = "#661100"
     told_apart_by: ClassVar[tuple[str, ...]] = ("alpha", "branch", "branch_share", "branches")
 

@@ -23,6 +23,7 @@ class TwoStage(Recipe):
     label = "two stages"
     mechanism = "A cycle cut at T steps, then another cut at T steps on the next version's data."
     sources = ("2410.04103",)
+    asked = False
     colour = "#CC79A7"
     told_apart_by = ("first_cycle", "second_cycle")
 

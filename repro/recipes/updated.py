@@ -23,6 +23,8 @@ class Updated(Recipe):
     label = "next update"
     mechanism = "Another recipe's version k - 1 after one full cycle on version k's data: what it leaves possible."
     sources = ("2410.04103", "2505.07796")
+    lawful = False
+    asked = False
     colour = "#666633"
     told_apart_by = ("of",)
 

@@ -14,7 +14,7 @@ import numpy as np
 from repro.advice import evidence, fits
 from repro.advice.evidence import Cell
 from repro.advice.fits import Evidence, curve_of
-from repro.advice.predictions import Knowledge, lawful
+from repro.advice.predictions import Knowledge, curved, lawful
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGERS = {path.parent.name: path.parent for path in sorted((ROOT / "docs" / "advice").glob("*/runs.csv"))}
@@ -51,7 +51,7 @@ def pilots(cells: Sequence[Cell]) -> Iterator[tuple[list[Cell], list[Cell]]]:
 def tried(fitted: Sequence[Cell], others: Sequence[Cell]) -> Iterator[Tried]:
     known = Evidence(tuple(fitted))
     laws = fits.choose(known)
-    knowledge = Knowledge(known, tuple(laws), tuple(fits.bootstrap(laws[0], known, 5)))
+    knowledge = Knowledge(tuple(fitted), known, tuple(laws), tuple(fits.bootstrap(laws[0], known, 5)))
     for cell in others:
         curves = [curve_of(cell, version) for version in cell.versions]
         for version, curve, told in zip(cell.versions, curves, knowledge.predict(curves), strict=True):
@@ -62,8 +62,8 @@ def tried(fitted: Sequence[Cell], others: Sequence[Cell]) -> Iterator[Tried]:
 
 
 def of(folder: Path) -> list[Tried]:
-    cells = [cell for cell in evidence.read(folder) if lawful(cell)]
-    cells = [replace(cell, versions=cell.versions[:VERSIONS]) for cell in cells]
+    cells = [curved(cell) for cell in evidence.read(folder) if lawful(cell)]
+    cells = [replace(cell, versions=cell.versions[:VERSIONS]) for cell in cells if cell.versions]
     return [one for fitted, others in pilots(cells) for one in tried(fitted, others)]
 
 

@@ -10,6 +10,7 @@ from advice.lawful import HARD, World, candidates, write
 from repro import advise
 from repro.advice import evidence, records
 from repro.common.errors import UserError
+from repro.config.registries import RECIPES
 
 ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
 PILOT = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.6")
@@ -144,6 +145,13 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
     for row in found["recipes"]:
         over = truth[row["recipe"]] - truth["ptfs"]
         assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
+
+
+def test_recipes_say_whether_laws_speak_of_them_as_their_plans_do() -> None:
+    kinds = [name for name in RECIPES if RECIPES.find(name).asked]
+    plans = {each.run.settings.paradigm.kind: each.unpredicted for each in candidates(f"paradigm={','.join(kinds)}")}
+    assert plans.keys() == set(kinds)
+    assert {name for name, why in plans.items() if not why} == {name for name in kinds if RECIPES.find(name).lawful}
 
 
 def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> None:
