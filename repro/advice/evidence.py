@@ -104,8 +104,6 @@ class Cell:
 
     about: tuple[tuple[str, str], ...]
     """`CELL`'s columns, as written."""
-    conditions: str
-    """The ledger's mark of optimizer, text and measurement."""
     versions: tuple[Version, ...]
     runs: tuple[str, ...]
     """In the ledger."""
@@ -228,7 +226,7 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
         rates = _rates(known, number, by_run) if curves else np.empty(0)
         training = _training(curves) if len(rates) else np.empty((0, 2))
         versions.append(Version(number, rates, found, tokens, training))
-    return Cell(about, runs[0]["conditions"], tuple(versions), tuple(sorted(run["run"] for run in runs)))
+    return Cell(about, tuple(versions), tuple(sorted(run["run"] for run in runs)))
 
 
 def _losses(rows: Sequence[dict[str, str]]) -> tuple[Array, Array] | None:
