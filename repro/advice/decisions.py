@@ -13,6 +13,7 @@ from repro.advice.laws import Curve
 from repro.advice.predictions import Estimate, Knowledge, seen
 from repro.advice.question import Question
 from repro.common.errors import UserError
+from repro.recipes.recipe import recipe
 
 MOST = 10.0
 """Times its steps that a recipe is stretched by, at most, in search of the loss of retraining."""
@@ -164,8 +165,9 @@ def _reference(candidates: Iterable[Candidate]) -> Candidate:
     from repro.config.registries import RECIPES
 
     run = candidates[0].run
+    others = recipe(run.settings).shared(run.settings)  # without an optimizer that its recipe brings
     ptfs = RECIPES.find("ptfs")(kind="ptfs")
-    return Candidate(replace(run, settings=replace(run.settings, paradigm=ptfs)), candidates[0].parameters)
+    return Candidate(replace(run, settings=replace(others, paradigm=ptfs)), candidates[0].parameters)
 
 
 def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
