@@ -135,6 +135,7 @@ def _add(
         "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
         "max_lr": "0.004",
         "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00", "split_seed": "", "uncut_conditions": "",
+        "optimizer": "adamw",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order", "update")}
     row.setdefault("paradigm", "path_switching")

@@ -137,6 +137,32 @@ def test_what_the_readme_says_of_every_recipe_is_what_came() -> None:
     assert nearer["branch_average"][2] < 0 < nearer["infinite"][2]
 
 
+def test_what_the_readme_says_of_unequal_releases_is_what_came() -> None:
+    text = " ".join(section("What it shows").split())
+    (view,) = (view for view in load(PUBLISHED, "proxy").views if "unequal" in view.ran)
+    cost = view.scores("unequal").groupby("paradigm")["relative_cost"].max()
+    said = []
+    for recipe in ("cpt", "path_switching"):
+        came = [[percent(each) for each in apart("unequal", recipe, "ptfs", number)] for number in (2, 3, 4)]
+        second, third, last = (f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]" for mean, low, high in came)
+        said.append(f"{second}, {third} and {last}")
+    costs = f"{100 * cost['cpt']:.0f} and {100 * cost['path_switching']:.0f} %"
+    assert f"is {said[0]} with CPT, and {said[1]} with path switching, at {costs} of PTFS's steps" in text
+    lengths = [f"{int(each):,}" for each in view.label.removeprefix("steps_per_version=").split()]
+    assert f"With versions of {', '.join(lengths[:-1])} and {lengths[-1]} steps" in text
+    assert all(apart("unequal", "path_switching", "cpt", number)[2] < 0 for number in (2, 3, 4))
+
+
+def test_advice_on_what_is_published_is_what_the_readme_says() -> None:
+    """It knows each recipe under a cosine as measured, means of checkpoints and the other optimizer among them."""
+    told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())
+    assert told["decision"]["recipe"] == "schedule_free, cosine"
+    there = "It is what [advice](docs/advice.md) on all that is published here chooses."
+    assert there in " ".join(section("What it shows").split())
+    rows = [row for row in told["recipes"] if row["about"]["schedule"] == "cosine"]
+    assert {row["recipe"] for row in rows if row["basis"] == "measured"} >= set(RECIPES_TOLD.values())
+
+
 RECIPES_TOLD = {
     "schedule-free AdamW": "schedule_free",
     "soup": "soup",
@@ -281,7 +307,9 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert six[1] < 0 < six[2]
     assert "PTFS in order of arrival still is not told apart from PTFS." in text
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv").query("corpus == 'mixed' and versions == 4")
-    of_parameter = sorted((runs["steps_per_version"] * runs["tokens_per_step"] / runs["parameters"]).unique())
+    runs = runs[~runs["steps_per_version"].str.contains(" ")]
+    steps = runs["steps_per_version"].astype(int)
+    of_parameter = sorted((steps * runs["tokens_per_step"] / runs["parameters"]).unique())
     short, middle, long = (f"{each:.1f}" for each in of_parameter)
     assert f"{long} tokens per parameter" in text
     assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
