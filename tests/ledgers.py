@@ -135,7 +135,6 @@ def _add(
         "stream": "shuffled", "versions": str(VERSIONS), "steps_per_version": str(T), "tokens_per_step": "128",
         "max_lr": "0.004",
         "min_lr": "0.0004", "warmup_steps": "10", "conditions": "c0ffee00", "split_seed": "", "uncut_conditions": "",
-        "optimizer": "adamw",
     }  # fmt: skip
     row |= {key: value for key, value in change.items() if key not in ("alpha", "order", "update")}
     row.setdefault("paradigm", "path_switching")
@@ -151,6 +150,7 @@ def _add(
     row.setdefault("settings", settings_of_old(row) + ("" if update == "anew" else f" update={update}"))
     row["name"] = f"{row['paradigm']} {row['schedule']}"
     row["run"] = run = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:12]
+    row["optimizer"] = "adamw"  # in no id: what chance gives a run follows from that
     last = 2 if row["paradigm"] == "two_stage" else int(row["versions"])
     lengths = [int(each) for each in row["steps_per_version"].split()]
     lengths = lengths * last if len(lengths) == 1 else lengths
