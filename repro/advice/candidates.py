@@ -192,9 +192,10 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
     cut = first.stream.split_seed
     settings = [replace(s, seed=first.seed, study=None, stream=replace(s.stream, split_seed=cut)) for s in settings]
-    for each in settings:
-        for group in ("model", "corpus", "stream", "scale"):
-            if getattr(each, group) != getattr(settings[0], group):
+    alike = [recipe(each).shared(each) for each in settings]  # but for what a recipe brings
+    for each in alike:
+        for group in ("model", "corpus", "stream", "scale", "optimizer"):
+            if getattr(each, group) != getattr(alike[0], group):
                 raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
     unlike: list[Settings] = []
     for each in settings:

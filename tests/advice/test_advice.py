@@ -162,6 +162,9 @@ def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> Non
     assert [both[name] for name in ("decision", "recipes", "law")] == [
         alone[name] for name in ("decision", "recipes", "law")
     ]
+    with pytest.raises(SystemExit):
+        advise.main([*words, "optimizer=adamw,muon"])
+    assert "one optimizer at a time" in capsys.readouterr().err
     muon = told(capsys, *words[:3], *PILOT, "optimizer=muon")
     assert muon["decision"]["recipe"].startswith("cpt")
     assert {row["basis"] for row in muon["recipes"]} == {"measured"}
