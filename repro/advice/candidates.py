@@ -18,7 +18,6 @@ from repro.config.settings import GROWING, Settings
 from repro.data.corpora.corpus import corpus
 from repro.data.stream import VirtualStream
 from repro.models.architectures.architecture import architecture
-from repro.models.optimizers.optimizer import optimizer
 from repro.planning import choices, prices, sweeps
 from repro.planning.arguments import CommandLine
 from repro.planning.runs import Run
@@ -27,6 +26,7 @@ from repro.recipes.orders import Mixed
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived, Trajectory
 from repro.results.columns import settings_of, settings_text
+from repro.results.rows import shared_optimizer
 from repro.store.store import Store
 
 CHOOSES = ("paradigm", "study", "-m", "--multirun")
@@ -70,7 +70,7 @@ class Candidate:
             "stream": s.stream.order,
             "tokens_per_step": r.step_tokens,
             "architecture": s.model.architecture,
-            "optimizer": optimizer(recipe(s).shared(s)).described,
+            "optimizer": shared_optimizer(s).described,
         }
         return {name: str(value) for name, value in values.items()}
 

@@ -59,7 +59,7 @@ def uncut_conditions(r: Run) -> str:
 
 def _conditions(r: Run, text: object) -> list[object]:
     s = r.settings
-    content = [_shared_optimizer(s).identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
+    content = [shared_optimizer(s).identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
     return [*content, *([s.stream.steps_label] if " " in s.stream.steps_label else [])]  # else a column says it whole
 
 
@@ -68,7 +68,7 @@ def _identity(settings: CorpusSettings, data_path: str) -> dict[str, object]:
     return known_identity(corpus(settings), Path(data_path))
 
 
-def _shared_optimizer(s: Settings) -> Optimizer:
+def shared_optimizer(s: Settings) -> Optimizer:
     """That of the settings: one that a recipe brings belongs to the recipe."""
     return optimizer(recipe(s).shared(s))
 
@@ -165,7 +165,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "conditions": conditions(r),
         "split_seed": s.stream.split_seed,
         "uncut_conditions": uncut_conditions(r),
-        "optimizer": _shared_optimizer(s).described,
+        "optimizer": shared_optimizer(s).described,
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),
