@@ -106,6 +106,12 @@ class Ledger:
         known = set(self.studies["study"])
         return [*(name for name in STUDIES if name in known), *self.strangers]
 
+    @property
+    def called(self) -> tuple[set[str], set[str]]:
+        """Names of all recipes, variants among them, and of all schedules."""
+        every = pd.concat([view.runs(*view.ran)[["paradigm", "schedule"]] for view in self.views])
+        return set(every["paradigm"]), set(every["schedule"])
+
     def primary(self) -> "View":
         """The setting that most study rows share: what the scale is about."""
         plain = self.rows[~self.rows["study"].isin([*sweepers(SETTING), *self.strangers])]

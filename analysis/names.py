@@ -1,11 +1,14 @@
 """What recipes and schedules are called and how they look, from the registries; names that nothing registered, too.
 
 A ledger may hold what an extension made that is not loaded here: that goes by its own name, with a look that follows
-from the name. A *variant*, `cpt, carry_optimizer=false`, is a recipe or schedule with settings other than most runs'.
+from the name, and from the others that it is shown with (`told_apart`). A *variant*, `cpt, carry_optimizer=false`, is a
+recipe or schedule with settings other than most runs'.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from matplotlib.lines import Line2D
@@ -19,6 +22,8 @@ COLOURS = ("#B15928", "#6A3D9A", "#E7298A", "#1F9E89", "#A6761D", "#80B1D3", "#F
 MARKERS = ("p", "h", "<", ">", "d", "8", "H")
 LINES = ("-", "--", ":", "-.")
 """Looks to choose from where a registry names none."""
+_APART: ContextVar[Mapping[tuple[str, Sequence[str]], str]] = ContextVar("_APART", default={})  # noqa: B039 (read only)
+"""The looks of names that are shown together."""
 VARIANT = ", "
 """Between a name and the settings that make it a variant."""
 
@@ -93,6 +98,25 @@ def handle(schedule: str, colour: str, label: str = "") -> Line2D:
     return one
 
 
+@contextmanager
+def told_apart(recipes: Iterable[str], schedules: Iterable[str]) -> Iterator[None]:
+    """Within it no two names that nothing registered look alike, as far as there are looks."""
+    recipes, schedules = set(recipes) - set(RECIPES), set(schedules) - set(SCHEDULES)
+    apart: dict[tuple[str, Sequence[str]], str] = {}
+    for looks, names in ((COLOURS, recipes), (MARKERS, schedules), (LINES, schedules)):
+        free: list[str] = []
+        for name in sorted(names):
+            free = free or list(looks)
+            first = looks.index(_hashed(name, looks))
+            apart[name, looks] = next(look for look in (*looks[first:], *looks[:first]) if look in free)
+            free.remove(apart[name, looks])
+    before = _APART.set(apart)
+    try:
+        yield
+    finally:
+        _APART.reset(before)
+
+
 def recipes(names: Iterable[str]) -> list[str]:
     """In the registry's order, the rest by name; each once."""
     return _ordered(names, list(RECIPES))
@@ -119,5 +143,9 @@ def _ordered(names: Iterable[str], known: list[str]) -> list[str]:
 
 
 def _fallback(name: str, looks: Sequence[str]) -> str:
-    """The same for a name in every process and ledger."""
+    return _APART.get().get((name, looks)) or _hashed(name, looks)
+
+
+def _hashed(name: str, looks: Sequence[str]) -> str:
+    """The same for a name in every process."""
     return looks[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(looks)]

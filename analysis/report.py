@@ -81,7 +81,7 @@ def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
 
 def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged], dict[str, str]]":
     """Tables, figures, verdicts, report and pages; with the command that made the runs behind each table and figure."""
-    from analysis import advice, pages, rendering, sections, verdicts
+    from analysis import advice, names, pages, rendering, sections, verdicts
     from analysis.findings import abstract
     from analysis.findings import ledger as findings
     from analysis.tables.table import quantity
@@ -92,7 +92,8 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     judged = verdicts.judge(primary)
     shelf = sections.Shelf(folder)
     stages = len(primary.ran) + 2 * len(others)
-    with progress.steps("Writing the report", stages) as done, style.context():
+    apart = names.told_apart(*ledger.called)
+    with progress.steps("Writing the report", stages) as done, style.context(), apart:
         elsewhere = verdicts.elsewhere(judged, others, done)
         shown = [
             *advice.section(ledger, shelf),

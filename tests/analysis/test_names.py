@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from matplotlib.lines import Line2D
@@ -37,6 +38,22 @@ def test_what_nothing_registered_goes_by_its_own_name_and_can_be_seen() -> None:
     assert len(set(map(names.colour, STRANGERS))) > 4
     assert not set(names.COLOURS) & {recipe.colour for recipe in RECIPES.values()}
     assert not set(names.MARKERS) & {schedule.marker for schedule in SCHEDULES.values()}
+
+
+def test_what_is_shown_together_looks_apart_while_there_are_looks() -> None:
+    alike = [name for name in STRANGERS if names.colour(name) == names.colour(STRANGERS[0])][:3]
+    variants = [f"cpt, replay={share}" for share in (0.1, 0.2)]
+    assert len(alike) == 3
+    with names.told_apart(["ptfs", "cpt", *alike, *variants], ["cosine", *alike]):
+        assert len(set(map(names.colour, [*alike, *variants]))) == 5
+        assert len({(names.marker(name), names.line(name)) for name in alike}) == 3
+        assert len(set(map(names.marker, alike))) == len(set(map(names.line, alike))) == 3
+        assert names.colour("cpt") == RECIPES.find("cpt").colour
+        assert names.line("cosine") == SCHEDULES.find("cosine").line
+    assert len(set(map(names.colour, alike))) == 1
+    with names.told_apart(STRANGERS, STRANGERS):  # more than there are looks: each is used equally often
+        counts = Counter(map(names.colour, STRANGERS))
+        assert counts == dict.fromkeys(names.COLOURS, len(STRANGERS) // len(names.COLOURS))
 
 
 def test_a_look_is_the_same_in_every_process() -> None:

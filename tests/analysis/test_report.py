@@ -24,7 +24,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from rich.console import Console
 
-from analysis import report
+from analysis import names, report
 from analysis.figures.chart import MEAN, categories
 from analysis.findings import abstract
 from analysis.formats import escape_markdown, file_name
@@ -451,6 +451,7 @@ def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path)
 def test_a_recipe_that_nothing_registered_is_in_every_table_and_figure(tmp_path):
     build(tmp_path, ["main"])
     build(tmp_path, ["main"], sweep=[{"paradigm": "merge_all", "settings": "branch=0.2"}])
+    build(tmp_path, ["main"], sweep=[{"paradigm": "merge_two"}])  # whose own look would be that of merge_all
     build(tmp_path, ["main"], Synthetic(setting={"schedule": "mine"}))
     report.build("synthetic", tmp_path)
     folder = tmp_path / "synthetic"
@@ -464,6 +465,12 @@ def test_a_recipe_that_nothing_registered_is_in_every_table_and_figure(tmp_path)
         figure = PLOTS[name].make(view)
         shown = {text.get_text() for text in figure.findobj(Text)}
         assert any("merge_all" in text for text in shown), name
+    assert names.colour("merge_all") == names.colour("merge_two")
+    drawn = re.findall(
+        r'"recipe":"(merge_\w+)","schedule":"\w+","colour":"(#\w+)"', (folder / "report.html").read_text()
+    )
+    assert len(set(drawn)) == 2
+    assert len({colour for _, colour in drawn}) == 2
 
 
 def test_every_point_of_pareto_can_be_seen_on_white(tmp_path):
