@@ -54,8 +54,10 @@ def rests_on(view: View) -> str:
     runs = view.runs(*view.ledger.reported)
     largest, t = int(runs["parameters"].max()), float(str(view.setting["steps_per_version"]))
     tokens = t * int(str(view.setting["tokens_per_step"])) * view.last
+    sizes = view.ledger.runs["parameters"].astype(int)
+    others = f" ({sizes.min():,} to {sizes.max():,} with all settings)" if sizes.max() > largest else ""
     return (
-        f"Models of up to {largest:,} parameters, {view.last} versions with {tokens:,.0f} tokens in all, seeds "
+        f"Models of up to {largest:,} parameters{others}, {view.last} versions with {tokens:,.0f} tokens in all, seeds "
         f"{listed(runs['seed'])}. How far that carries to models of use is not known."
     )
 

@@ -1,6 +1,7 @@
 """The branch: its shape, its floor and its length."""
 
 from analysis.figures.branch import BRANCH as BRANCH_PLOT
+from analysis.findings.branch import gaps
 from analysis.registries import Study
 from analysis.tables.branch import BRANCH
 
@@ -9,4 +10,5 @@ STUDY = Study(
     question="Which shape, floor and length should a branch have?",
     sweeps=("min_lr", "alpha"),
     shows=(BRANCH, BRANCH_PLOT),
+    gaps=gaps,
 )

@@ -221,9 +221,10 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
     table.add_column("recipe", overflow="fold")
     for name in ("loss", "over", f"{LEVEL:.0%} interval", "cost", "next", "delay", "more steps", "keep, GB", "basis"):
         table.add_column(name, justify="right")
+    base = next((row.losses[-1].center for row in advice.rows if row.retraining and row.losses), None)
     for row, known in zip(advice.rows, told["recipes"], strict=True):
         if known["shown"]:
-            table.add_row(row.candidate.name, *_cells(row, known))
+            table.add_row(row.candidate.name, *_cells(row, known, base))
     law, scatter, pilot = told["law"], told["seed_scatter_percent"], told["pilot"]
     errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
     lines = [
@@ -267,7 +268,12 @@ def pilots_word(agreed: dict[str, Any]) -> str:
     )
 
 
-def _cells(row: Row, known: dict[str, Any]) -> list[str]:
+def _cells(row: Row, known: dict[str, Any], base: float | None) -> list[str]:
+    """
+    Args:
+        base: the loss of retraining. A recipe's own may be of fewer seeds and so of other text: what is compared is the
+            difference within a seed.
+    """
     following = "" if known["next_release_cost"] is None else f"{known['next_release_cost']:.2f}"
     delay = "" if known["delay"] is None else f"{known['delay']:,}"
     costs = [f"{known['cost']:.2f}", following, delay]
@@ -280,4 +286,5 @@ def _cells(row: Row, known: dict[str, Any]) -> list[str]:
     basis = known["basis"] + (f"; extrapolated: {'; '.join(row.beyond)}" if row.beyond else "")
     if not row.candidate.decays:
         basis += "; undecayed, not compared"
-    return [f"{row.losses[-1].center:.3f}", signed(row.regret), between, *costs, extra, keep, basis]
+    loss = row.losses[-1].center if base is None else base + row.over[-1].center
+    return [f"{loss:.3f}", signed(row.regret), between, *costs, extra, keep, basis]

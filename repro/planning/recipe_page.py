@@ -63,7 +63,7 @@ def page(figures: str = "figures/recipes") -> str:
     lines = [
         f"{HEAD}{shared}.",
         "",
-        "| recipe | | cost | next release | delay | ends decayed |",
+        "| recipe | | cost | next release | delay | decayed or averaged |",
         "|---|---|---|---|---|---|",
     ]
     for name, run in every.items():

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_the_page_says_what_became_of_the_advice() -> None:
     came = f"Four seeds came to {over:+.1f} % [{low:+.1f}, {high:+.1f}]"
     text = " ".join(PAGE.read_text().split())
     assert f"of PTFS's PPL at {100 * float(one['cost']):.0f} % of its cost. {came}" in text
+
+
+def test_the_page_counts_every_set_against_the_bar_for_the_median_error() -> None:
+    lines = [re.split(r" *\| *", line) for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    every = {each[1].strip("`"): float(each[4]) for each in lines if len(each) > 4 and each[2] == "updates in range"}
+    met = [error for error in every.values() if error <= 1]
+    words = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+    text = " ".join(PAGE.read_text().split())
+    said = (
+        f"met for updates in {words[len(met)]} of {words[len(every)]} sets ({min(met):.2f} to {max(met):.2f}); not by"
+    )
+    assert said in text
+    for name, error in every.items():
+        if error > 1:
+            assert re.search(rf"`{name.split('/')[1 if name.startswith('proxy') else 0]}` \({error:.2f}", text), name
+
+
+def test_the_page_says_what_the_pilot_alone_would_have_advised() -> None:
+    told = json.loads((ROOT / "paper_figures/proxy/data/advice.json").read_text())
+    agreed, rows = told["agreement"], {each["name"]: each for each in told["recipes"]}
+    ratio = rows[agreed["decision"]]["cost"] / rows["schedule_free, cosine"]["cost"]
+    text = " ".join(PAGE.read_text().split())
+    assert f"alone `{agreed['decision']}` would have been advised: {agreed['worse_percent']:.1f} % of PPL above" in text
+    assert f"there, and {ratio:.1f} times its cost" in text
+    steps = f"{told['pilot']['steps']:,} steps, where retraining all four versions once takes"
+    assert f"{steps} {rows['ptfs, cosine']['steps']:,}" in text
 
 
 @pytest.mark.slow

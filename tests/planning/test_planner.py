@@ -139,6 +139,8 @@ def test_paper_scale_is_planned_without_data_or_a_gpu(capsys: pytest.CaptureFixt
     (study,) = result["studies"]
     assert study["unique_hours"] == pytest.approx(result["estimated_hours"])
     assert study["logical_hours"] == pytest.approx(study["unique_hours"] * 300 / 187)
+    text = (Path(__file__).resolve().parents[2] / "docs/scaling.md").read_text()
+    assert f"takes {study['unique_hours']:,.0f} GPU-hours rather than {study['logical_hours']:,.0f}" in text
 
 
 def test_gpu_hours_come_with_what_they_assume(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
