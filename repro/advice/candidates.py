@@ -178,12 +178,14 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     """
     words = line.words()
     settings = line.settings()
+    refused: dict[str, str] = {}
     if not any(word.partition("=")[0].partition(".")[0] in CHOOSES for word in words):
         own = settings[0].schedule.kind  # first: what others are compared with is under it
         if not any(word.partition("=")[0] == "schedule" for word in words):
             words = [*words, f"schedule={','.join(dict.fromkeys([own, *known]))}"]
         others = [name for name, each in RECIPES.items() if not getattr(each, "asked", True)]
         lacking = [] if find_spec("schedulefree") else ["schedule_free"]  # an extra's package
+        refused |= dict.fromkeys(lacking, "it needs the package schedulefree: pip install schedulefree")
         without = [sweeps.BASE, *others, *lacking]
         every = (f"paradigm=glob(*,exclude=[{','.join(without)}])",)
         sets = (every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",))
@@ -192,17 +194,17 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
     cut = first.stream.split_seed
     settings = [replace(s, seed=first.seed, study=None, stream=replace(s.stream, split_seed=cut)) for s in settings]
-    alike = [recipe(each).shared(each) for each in settings]  # but for what a recipe brings
-    for each in alike:
-        for group in ("model", "corpus", "stream", "scale", "optimizer"):
-            if getattr(each, group) != getattr(alike[0], group):
+    # A recipe that brings an optimizer of its own says nothing of what the others have.
+    plain = [each for each in settings if recipe(each).shared(each) == each]
+    for group in ("model", "corpus", "stream", "scale", "optimizer"):
+        for each in plain if group == "optimizer" else settings:
+            if getattr(each, group) != getattr((plain if group == "optimizer" else settings)[0], group):
                 raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
     unlike: list[Settings] = []
     for each in settings:
         if each not in unlike:
             unlike.append(each)
     found: list[Candidate] = []
-    refused = {}
     with progress.steps("Planning recipes", len(unlike)) as done:
         for one in unlike:
             try:

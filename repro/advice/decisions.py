@@ -173,15 +173,22 @@ def _reference(candidates: Iterable[Candidate]) -> Candidate:
 def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
     own = knowledge.measured(candidate) if size == knowledge_size(candidate, knowledge) else None
     theirs = knowledge.measured(reference) if size == knowledge_size(reference, knowledge) else None
-    if own is not None and theirs is not None:
+    above = [] if own is None or theirs is None else [one.above(other) for one, other in zip(own, theirs, strict=True)]
+    if own is not None and above and all(above):
         losses = tuple(seen(version.loss) for version in own)
-        above = [version.above(other) for version, other in zip(own, theirs, strict=True)]
         over = tuple(knowledge.pooled(seen(each), len(each)) for each in above)
         more = float("nan") if candidate.unpredicted else _extra(candidate.curves(size), over[-1], knowledge)
         return Row(candidate, losses, over, extra_steps=more)
     if candidate.unpredicted:
-        return Row(candidate, (), (), why_not=candidate.unpredicted)
+        return Row(candidate, (), (), why_not=candidate.unpredicted if own is None else _alone(theirs))
     return _by_law(candidate, base, theirs, size, knowledge)
+
+
+def _alone(theirs: Sequence[Version] | None) -> str:
+    """Why what was measured, and no law speaks of, is compared with nothing."""
+    if theirs is None:
+        return "the ledger has it, but no retraining under the settings' schedule to compare it with"
+    return "the ledger has it and retraining, but under no seed in common"
 
 
 def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:

@@ -50,8 +50,8 @@ class Version:
     rates: Array
     """(steps,): the learning rate of every step that leads to it; empty: the ledger does not tell, as of means of
     checkpoints."""
-    losses: dict[tuple[int, str], Array]
-    """By seed and numerics: nats per token of each slice, (slices,)."""
+    losses: dict[tuple[int, str, str], Array]
+    """By seed, numerics and the seed of the text's cut (empty: not told): nats per token of each slice, (slices,)."""
     tokens: Array
     """Of each slice."""
     training: Array
@@ -59,13 +59,13 @@ class Version:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({seed for seed, _ in self.losses}))
+        return tuple(sorted({seed for seed, *_ in self.losses}))
 
     @cached_property
     def heldout(self) -> dict[int, Array]:
-        """By seed: nats per token of each slice, (slices,); the mean, where a seed ran under several numerics."""
+        """By seed: nats per token of each slice, (slices,); the mean of several numerics or cuts."""
         found: dict[int, list[Array]] = defaultdict(list)
-        for (seed, _), loss in self.losses.items():
+        for (seed, *_), loss in self.losses.items():
             found[seed].append(loss)
         return {seed: np.mean(losses, axis=0) for seed, losses in found.items()}
 
@@ -77,7 +77,8 @@ class Version:
     def above(self, other: "Version") -> dict[int, float]:
         """By seed: how much more loss it has than another recipe's, of slices 1 to k, in nats per token.
 
-        Within one numerics, where both ran under one: rounding makes other runs of one seed.
+        Within one numerics and one cut of the text, where both ran under one: rounding makes other runs of one seed,
+        and other text is another test.
         """
         own, theirs = (
             {key: version._over_slices(loss) for key, loss in version.losses.items()} for version in (self, other)
@@ -217,7 +218,7 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
-            found[int(run["seed"]), run["numerics"]], tokens = losses
+            found[int(run["seed"]), run["numerics"], run["split_seed"]], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
                 known = known or run["run"]
                 curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))

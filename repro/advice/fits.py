@@ -80,18 +80,30 @@ class Evidence:
     @cached_property
     def effects(self) -> dict[int, float]:
         """By how many nats every run of a seed is above those of others, which share its cut of the text, its
-        tokenizer and its initialization: least squares over all versions, with a mean of 0."""
+        tokenizer and its initialization: least squares over all versions, with a mean of 0 over seeds that some version
+        or other joins. Between seeds that none joins, no difference is known."""
         pairs = [(i, s, loss) for i, v in enumerate(v for c in self.cells for v in c.versions)
                  for s, loss in self._plain(v).items()]  # fmt: skip
         if len(self.seeds) < 2 or not pairs:
             return dict.fromkeys(self.seeds, 0.0)
         places = 1 + max(i for i, _, _ in pairs)
-        design = np.zeros((len(pairs) + 1, places + len(self.seeds)))
+        joined = self._joined()
+        design = np.zeros((len(pairs) + len(joined), places + len(self.seeds)))
         for row, (i, seed, _) in enumerate(pairs):
             design[row, i] = design[row, places + self.seeds.index(seed)] = 1
-        design[-1, places:] = 1
-        found = np.linalg.lstsq(design, np.array([*(loss for _, _, loss in pairs), 0.0]), rcond=None)[0]
+        for row, group in enumerate(joined, len(pairs)):
+            design[row, [places + self.seeds.index(seed) for seed in group]] = 1
+        targets = np.array([*(loss for _, _, loss in pairs), *(0.0 for _ in joined)])
+        found = np.linalg.lstsq(design, targets, rcond=None)[0]
         return dict(zip(self.seeds, found[places:].tolist(), strict=True))
+
+    def _joined(self) -> list[set[int]]:
+        """Seeds in groups: those of one version are in one."""
+        groups = [{seed} for seed in self.seeds]
+        for version in (version for cell in self.cells for version in cell.versions):
+            together = [group for group in groups if group & set(version.seeds)]
+            groups = [group for group in groups if group not in together] + [set().union(*together)]
+        return [group for group in groups if group]
 
     @cached_property
     def scatter(self) -> float:

@@ -37,6 +37,8 @@ class World:
     beyond: dict[str, float] = field(default_factory=dict)
     """By recipe: how many nats its versions have above what the law says of the training that leads to them."""
     numerics: str = "n"
+    cut: str = ""
+    """The seed of the text's cut."""
     reference: tuple[float, float] = (40_000.0, 0.01)
 
     def loss(self, curves: Sequence[Curve], places: Sequence[Sequence[int]]) -> np.ndarray:
@@ -73,10 +75,9 @@ def _run(
     tables: dict[str, list[dict[str, Any]]], candidate: Candidate, seed: int, world: World, random: np.random.Generator
 ) -> None:
     r = candidate.run
-    run = hashlib.sha256(repr((candidate.about, seed, world.numerics)).encode()).hexdigest()[:12]
-    tables["runs"].append(
-        candidate.about | {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": world.numerics}
-    )
+    run = hashlib.sha256(repr((candidate.about, seed, world.numerics, world.cut)).encode()).hexdigest()[:12]
+    about = {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": world.numerics}
+    tables["runs"].append(candidate.about | about | {"split_seed": world.cut})
     tables["studies"].append({"study": "none", "run": run})
     extra = world.levels.get(seed, 0.0) + world.beyond.get(r.settings.paradigm.kind, 0.0)
     losses = world.ends(candidate) + extra + random.normal(0, world.noise, r.versions)

@@ -1,5 +1,6 @@
 """Advice on ledgers whose truth is known, and what is refused."""
 
+import csv
 import json
 import re
 
@@ -147,6 +148,64 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
         assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
 
 
+def test_what_was_measured_is_compared_within_one_cut_of_the_text(tmp_path) -> None:
+    """Each seed ran under four cuts, which are a tenth of a nat apart; whichever of them a table ends with."""
+    for number in range(4):
+        levels = dict.fromkeys((0, 1, 2), 0.1 * number)
+        write(tmp_path, candidates(*PILOT), World(cut=str(number), levels=levels, noise=0.0))
+    ptfs, cpt, *_ = evidence.read(tmp_path)
+    (truth,) = {round(float(np.subtract(*(World().ends(each)[-1] for each in candidates("paradigm=cpt,ptfs")))), 9)}
+    assert list(cpt.versions[-1].above(ptfs.versions[-1]).values()) == pytest.approx([truth] * 3)
+    assert len(cpt.versions[-1].losses) == 12
+
+
+EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
+
+
+def test_recipes_without_a_seed_in_common_with_retraining_are_compared_by_law_or_say_so(ledger, capsys) -> None:
+    write(ledger, candidates("paradigm=wsd,schedule_free"), World(seeds=(10, 11, 12)))
+    found = told(capsys, "scale=smoke", f"ledger.path={ledger}", "-m", EVERY)
+    rows = {row["recipe"]: row for row in found["recipes"]}
+    assert rows["cpt"]["basis"] == "measured"
+    assert rows["wsd"]["basis"] == "law"
+    assert np.isfinite(rows["wsd"]["ppl_over_retraining_percent"])
+    assert rows["schedule_free"]["why_not"] == "the ledger has it and retraining, but under no seed in common"
+    assert all(each["rms"] < 3 for each in found["law"]["errors"].values())  # no seed's effect is guessed
+
+
+def test_a_sweep_that_is_half_finished_has_advice(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT), World())
+    runs = {row["run"]: row for row in csv.DictReader((tmp_path / "runs.csv").open(newline=""))}
+    path = tmp_path / "perplexity.csv"
+    rows = list(csv.DictReader(path.open(newline="")))
+    last = max(int(row["version"]) for row in rows)
+
+    def unfinished(row: dict[str, str]) -> bool:
+        run = runs[row["run"]]
+        return int(row["version"]) == last and (run["paradigm"] == "ptfs") != (run["seed"] == "0")
+
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for row in rows if not unfinished(row))
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", *PILOT)
+    assert all(np.isfinite(row["ppl_over_retraining_percent"]) for row in found["recipes"])
+
+
+def test_without_retraining_what_no_law_speaks_of_says_what_is_missing(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(PILOT[0].replace("ptfs,", ""), PILOT[1]), World())
+    write(tmp_path, candidates("paradigm=schedule_free"), World())
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", EVERY)
+    (row,) = (row for row in found["recipes"] if row["recipe"] == "schedule_free")
+    assert row["why_not"].startswith("the ledger has it, but no retraining under")
+
+
+def test_what_lacks_its_package_is_named_as_left_out(ledger, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("repro.advice.candidates.find_spec", lambda name: None)
+    found = told(capsys, "scale=smoke", f"ledger.path={ledger}")
+    assert "pip install schedulefree" in found["left_out"]["schedule_free"]
+
+
 def test_recipes_say_whether_laws_speak_of_them_as_their_plans_do() -> None:
     # Other tests register recipes of their own, which have no file in conf/paradigm.
     kinds = [name for name, each in RECIPES.items() if each.__module__.startswith("repro.") and each.asked]
@@ -166,6 +225,10 @@ def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> Non
     with pytest.raises(SystemExit):
         advise.main([*words, "optimizer=adamw,muon"])
     assert "one optimizer at a time" in capsys.readouterr().err
+    every = told(capsys, *words[:2], "optimizer=muon")  # schedule-free AdamW among them, which brings its own
+    bases = {row["name"]: row["basis"] for row in every["recipes"]}
+    assert bases["cpt, cosine"] == "measured"
+    assert bases["schedule_free, cosine"] == ""
     muon = told(capsys, *words[:3], *PILOT, "optimizer=muon")
     assert muon["decision"]["recipe"].startswith("cpt")
     assert {row["basis"] for row in muon["recipes"]} == {"measured"}
