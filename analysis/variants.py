@@ -56,9 +56,13 @@ class Usual:
         self._schedules = {str(kind): _most_common(group, SCHEDULE, default) for kind, group in kinds}
         self._own_schedules = _schedules_own(rows)
         self._recipes: dict[tuple[str, str], Counter[object]] = {}
-        for row in rows.to_dict("records"):
+        records = rows.to_dict("records")
+        self._written: dict[str, set[str]] = {}
+        for row in records:
+            self._written.setdefault(str(row["paradigm"]), set()).update(_written(row))
+        for row in records:
             sweeps = STUDIES[str(row["study"])].sweeps
-            for name, value in _own(row).items():
+            for name, value in self._own(row).items():
                 if name not in sweeps:
                     self._recipes.setdefault((str(row["paradigm"]), name), Counter())[value] += 1
         self._chosen: dict[tuple[str, str, str], float] = {}
@@ -105,7 +109,7 @@ class Usual:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
         if sweeps is None:
             return _written(row)
-        own = {name: value for name, value in _own(row).items() if name != "carry_optimizer"}
+        own = {name: value for name, value in self._own(row).items() if name != "carry_optimizer"}
         telling = {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
         return telling | {name: value for name, value in _of_schedule(row).items() if name in sweeps}
 
@@ -113,9 +117,20 @@ class Usual:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
         if sweeps is None:
             return kind
-        usual = {name: self.own(kind, name) for name in _own(row) if name not in sweeps}
-        differs = [f"{n}={v}" for n, v in _own(row).items() if usual.get(n) is not None and v != usual[n]]
+        own = self._own(row)
+        usual = {name: self.own(kind, name) for name in own if name not in sweeps}
+        differs = [f"{n}={v}" for n, v in own.items() if usual.get(n) is not None and v != usual[n]]
         return names.variant(kind, differs)
+
+    def _own(self, row: dict[Hashable, Any]) -> dict[str, object]:
+        """As `_own`, with the defaults of settings that only others of its recipe have: some, as a share of replay, are
+        written where they are not the default."""
+        own, kind = _own(row), str(row["paradigm"])
+        if not row["settings"]:  # of a ledger from before there was such a column
+            return own
+        unwritten = self._written.get(kind, set()) - own.keys() - {readings.SETTING}
+        fields = {name: getattr(RECIPES.get(kind), name, None) for name in sorted(unwritten)}
+        return own | {name: reading.canonical(str(value)) for name, value in fields.items() if value is not None}
 
     def _schedule(self, row: dict[Hashable, Any]) -> str:
         kind, sweeps, usual = str(row["schedule"]), _sweeps(row), self._schedules.get(str(row["schedule"]), {})

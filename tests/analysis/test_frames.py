@@ -285,6 +285,19 @@ def test_a_setting_written_in_two_ways_is_one(tmp_path):
     assert len(view.left_out("headline")) == 2
 
 
+@pytest.mark.parametrize("more", [1, 2])
+def test_a_setting_that_is_written_only_where_it_is_no_default_tells_runs_apart(tmp_path, more):
+    """Whichever of both most runs have."""
+    plain, replayed = "start=max rewarm_steps=0", "start=max rewarm_steps=0 replay=0.25"
+    sweep = [{"paradigm": "ptfs", "settings": "order=mixed curve=cycle"}, {"paradigm": "cpt", "settings": replayed}]
+    build(tmp_path, ["chronological"], Synthetic(seeds=(0, 1)), sweep=sweep)
+    build(tmp_path, ["chronological"], Synthetic(seeds=(0, 1)[:more]), sweep=[{"paradigm": "cpt", "settings": plain}])
+    view = load(tmp_path, "synthetic").primary()
+    names = {"ptfs": 2, "cpt": more, "cpt, replay=0.25": 2} if more == 2 else {"ptfs": 2, "cpt, replay=0": 1, "cpt": 2}
+    assert dict(view.runs("chronological")["paradigm"].value_counts()) == names
+    assert view.left_out("chronological").empty
+
+
 def test_a_ledger_from_before_there_was_a_column_of_settings_is_read_as_it_was(tmp_path):
     folder = build(tmp_path, ["main", "alpha", "first_stage"])
     now = load(tmp_path, "synthetic")
