@@ -204,6 +204,31 @@ def test_what_the_readme_says_of_unequal_releases_is_what_came() -> None:
     assert all(apart("unequal", "path_switching", "cpt", number)[2] < 0 for number in (2, 3, 4))
 
 
+def test_what_the_readme_says_of_a_stream_in_order_of_time_is_what_came() -> None:
+    text = " ".join(section("What it shows").split())
+
+    def came(one: str, other: str) -> list[list[float]]:
+        return [[percent(each) for each in apart("chronological", one, other, number)] for number in (2, 3, 4)]
+
+    for recipe, called in (("cpt", "with CPT, and"), ("path_switching", "with path switching. It beats")):
+        second, third, last = (f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]" for mean, low, high in came(recipe, "ptfs"))
+        assert f"{second}, {third} and {last} {called}" in text
+    wins = came("path_switching", "cpt")
+    assert all(high < 0 for *_, high in wins)
+    assert "by less and less: {}, {} and {} %".format(*(f"{-mean:.1f}" for mean, *_ in wins)) in text
+    saved = {recipe: came(f"{recipe}, replay=0.25", recipe) for recipe in ("cpt", "path_switching")}
+    assert all(high < 0 for each in saved.values() for *_, high in each)
+    gains = ["{}, {} and {} %".format(*(f"{-mean:.1f}" for mean, *_ in each)) for each in saved.values()]
+    assert f"is worth more: {gains[0]} to CPT and {gains[1]} to path switching" in text
+    table = pd.read_csv(PUBLISHED / "proxy/tables/forgetting_setting3.csv").set_index(["paradigm", "version", "slice"])
+    old, new, better = (
+        100 * (table["ppl"][recipe, 4, number] / table["ppl"]["ptfs", 4, number] - 1)
+        for recipe, number in (("cpt", 2), ("cpt", 4), ("cpt, replay=0.25", 4))
+    )
+    assert f"CPT is {old:.1f} % above PTFS on the slice of version 2 and {-new:.1f} % below it on the newest" in text
+    assert f"replay makes it {-better:.1f} % below" in text
+
+
 def test_advice_on_what_is_published_is_what_the_readme_says() -> None:
     """It knows each recipe under a cosine as measured, means of checkpoints and the other optimizer among them."""
     told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())
@@ -300,7 +325,7 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert f"{twin['sd_before_percent']:.2f} %, so that thirteen times" in text
     assert round(twin["variance_ratio"]) == 13
     assert ways["variance_ratio"].iloc[-1] < 1.1
-    six = pd.read_csv(tables / "recovery_setting3.csv", dtype={"version": str}).set_index("version").loc[["2", "6"]]
+    six = pd.read_csv(tables / "recovery_setting4.csv", dtype={"version": str}).set_index("version").loc[["2", "6"]]
     for name, ends in (("cpt", ["1.2", "4.1"]), ("path_switching", ["-1.0", "4.0"])):
         assert [f"{100 * each:.1f}" for each in six[f"{name}_above_ptfs_nats"]] == ends
     assert "from 1.2 to 4.1 % of PPL, and path switching faster, from -1.0 to 4.0 %" in text
