@@ -62,7 +62,7 @@ class Usual:
             self._written.setdefault(str(row["paradigm"]), set()).update(_written(row))
         for row in records:
             sweeps = STUDIES[str(row["study"])].sweeps
-            for name, value in self._own(row).items():
+            for name, value in self._whole(row).items():
                 if name not in sweeps:
                     self._recipes.setdefault((str(row["paradigm"]), name), Counter())[value] += 1
         self._chosen: dict[tuple[str, str, str], float] = {}
@@ -109,7 +109,7 @@ class Usual:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
         if sweeps is None:
             return _written(row)
-        own = {name: value for name, value in self._own(row).items() if name != "carry_optimizer"}
+        own = {name: value for name, value in self._whole(row).items() if name != "carry_optimizer"}
         telling = {name: value for name, value in own.items() if name in sweeps or value != self.own(kind, name)}
         return telling | {name: value for name, value in _of_schedule(row).items() if name in sweeps}
 
@@ -117,12 +117,12 @@ class Usual:
         kind, sweeps = str(row["paradigm"]), _sweeps(row)
         if sweeps is None:
             return kind
-        own = self._own(row)
+        own = self._whole(row)
         usual = {name: self.own(kind, name) for name in own if name not in sweeps}
         differs = [f"{n}={v}" for n, v in own.items() if usual.get(n) is not None and v != usual[n]]
         return names.variant(kind, differs)
 
-    def _own(self, row: dict[Hashable, Any]) -> dict[str, object]:
+    def _whole(self, row: dict[Hashable, Any]) -> dict[str, object]:
         """As `_own`, with the defaults of settings that only others of its recipe have: some, as a share of replay, are
         written where they are not the default."""
         own, kind = _own(row), str(row["paradigm"])
