@@ -10,6 +10,6 @@ def gaps(view: View) -> list[str]:
     ran = {str(schedule).split(VARIANT)[0] for schedule in view.runs("branch")["schedule"]}
     planned = plans.values(view.ledger.scale, "branch", "schedule", "kind")
     lacking = [shape for shape in planned if shape not in ran]
-    return (
-        [f"branch: of the shapes that it is planned with, {', '.join(lacking)} did not run."] if ran and lacking else []
-    )
+    if not ran or not lacking:
+        return []
+    return [f"branch: of the shapes that it is planned with, {', '.join(lacking)} did not run."]

@@ -197,9 +197,9 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     # A recipe that brings an optimizer of its own says nothing of what the others have.
     plain = [each for each in settings if recipe(each).shared(each) == each]
     for group in ("model", "corpus", "stream", "scale", "optimizer"):
-        for each in plain if group == "optimizer" else settings:
-            if getattr(each, group) != getattr((plain if group == "optimizer" else settings)[0], group):
-                raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
+        values = [getattr(each, group) for each in (plain if group == "optimizer" else settings)]
+        if any(value != values[0] for value in values):
+            raise UserError(f"advice is on one {group} at a time, and the sweep has several; give {group} once.")
     unlike: list[Settings] = []
     for each in settings:
         if each not in unlike:

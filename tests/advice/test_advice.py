@@ -14,6 +14,7 @@ from repro.common.errors import UserError
 from repro.config.registries import RECIPES
 
 ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
+EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
 PILOT = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.6")
 
 
@@ -157,9 +158,6 @@ def test_what_was_measured_is_compared_within_one_cut_of_the_text(tmp_path) -> N
     (truth,) = {round(float(np.subtract(*(World().ends(each)[-1] for each in candidates("paradigm=cpt,ptfs")))), 9)}
     assert list(cpt.versions[-1].above(ptfs.versions[-1]).values()) == pytest.approx([truth] * 3)
     assert len(cpt.versions[-1].losses) == 12
-
-
-EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
 
 
 def test_recipes_without_a_seed_in_common_with_retraining_are_compared_by_law_or_say_so(ledger, capsys) -> None:
