@@ -1,4 +1,4 @@
-"""What is published under paper_figures follows from the committed tables, and README says what they say."""
+"""What is published under paper_figures follows from the committed tables; README and docs/results.md say the same."""
 
 import hashlib
 import json
@@ -70,33 +70,70 @@ def plain(page: str) -> str:
     return re.sub(r"Drawn by .*, with", "", page)
 
 
-def section(title: str) -> str:
-    """Of README."""
-    match = re.search(rf"## {title}\n(.*?)\n## ", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+SUPERSEDED = "\n## What it showed before\n"
+AT_QUICK = "\n## At scale quick: every recipe, one seed\n"
+
+
+def results() -> str:
+    """docs/results.md: what the evidence by the protocol shows."""
+    return (ROOT / "docs/results.md").read_text().partition(AT_QUICK)[0]
+
+
+def at_quick() -> str:
+    """Its section of every recipe at the smaller scale."""
+    return (ROOT / "docs/results.md").read_text().partition(AT_QUICK)[2].partition(SUPERSEDED)[0]
+
+
+def evidence() -> str:
+    """Its section of the frozen results."""
+    return (ROOT / "docs/results.md").read_text().partition(SUPERSEDED)[2]
+
+
+def digest() -> str:
+    """README's account of docs/results.md."""
+    match = re.search(r"## What it shows\n(.*?)\n## ", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     assert match
     return match[1]
 
 
-def evidence() -> str:
-    """README's section of the frozen results."""
-    return section("What it showed before")
-
-
-def test_the_readmes_new_scorecard_and_sentences_are_those_of_the_evidence_by_the_protocol() -> None:
-    text = section("What it shows")
+def test_the_readmes_scorecard_and_the_sentences_of_results_are_those_of_the_evidence_by_the_protocol() -> None:
     claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv", keep_default_na=False)
     # Other settings' verdicts come after those of each claim's own.
     claims = claims[claims["beside"] == ""].drop_duplicates(["claim", "reading"])
     wanted = [f"| {row.claim} | {row.statement} | {row.verdict} |" for row in claims.itertuples()]
-    assert re.findall(r"^\| [A-Z]\d.*\|$", text, flags=re.MULTILINE) == wanted, "\n" + "\n".join(wanted)
-    said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", text, flags=re.MULTILINE)
-    assert len(said) >= 4
+    assert re.findall(r"^\| [A-Z]\d.*\|$", digest(), flags=re.MULTILINE) == wanted, "\n" + "\n".join(wanted)
+    said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", results(), flags=re.MULTILINE)
+    assert len(said) >= 20
     whole = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
     for sentence in said:
         assert " ".join(sentence.split()) in whole, sentence
     counts = re.search(r"\d+ claims: .*? not run", whole)
     assert counts
-    assert counts[0] in " ".join(text.split())
+    assert counts[0] in " ".join(digest().split())
+
+
+def test_what_the_readme_says_in_short_is_what_the_page_of_results_says_at_length() -> None:
+    """The page's numbers are held to the tables below; here they are taken from the page."""
+    short, long = (" ".join(text.split()) for text in (digest(), results()))
+    recovery = pd.read_csv(PUBLISHED / "proxy/tables/recovery.csv").query("version == '4'").set_index("schedule")
+    behind = recovery.filter(like="path_switching_above_ptfs")
+    cosine, knee, multi_step = (
+        "{:+.1f} % [{:+.1f}, {:+.1f}]".format(*(100 * each for each in behind.loc[schedule]))
+        for schedule in ("cosine", "knee", "multi_step")
+    )
+    assert f"is {cosine} relative to PTFS's with a cosine, {knee} with Knee and {multi_step} with multi-step" in short
+    sizes = re.findall(r"shrinks as models grow: ([\d.]+), .* and ([\d.]+) %, the last", long)
+    assert f"({sizes[0][0]} % of PPL at 0.08 M parameters, {sizes[0][1]} % at 0.40 M)" in short
+    lengths = re.findall(r"what it wins over CPT is ([\d.]+), [\d.]+ and ([\d.]+) %: the shorter", long)
+    assert f"({lengths[0][0]} % with 500 steps a version, {lengths[0][1]} % with 2,000)" in short
+    assert "at version 6 it is not told apart from CPT" in long
+    of_time = long.partition("## A stream in order of time")[2]
+    last = [re.search(rf"(\S+) % \[[^]]+\] with {recipe}", of_time)[1] for recipe in ("CPT", "path switching")]
+    assert f"version 4 is {last[0]} % with CPT and {last[1]} % with path switching" in short
+    gains = re.findall(r"is worth more: \S+ \S+ and (\S+) % to CPT and \S+ \S+ and (\S+) % to path", long)
+    assert f"from earlier versions is worth {gains[0][0]} and {gains[0][1]} %" in short
+    best = re.findall(r"schedule-free AdamW (\S+ % \[\S+ \S+ at \d+ %)", long)
+    assert f"schedule-free AdamW, {best[0]} of PTFS's steps" in short
 
 
 def apart_by_order(study: str) -> tuple[float, float, float]:
@@ -127,8 +164,8 @@ def percent(nats: float) -> float:
     return float(100 * np.expm1(nats / 100))
 
 
-def test_what_the_readme_says_of_every_recipe_is_what_came() -> None:
-    text = " ".join(section("What it shows").split())
+def test_what_is_said_of_every_recipe_is_what_came() -> None:
+    text = " ".join(results().split())
     told = re.findall(r"(\w[\w -]*\w) ([+-]\d\.\d) % \[([+-]\d\.\d), ([+-]\d\.\d)\] at (\d+) %", text)
     assert [name.removeprefix("and ") for name, *_ in told] == list(RECIPES_TOLD)
     (view,) = (view for view in load(PUBLISHED, "proxy").views if "frontier" in view.ran)
@@ -186,12 +223,12 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
     assert f"one cell of the {NUMBERS[len(twins)]} that have it" in told
     assert said(twins[apart_]) in told
     assert f"eight seeds, it is {said(paired(TWIN, 'ptfs', 'cosine', 4))}" in told
-    (slope,) = re.findall(r"\+[\d.]+ % a tenfold \[[\d., ]+\]", " ".join(section("What it shows").split()))
+    (slope,) = re.findall(r"\+[\d.]+ % a tenfold \[[\d., ]+\]", " ".join(results().split()))
     assert f"The slope along the ladder is {slope}" in told
 
 
-def test_what_the_readme_says_of_unequal_releases_is_what_came() -> None:
-    text = " ".join(section("What it shows").split())
+def test_what_is_said_of_unequal_releases_is_what_came() -> None:
+    text = " ".join(results().split())
     (view,) = (view for view in load(PUBLISHED, "proxy").views if "unequal" in view.ran)
     cost = view.scores("unequal").groupby("paradigm")["relative_cost"].max()
     said = []
@@ -206,8 +243,8 @@ def test_what_the_readme_says_of_unequal_releases_is_what_came() -> None:
     assert all(apart("unequal", "path_switching", "cpt", number)[2] < 0 for number in (2, 3, 4))
 
 
-def test_what_the_readme_says_of_a_stream_in_order_of_time_is_what_came() -> None:
-    text = " ".join(section("What it shows").split())
+def test_what_is_said_of_a_stream_in_order_of_time_is_what_came() -> None:
+    text = " ".join(results().split())
 
     def came(one: str, other: str) -> list[list[float]]:
         return [[percent(each) for each in apart("chronological", one, other, number)] for number in (2, 3, 4)]
@@ -231,12 +268,12 @@ def test_what_the_readme_says_of_a_stream_in_order_of_time_is_what_came() -> Non
     assert f"replay makes it {-better:.1f} % below" in text
 
 
-def test_advice_on_what_is_published_is_what_the_readme_says() -> None:
+def test_advice_on_what_is_published_is_what_is_said() -> None:
     """It knows each recipe under a cosine as measured, means of checkpoints and the other optimizer among them."""
     told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())
     assert told["decision"]["recipe"] == "schedule_free, cosine"
-    there = "It is what [advice](docs/advice.md) on all that is published here chooses."
-    assert there in " ".join(section("What it shows").split())
+    there = "It is what [advice](advice.md) on all that is published here chooses."
+    assert there in " ".join(results().split())
     rows = [row for row in told["recipes"] if row["about"]["schedule"] == "cosine"]
     assert {row["recipe"] for row in rows if row["basis"] == "measured"} >= set(RECIPES_TOLD.values())
 
@@ -253,19 +290,19 @@ RECIPES_TOLD = {
     "WSD-S": "wsd_s",
     "merge": "merge",
 }
-"""As the README names them, in its order."""
+"""As docs/results.md names them, in its order."""
 
 
 LENGTHS = ("500, cosine", "1000, cosine", "2000, cosine, base cell")
 """As the parts of G3 name them."""
 
 
-def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None:
-    text = " ".join(section("What it shows").split())
+def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
+    text = " ".join(results().split())
     tables = PUBLISHED / "proxy" / "tables"
     claims = pd.read_csv(PUBLISHED / "proxy" / "claims.csv", keep_default_na=False).query("beside == ''")
     verdicts = claims.set_index(["claim", "reading"])["verdict"]
-    assert "both of the paper's studies of stages hold at this scale, and so does alpha" in text
+    assert "Both of the paper's studies of stages hold at this scale, and so does alpha" in text
     assert {verdicts[claim, ""] for claim in ("S1", "S2", "C1", "A1")} == {"reproduced"}
     assert (
         "Read as all decay, path switching beats CPT under each of three schedules and at every version from 2 on"
@@ -393,7 +430,7 @@ def test_what_the_readme_makes_of_the_new_evidence_holds_in_its_tables() -> None
     assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
 
 
-def test_the_readmes_scorecard_is_that_of_the_evidence() -> None:
+def test_the_frozen_scorecard_is_that_of_the_frozen_evidence() -> None:
     claims = pd.read_csv(PUBLISHED / FROZEN / "claims.csv")
     claims = claims[claims["setting"] == "primary"]
     wanted = [f"| {row.claim} | {row.statement} | {row.verdict} |" for row in claims.itertuples()]
@@ -401,7 +438,7 @@ def test_the_readmes_scorecard_is_that_of_the_evidence() -> None:
     assert shown == wanted, "\n" + "\n".join(wanted)
 
 
-def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
+def test_every_frozen_sentence_of_results_is_in_the_frozen_report() -> None:
     said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", evidence(), flags=re.MULTILINE)
     assert len(said) >= 5
     text = " ".join((PUBLISHED / FROZEN / "report.md").read_text().replace("\\", "").split())
@@ -412,8 +449,8 @@ def test_every_sentence_of_results_in_the_readme_is_in_the_report() -> None:
     assert counts[0] in " ".join(evidence().split())
 
 
-def test_what_the_readme_says_beyond_the_paper_is_in_the_report_of_quick() -> None:
-    beyond = section("Beyond the paper")
+def test_what_is_said_beyond_the_paper_is_in_the_report_of_quick() -> None:
+    beyond = at_quick()
     said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", beyond, flags=re.MULTILINE)
     assert len(said) == 4
     report_ = " ".join((PUBLISHED / "quick" / "report.md").read_text().replace("\\", "").split())
@@ -431,7 +468,7 @@ def test_what_the_readme_says_beyond_the_paper_is_in_the_report_of_quick() -> No
     assert f"versions {' and '.join(map(str, tuned))} alone were fine-tuned" in text
 
 
-def test_what_the_readme_makes_of_them_holds_in_the_tables() -> None:
+def test_what_is_made_of_the_frozen_evidence_holds_in_its_tables() -> None:
     tables = PUBLISHED / FROZEN / "tables"
     parts = pd.read_csv(tables / "claim_parts.csv").set_index("part")
     text = " ".join(evidence().split())
