@@ -17,7 +17,8 @@ def schedules(view: View, study: str) -> list[str]:
 
 
 def points(view: View, schedule: str) -> tuple[pd.DataFrame, int]:
-    """`paradigm`, `ppl` of the last version and `cost` of all, of recipes that decay, over shared seeds; how many."""
+    """`paradigm`, `ppl` of the last version and `cost` of all, of recipes that decay or average, over shared seeds; how
+    many of these."""
     rows = comparable(view.scores(FRONTIER))
     rows = rows[(rows["schedule"] == schedule) & (rows["version"] == view.last) & np.isfinite(rows["loss"])]
     block = largest_block(rows.pivot(index="seed", columns="paradigm", values="ppl"))  # noqa: PD010

@@ -22,8 +22,8 @@ def frontier(view: View) -> list[str]:
             for one in best.to_dict("records")
         ]
         sentences.append(
-            f"With {schedule_name(schedule)}, of {len(table)} recipes that decay, none beats these on both PPL of "
-            f"version {view.last} and cost: {spoken(parts)} (n = {seeds})."
+            f"With {schedule_name(schedule)}, of {len(table)} recipes that decay or average, none beats these on both "
+            f"PPL of version {view.last} and cost: {spoken(parts)} (n = {seeds})."
         )
         if found := regret(view, schedule):
             above = (100 * np.expm1(found.by_slice)).max(axis=1).sort_values()

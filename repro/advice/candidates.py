@@ -184,8 +184,9 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         if not any(word.partition("=")[0] == "schedule" for word in words):
             words = [*words, f"schedule={','.join(dict.fromkeys([own, *known]))}"]
         others = [name for name, each in RECIPES.items() if not getattr(each, "asked", True)]
-        lacking = [] if find_spec("schedulefree") else ["schedule_free"]  # an extra's package
-        refused |= dict.fromkeys(lacking, "it needs the package schedulefree: pip install schedulefree")
+        needs = {name: getattr(each, "packages", ()) for name, each in RECIPES.items()}
+        lacking = {name: needed for name, needed in needs.items() if not all(map(find_spec, needed))}
+        refused |= {name: f"it needs packages: pip install {' '.join(needed)}" for name, needed in lacking.items()}
         without = [sweeps.BASE, *others, *lacking]
         every = (f"paradigm=glob(*,exclude=[{','.join(without)}])",)
         sets = (every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",))

@@ -95,6 +95,8 @@ class Recipe(ParadigmSettings):
     start, by the settings' optimizer."""
     asked: ClassVar[bool] = True
     """Whether it is a way to update that advice compares with others unasked."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Modules of other packages that it needs and that this one does not bring; without them it is not compared."""
     told_apart_by: ClassVar[tuple[str, ...]] = ()
     """Those of its settings in which two runs of one study may differ on purpose."""
     controls: ClassVar[tuple[str, ...]] = ()

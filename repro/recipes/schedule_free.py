@@ -21,6 +21,7 @@ class ScheduleFree(Trunk):
         "`schedule_free`."
     )
     sources: ClassVar[tuple[str, ...]] = ("2405.15682",)
+    packages: ClassVar[tuple[str, ...]] = ScheduleFreeAdamW.packages
     lawful = False
     colour = "#44AA99"
     decays = True  # its average stands for a decay
