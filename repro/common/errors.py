@@ -32,6 +32,10 @@ class UserError(ValueError):
             self.meant = dict(meant)
 
 
+class Gone(UserError):
+    """What was there before, and was prepared from, is not there any more."""
+
+
 class Preempted(Exception):
     """Work was asked to stop; what was done so far is kept and the next run goes on from there."""
 
@@ -44,7 +48,8 @@ def printable(text: str) -> str:
 
 @contextmanager
 def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[None]:
-    """Turn a `UserError`, and Hydra's and OmegaConf's own complaints, into a message and an exit status.
+    """Turn a `UserError`, Hydra's and OmegaConf's own complaints, and a place that may not be entered into a message
+    and an exit status.
 
     Args:
         answers: whether what is printed is the result, so that failing to print it is a failure.
@@ -55,6 +60,12 @@ def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[No
     output.secure()
     try:
         yield
+    except PermissionError as error:  # whichever look at a place met it first
+        if error.filename is None:
+            raise
+        where = printable(str(error.filename))
+        print(f"error: {where}: {error.strerror}. It needs other rights, or another place.", file=sys.stderr)
+        raise SystemExit(status) from None
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""

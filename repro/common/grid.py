@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from repro.common.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
@@ -32,7 +34,7 @@ class Grid:
         self._rows: list[list[str]] = []
 
     def add(self, *cells: str) -> None:
-        self._rows.append([*cells, *[""] * (len(self._head) - len(cells))])
+        self._rows.append([*map(printable, cells), *[""] * (len(self._head) - len(cells))])
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         from rich.text import Text

@@ -22,7 +22,12 @@ def instant(date: str) -> datetime:
     parsed = datetime.fromisoformat(date) if re.match(r"\d{4}-\d\d-\d\d|\d{8}(T|$)", date) and _iso(date) else None
     if parsed is None:
         parsed = _spelled(date)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    if parsed.tzinfo is None:
+        return parsed.replace(tzinfo=UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:  # such as 9999-12-31T23:59:59-05:00
+        raise ValueError(f"{date!r} is in no year from 1 to 9999 in UTC") from None
 
 
 def _iso(date: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from repro.common.canonical import digest
 from repro.common.disk import Flaw, read_document, write_document
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError, printable
 from repro.data.corpora.corpus import Corpus
 
 
@@ -18,7 +18,7 @@ def known_identity(source: Corpus, data_path: Path) -> dict[str, object]:
     """What identifies a corpus, or did when it was last there.
 
     Raises:
-        UserError: it cannot be read, and was never seen.
+        UserError: it cannot be read; or it is gone, and was never seen.
     """
     found: dict[str, object] = _seen(source, data_path, "pile", source.identity)
     return found
@@ -34,7 +34,8 @@ def known_releases(source: Corpus, data_path: Path) -> Sequence[Mapping[str, obj
     before = None
     with contextlib.suppress(Flaw):
         before = read_document(_place(source, data_path, "releases"))
-    if found is not None and before is not None and "names" in before and list(found) != before["is"]:
+    whole = before is not None and len(before.get("names", ())) == len(before["is"])
+    if found is not None and before is not None and whole and list(found) != before["is"]:
         _refuse_gaps(source, data_path, before, list(found))
     return found
 
@@ -57,11 +58,11 @@ def _refuse_gaps(source: Corpus, data_path: Path, before: Mapping[str, Any], fou
 def _seen(source: Corpus, data_path: Path, what: str, look: Callable[[], Any]) -> Any:
     try:
         return look()
-    except UserError as error:
+    except Gone as error:
         with contextlib.suppress(Flaw):
             before = read_document(_place(source, data_path, what))
             if before is not None:
-                print(f"note: {error} What was prepared from it before is used.", file=sys.stderr)
+                print(printable(f"note: {error} What was prepared from it before is used."), file=sys.stderr)
                 return before["is"]
         raise
 

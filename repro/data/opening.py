@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from repro.common.canonical import digest
+from repro.common.errors import printable
 from repro.config.settings import GROWING, CorpusSettings, StreamSettings
 from repro.data import preparation, tokenizer, versions
 from repro.data.blocks import Slice, damaged, read_manifest
@@ -34,9 +35,9 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
         units, everything = _chain(source, settings, data_path)
         used = units.settings.versions
         if isinstance(everything, list) and len(everything) > used and units.missing():
+            place = printable(source.place or source.kind)
             print(
-                f"note: {source.place or source.kind} has {len(everything)} releases, of which the first "
-                f"stream.versions={used} are used.",
+                f"note: {place} has {len(everything)} releases, of which the first stream.versions={used} are used.",
                 file=sys.stderr,
             )
         stream = versions.open_chain(units)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from repro.common.errors import UserError
+from repro.common.errors import UserError, printable
 from repro.data import counts
 from repro.exports.release import Release
 from repro.planning import prices
@@ -42,7 +42,7 @@ def show(
         *_next(plan, every[-1].run),
         *_keep(plan, every, store),
     ):
-        facts.add_row(name, value)
+        facts.add_row(printable(name), printable(value))
     console.print(facts)
 
 
@@ -63,7 +63,7 @@ def _gains(every: Sequence[Release], store: Store) -> "Table":
     table.add_column("held-out text of", overflow="fold")
     shown = every[-SHOWN:]
     for release in shown:
-        table.add_column(release.name, justify="right", overflow="fold")
+        table.add_column(printable(release.name), justify="right", overflow="fold")
     table.add_column("change", justify="right", no_wrap=True)
     known = [measures.known(release.run, release.node.key, store) for release in shown]
     slices = [measures.by_slice(rows) for rows in known]
@@ -77,7 +77,7 @@ def _gains(every: Sequence[Release], store: Store) -> "Table":
 
 
 def _row(table: "Table", name: str, values: Sequence[float | None]) -> None:
-    table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
+    table.add_row(printable(name), *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
 
 
 def _change(values: Sequence[float | None]) -> str:

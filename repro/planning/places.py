@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PLACES = ("corpus.path", "corpus.dataset", "corpus.subset", "store.path", "data.path", "ledger.path", "tracker.path",
-          "stream.tokenizer", "tasks.include_path")  # fmt: skip
+          "stream.tokenizer", "tasks.include_path", "tasks.group", "model.init", "model.config",
+          "model.name")  # fmt: skip
 """Settings that hold a path or a name."""
 WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", "corpus.split", "tracker.project")
 """Those that hold text, whatever it looks like."""

@@ -168,6 +168,19 @@ def test_a_dry_run_says_it_all_beforehand_and_writes_nothing(say: Say, tmp_path:
     assert max(map(len, (ahead + afterwards).splitlines())) <= 80
 
 
+def test_names_of_releases_and_of_what_they_leave_out_control_no_terminal(
+    say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump(Path("dumps"), 1, COUNTS[0])
+    folder = Path("dumps/dump-1").rename("dumps/dump-1\x1b[31mRED")
+    (folder / "a\x1b[2Jb.pdf").write_bytes(b"%PDF")
+    update.main([*given(), "dry_run=true"])
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert r"dump-1\x1b[31mRED" in "".join(out.split())
+    assert r"dump-1\x1b[31mRED/a\x1b[2Jb.pdf)" in err
+
+
 def test_gains_and_losses_by_slice_are_those_of_the_releases_files(say: Say) -> None:
     dump(Path("dumps"), 1, COUNTS[0])
     say()

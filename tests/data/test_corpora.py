@@ -313,6 +313,24 @@ def test_a_data_set_without_what_was_asked_for_is_refused(
         list(hf(parquet, **settings).documents(tmp_path))
 
 
+def test_files_of_a_data_set_that_is_a_folder_are_looked_for_in_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for place, said in (("mine/train.jsonl", "inside"), ("train.jsonl", "outside"), ("other.jsonl", "outside")):
+        (tmp_path / place).write_text(json.dumps({"text": said}) + "\n")
+    corpus = hf("mine", path="train.jsonl")
+    before = corpus.identity()
+    assert [document.text for document in corpus.documents(tmp_path)] == ["inside"]
+    (tmp_path / "train.jsonl").write_text('{"text": "changed"}\n')
+    assert corpus.identity() == before
+    (tmp_path / "mine/train.jsonl").write_text('{"text": "changed"}\n')
+    assert corpus.identity() != before
+    with pytest.raises(UserError, match=r"other\.jsonl names no file"):
+        hf("mine", path="other.jsonl").identity()
+
+
 def test_a_data_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"corpus\.dataset=.*nothing cannot be read"):
         list(hf(tmp_path / "nothing").documents(tmp_path))

@@ -182,6 +182,23 @@ def test_what_is_identified_is_what_is_read(tmp_path: Path) -> None:
         list(local(tmp_path / "y.parquet").verified(before, tmp_path))
 
 
+@pytest.mark.parametrize("change", ["the rest", "a file less", "a file more"])
+def test_what_was_identified_is_all_there_though_not_all_is_read(tmp_path: Path, change: str) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": f"{name}{n}"}) + "\n" for n in range(6)))
+    source = local(tmp_path, max_documents=4)
+    before = source.identity()
+    assert [document.text for document in source.verified(before, tmp_path)] == ["a0", "a1", "a2", "a3"]
+    if change == "the rest":
+        (tmp_path / "b.jsonl").write_text('{"text": "another"}\n')
+    elif change == "a file less":
+        (tmp_path / "b.jsonl").unlink()
+    else:
+        (tmp_path / "c.jsonl").write_text('{"text": "c"}\n')
+    with pytest.raises(UserError, match="files changed while they were read"):
+        list(source.verified(before, tmp_path))
+
+
 def test_long_lines_of_json_are_known_without_an_ending(tmp_path: Path) -> None:
     (tmp_path / "wiki_00").write_text("".join(json.dumps({"id": n, "text": "x" * 10**5}) + "\n" for n in range(2)))
     (tmp_path / "wiki_01").write_text(json.dumps({"text": "y" * 20_000}))
@@ -236,7 +253,11 @@ def test_dates_are_instants_in_utc(written: str, utc: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["2023-02-29", "2024-02-31", "2024-31-05", "2017-18", "yesterday", "03/04/2021", "", "2024-13-01"]
+    "written",
+    [
+        *("2023-02-29", "2024-02-31", "2024-31-05", "2017-18", "yesterday", "03/04/2021", "", "2024-13-01"),
+        *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00"),  # of years that UTC does not have
+    ],
 )
 def test_dates_that_cannot_be_are_refused(written: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  (whatever the message, it names the date where it is used)

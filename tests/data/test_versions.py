@@ -14,6 +14,7 @@ from dumps import dump, text
 from test_stream import document as dated_document
 from test_stream import write
 
+from repro.common import disk
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import StreamSettings
@@ -155,6 +156,48 @@ def test_releases_come_in_the_order_of_their_names_or_of_their_list(dumps: Path)
     ]
     (documents,) = ({d.date for d in corpus(dumps).documents(dumps) if d.part == 1},)
     assert documents == {"2021"}
+
+
+def test_what_is_no_release_is_left_out_and_what_lies_beside_them_is_named(
+    dumps: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = corpus(dumps).release_names()
+    for folder in (".git", "node_modules", "__MACOSX", "data"):
+        (dumps / folder).mkdir()
+        (dumps / folder / "x.txt").write_text("text")
+    (dumps / "data" / "CACHEDIR.TAG").write_text("")
+    (dumps / "2026-03.jsonl").write_text('{"text": "loose"}\n')
+    (dumps / "broken").symlink_to(dumps / "gone")
+    assert corpus(dumps).release_names() == before
+    assert corpus(dumps).releases()
+    assert capsys.readouterr().err.count("2 beside the releases' folders left out (2026-03.jsonl)") == 1
+
+
+def test_only_text_that_is_gone_is_taken_for_what_it_was(dumps: Path, tmp_path: Path) -> None:
+    """A release that is there and cannot be used is refused, and not taken for those that were there before."""
+    data = tmp_path / "data"
+    stream = open_stream(corpus(dumps), mixed(4, "releases"), data).fingerprint
+    (dumps / "dump-5").mkdir()
+    for _ in range(2):
+        with pytest.raises(UserError, match="dump-5 holds no file"):
+            open_stream(corpus(dumps), mixed(4, "releases"), data)
+    dump(dumps, 5, 12)
+    for _ in range(2):
+        assert open_stream(corpus(dumps), mixed(4, "releases"), data).fingerprint == stream
+    dumps.rename(tmp_path / "elsewhere")
+    assert open_stream(corpus(dumps), mixed(4, "releases"), data).fingerprint == stream
+
+
+def test_a_note_of_releases_that_does_not_fit_together_is_written_anew(dumps: Path, tmp_path: Path) -> None:
+    """As an older version left it: names of five releases, and what identifies four."""
+    data = tmp_path / "data"
+    stream = open_stream(corpus(dumps), mixed(4, "releases"), data).fingerprint
+    (note,) = (data / "identities").glob("releases-*.json")
+    known = disk.read_document(note)
+    assert known is not None
+    disk.write_document(note, known | {"names": [*known["names"], "dump-5"]})
+    assert open_stream(corpus(dumps), mixed(4, "releases"), data).fingerprint == stream
+    assert disk.read_document(note) == known
 
 
 @pytest.mark.parametrize(("versions", "message"), [(5, r"has 4 releases.*stream\.versions=4 works")])

@@ -13,6 +13,10 @@ def test_a_path_that_looks_like_a_number_stays_a_path(name: str) -> None:
     (settings,) = compose(["scale=smoke", "corpus=local", f"corpus.path={name}", f"store.path={name}"])
     assert settings.corpus.path == name  # type: ignore[attr-defined]
     assert settings.store.path == name
+    (settings,) = compose(["scale=smoke", f"model.init={name}", f"model.name={name}", f"tasks.group={name}"])
+    assert (settings.model.init, settings.model.name, settings.tasks.group) == (name, name, name)
+    (settings,) = compose(["scale=smoke", "model=hf_config", f"model.config={name}"])
+    assert settings.model.config == name  # type: ignore[attr-defined]
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

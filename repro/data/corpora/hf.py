@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError, printable
 from repro.config.checks import within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
@@ -80,16 +80,15 @@ class HuggingFace(Corpus):
         if self.path is None:
             return []
         dataset = self.dataset or ""
-        bases = ["", f"{dataset}{os.sep}"] if os.path.isdir(dataset) else [""]  # noqa: PTH112
-        for base in bases:
-            place = base + self.path
-            matches = [place] if os.path.exists(place) else sorted(glob.glob(place, recursive=True))  # noqa: PTH110, PTH207
-            if matches:
-                return [Path(match) for match in matches]
+        # As `datasets` does: files of a data set that is a folder here are looked for in it, and nowhere else.
+        place = os.path.join(dataset, self.path) if os.path.isdir(dataset) else self.path  # noqa: PTH112, PTH118
+        matches = [place] if os.path.exists(place) else sorted(glob.glob(place, recursive=True))  # noqa: PTH110, PTH207
+        if matches:
+            return [Path(match) for match in matches]
         at_hub = "://" in self.path or not (dataset in BUILDERS or os.path.exists(dataset))  # noqa: PTH110
         if at_hub:
             return []
-        raise UserError(f"corpus.path={self.path} names no file that there is, nor does it match one.")
+        raise Gone(f"corpus.path={self.path} names no file that there is, nor does it match one.")
 
     def _name(self) -> str:
         return f"corpus.dataset={self.dataset}" + (f" corpus.path={self.path}" if self.path else "")
@@ -140,6 +139,6 @@ def _hf(corpus: HuggingFace) -> Iterator[Document]:
         reason = "it has no row" if isinstance(error, StopIteration) else str(error) or type(error).__name__
         raise UserError(f"{corpus._name()} cannot be read: {reason}.{hint}") from error
     if report.counts:
-        print(f"{corpus._name()}: {report.line()}", file=sys.stderr)
+        print(printable(f"{corpus._name()}: {report.line()}"), file=sys.stderr)
     if not report.documents:
         raise UserError(f"{corpus._name()} holds no document.")

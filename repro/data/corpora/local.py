@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from repro.common.errors import UserError
+from repro.common.errors import UserError, printable
 from repro.config.checks import within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
@@ -54,13 +54,20 @@ class Files(Corpus):
         return {**columns, "max_documents": self.max_documents, "reading": READING}
 
     def read(self, root: Path, known: Identity | None, name: str) -> Iterator[Document]:
-        """The documents below a folder; says afterwards what there was."""
+        """The documents below a folder; says afterwards what there was.
+
+        Raises:
+            UserError: they are not those that `known` identified, whether they were read or not; and as `documents`.
+        """
         report = Report()
         reader = Reader(report, self.text_column, self.date_column)
         found = files.find(root, self.pattern, report)
         documents = itertools.chain.from_iterable(reader.documents(path, known) for path in found)
         yield from itertools.islice(documents, self.max_documents)
-        print(f"{name}: {report.line()}", file=sys.stderr)
+        # Files that are gone, and the rest of one after corpus.max_documents, were not hashed on the way.
+        if known is not None and files.identity(found) != known:
+            raise UserError(f"{name}: files changed while they were read; start again when nobody writes to them.")
+        print(printable(f"{name}: {report.line()}"), file=sys.stderr)
 
 
 @CORPORA.register("local")

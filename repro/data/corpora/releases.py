@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from repro.common.errors import UserError
+from repro.common.errors import UserError, printable
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Document
 from repro.data.corpora.local import Files
@@ -69,6 +71,7 @@ class Releases(Files):
             UserError: there is none, or a list of them that cannot be used.
         """
         root = self.root
+        files.check_there(root)
         if not root.is_dir():
             raise UserError(
                 f"corpus.path={self.path} is no folder; corpus=releases needs one with a folder per release."
@@ -76,15 +79,29 @@ class Releases(Files):
         if (root / LIST).is_file():
             return _from_list(root)
         try:
-            folders = [each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")]
+            entries = sorted(root.iterdir())
+            folders = [each for each in entries if each.is_dir() and _is_release(each)]
         except OSError as error:
             raise UserError(f"corpus.path={self.path} cannot be read: {error.strerror}.") from None
+        if loose := [each.name for each in entries if not each.is_dir() and not each.name.startswith(".")]:
+            _note(f"corpus.path={self.path}: {len(loose):,} beside the releases' folders left out ({loose[0]})")
         if not folders:
             raise UserError(
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
                 f"{LIST} (columns name, folder, date)."
             )
         return [Release(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
+
+
+def _is_release(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name in files.FOREIGN
+    return not hidden and not files.is_ours({each.name for each in folder.iterdir()})
+
+
+@lru_cache
+def _note(line: str) -> None:
+    """Once a process, however often the folder is looked at."""
+    print(printable(line), file=sys.stderr)
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from repro.common import disk
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError
 
 TEXT = (".txt", ".md", ".markdown", ".rst", ".text")
 LINES = (".jsonl", ".ndjson")
@@ -73,8 +73,7 @@ def find(root: Path, pattern: str | None, report: Report) -> list[Path]:
     Raises:
         UserError: there is none, or a folder cannot be read.
     """
-    if not os.path.exists(root):  # noqa: PTH110  (Path's own raises for a name that is too long)
-        raise UserError(f"corpus.path={root} does not exist.")
+    check_there(root)
     if root.is_file():
         return [root]
     files = sorted(path for path in _walk(root, set(), report) if _wanted(path, pattern, report))
@@ -89,6 +88,20 @@ def find(root: Path, pattern: str | None, report: Report) -> list[Path]:
     return files
 
 
+def check_there(root: Path) -> None:
+    """
+    Raises:
+        Gone: a corpus's place does not exist.
+        UserError: nobody can tell, since a folder before it may not be entered.
+    """
+    try:
+        root.stat()
+    except PermissionError as error:
+        raise UserError(f"corpus.path={root} cannot be read: {error.strerror}.") from None
+    except OSError:  # a name that is too long among others
+        raise Gone(f"corpus.path={root} does not exist.") from None
+
+
 def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[Path]:
     try:
         status = folder.stat()
@@ -99,7 +112,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"corpus.path: {folder} cannot be read: {error.strerror}.") from None
-    if _is_ours({entry.name for entry in entries}):
+    if is_ours({entry.name for entry in entries}):
         report.note("folders of this suite's own left out", folder)
         return
     for entry in entries:
@@ -114,7 +127,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[
             report.note("broken links left out" if entry.is_symlink() else "left out that are no files", path)
 
 
-def _is_ours(names: set[str]) -> bool:
+def is_ours(names: set[str]) -> bool:
     """Whether a folder is a store, a ledger, a cache, a report or an export, which hold no corpus."""
     return any(marks <= names for marks in OURS)
 

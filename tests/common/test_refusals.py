@@ -1,0 +1,56 @@
+"""Places that may not be entered end in a message, whichever command meets them, and wherever."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro.common.errors import refusals
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0)
+    yield folder
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["repro.store", "ls", "store.path={}/store"],
+        ["repro.plan", "scale=smoke", "corpus=releases", "stream=releases", "corpus.path={}/dumps"],
+        ["repro.plan", "scale=smoke", "corpus=local", "corpus.path={}/texts"],
+        ["repro.plan", "scale=smoke", "stream.tokenizer={}/tokenizer"],
+        ["analysis.report", "root={}/results"],
+        ["repro.advise", "scale=smoke", "ledger.path={}/ledger"],
+    ],
+    ids=" ".join,
+)
+def test_a_place_behind_a_closed_folder_is_named(command: list[str], closed: Path, tmp_path: Path) -> None:
+    module, *rest = (each.format(closed) for each in command)
+    as_anyone: list[str] = []
+    if os.geteuid() == 0:  # which enters every folder, unless it gives that up
+        if shutil.which("setpriv") is None:
+            pytest.skip("root needs setpriv to be like anyone")
+        as_anyone = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+    given = [*as_anyone, sys.executable, "-m", module, *rest, *(["data.path=data"] if module == "repro.plan" else [])]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        given, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert str(closed) in done.stderr
+    assert "Permission denied" in done.stderr
+
+
+def test_what_is_no_place_is_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PermissionError), refusals():
+        raise PermissionError(1, "Operation not permitted")
+    assert not capsys.readouterr().err
