@@ -3,7 +3,6 @@
 `python -m repro.advise ... keep=true` writes `advice.json` beside the tables; without it there is no such section.
 """
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,8 @@ from analysis.frames import Ledger
 from analysis.provenance import Provenance, keys
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
-from repro.advice.evidence import KEPT, fingerprint
+from repro.advice.evidence import fingerprint
+from repro.advice.keeping import KEPT, kept
 from repro.advice.telling import laws_numbers, pilots_word, signed
 from repro.common.errors import UserError
 
@@ -21,13 +21,13 @@ from repro.common.errors import UserError
 def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
     """
     Raises:
-        UserError: the file is none that repro.advise wrote.
+        UserError: the file is not as repro.advise wrote it.
     """
     path = ledger.folder / KEPT
     if not path.exists():
         return []
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = kept(ledger.folder)
         tables = [each for make in (_recipes, _pilots, _scored) for each in shelf.table(make(told))]
         findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
         command = told["command"]

@@ -23,8 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
-from repro.common.disk import write_atomically
+from repro.advice import agreement, candidates, decisions, evidence, keeping, predictions, question, records, telling
 from repro.common.errors import refusals
 from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
@@ -64,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told["ledger"] = evidence.fingerprint(ledger)
         told["command"] = shlex.join(["python", "-m", "repro.advise", *typed, *(["keep=true"] if keep else [])])
         if keep:
-            write_atomically(ledger / evidence.KEPT, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+            keeping.keep(ledger, told)
         _tell(told, output, lambda told: telling.text(advice, told))
 
 

@@ -33,8 +33,6 @@ CELL = (
     *("parameters", "steps_per_version", "versions", *DATA),
 )
 """Columns that make a cell."""
-KEPT = "advice.json"
-"""Advice that is kept beside the tables, for the report."""
 PREDICTIONS = "predictions"
 """The folder beside the tables with what was predicted before runs existed."""
 NEEDED = ("runs", "versions", "perplexity", "curves", "paths")

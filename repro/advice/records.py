@@ -197,10 +197,15 @@ def _regret(decision: str, final: dict[str, Outcome]) -> float | None:
 
 
 def scores(folder: Path, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """All records of a folder that a ledger can tell about, without their rows."""
+    """All records of a folder that a ledger can tell about, without their rows.
+
+    Raises:
+        UserError: one was altered: a prediction that failed does not disappear.
+    """
     found = []
     if folder.is_dir():
         for path in sorted(folder.glob("*.json")):
+            load(path)
             try:
                 found.append({name: value for name, value in score(path, cells).items() if name != "rows"})
             except UserError:

@@ -341,6 +341,8 @@ def test_a_record_that_was_changed_scores_nothing(ledger, tmp_path, capsys) -> N
     file.write_text(file.read_text().replace('"loss": ', '"loss": 0', 1))
     with pytest.raises(UserError, match="does not match its checksum"):
         records.score(file, evidence.read(ledger))
+    with pytest.raises(UserError, match="does not match its checksum"):
+        records.scores(tmp_path, evidence.read(ledger))  # of a folder: one that failed does not disappear
 
 
 def test_a_seeds_own_level_is_no_scatter(tmp_path, capsys) -> None:

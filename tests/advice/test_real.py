@@ -5,6 +5,7 @@ import json
 
 from analysis import report
 from repro import advise, train
+from repro.advice import keeping
 
 STREAM = ("stream=dealt", "stream.versions=2", "stream.steps_per_version=20", "stream.heldout_blocks=4")
 
@@ -21,7 +22,7 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     advise.main([*words, "output=json", "keep=true"])
     told = json.loads(capsys.readouterr().out)
     assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= told.keys()
-    assert json.loads((ledger / "advice.json").read_text()) == told
+    assert keeping.kept(ledger) == told
     rows = {row["name"]: row for row in told["recipes"]}
     assert rows["infinite_a0.6_c0.5, cosine"]["basis"] == "measured"
     assert rows["falling_cosine, cosine"]["basis"] == "law"
