@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repro.common.canonical import digest
-from repro.common.disk import sha256, unreadable
+from repro.common.disk import Flaw, read, sha256, unreadable
 from repro.common.errors import UserError
 
 Tokens = npt.NDArray[np.int64]
@@ -119,7 +119,12 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """
+    Raises:
+        Flaw, ValueError: it is missing or damaged.
+        UserError: it may not be read.
+    """
+    manifest: dict[str, Any] = json.loads(read(folder / MANIFEST))
     return manifest
 
 
@@ -142,9 +147,9 @@ def _damaged(folder: Path) -> Path | None:
         if manifest["fingerprint"] != _fingerprint(manifest):
             return path
         files = manifest["files"].items()
-    except PermissionError:
+    except UserError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (Flaw, ValueError, KeyError, TypeError, AttributeError):
         return path
     for name, facts in files:
         path = folder / str(name)

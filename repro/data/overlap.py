@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from repro.common.disk import write_atomically
+from repro.common.disk import Flaw, write_atomically
+from repro.common.disk import read as read_file
+from repro.common.errors import UserError
 from repro.data import tokenizer as tokenizers
 from repro.data.blocks import read_manifest
 from repro.data.novelty import OVERLAP_WORDS, Hashes, among, runs
@@ -54,8 +56,8 @@ def sample(hashes: Hashes) -> Hashes:
 def _trained(folder: Path) -> Hashes:
     """Samples of a version's training text. They are kept beside it, and are no part of it: they follow from it."""
     place = folder.with_suffix(".passages")
-    with suppress(OSError):
-        content = place.read_bytes()
+    with suppress(Flaw, UserError):
+        content = read_file(place)
         if hashlib.sha256(content[32:]).digest() == content[:32]:
             return np.frombuffer(content[32:], dtype="<u8").astype(np.uint64)
     parts = [sample(runs(piece, OVERLAP_WORDS)) for piece in _pieces(folder)]

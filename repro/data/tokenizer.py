@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from repro.common.disk import sha256
+from repro.common.disk import Flaw, read, sha256
 from repro.common.errors import UserError
 from repro.data.blocks import Tokens
 
@@ -89,11 +89,13 @@ def given(setting: str) -> tuple[Path, str]:
     path = path / FILE if path.is_dir() else path
     start = f"stream.tokenizer={setting}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read(path))
         decoder, vocabulary = json.dumps(content["decoder"]), content["model"]["vocab"]
         specials = [each["content"] for each in content["added_tokens"]]
-    except OSError as error:
-        raise UserError(f"{start}: {path} cannot be read ({error.strerror}); a folder with {FILE} works.") from None
+    except Flaw as flaw:
+        raise UserError(f"{start}: {path} {flaw}; a folder with {FILE} works.") from None
+    except UserError as error:
+        raise UserError(f"{start}: {error}") from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{start}: {path} is no {FILE} of the tokenizers library: {error!r}.") from None
     if "ByteLevel" not in decoder or not isinstance(vocabulary, dict):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.common.disk import clear_errors, open_as
+from repro.common.disk import Flaw, clear_errors, open_as, read
 from repro.downstream.loading import load_model
 from repro.planning.runs import Run
 from repro.recipes.trajectory import Key
@@ -34,8 +34,8 @@ def folder_name(name: str) -> str:
 def origin(folder: Path) -> str | None:
     """The key of the checkpoint that was exported to a folder; empty if nobody knows, None if nothing is there."""
     try:
-        return str(json.loads((folder / ORIGIN).read_bytes())["key"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(read(folder / ORIGIN))["key"])
+    except (Flaw, ValueError, KeyError, TypeError):
         return "" if folder.is_dir() and any(folder.iterdir()) else None
 
 

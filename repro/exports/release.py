@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import __version__
-from repro.common.disk import clear_errors, renamed, sync
+from repro.common.disk import Flaw, clear_errors, read, renamed, sync
 from repro.common.errors import UserError
 from repro.config.settings import GROWING
 from repro.data import counts
@@ -175,9 +175,9 @@ def _refuse_gaps(releases: Sequence[Release]) -> None:
 def _content(folder: Path) -> dict[str, Any] | None:
     """What a release's folder says of it; None: it is none of a release."""
     try:
-        content = json.loads((folder / FILE).read_bytes())
+        content = json.loads(read(folder / FILE))
         return dict(content) if content.keys() >= SAID else None
-    except (OSError, ValueError, AttributeError):
+    except (Flaw, ValueError, AttributeError):
         return None
 
 

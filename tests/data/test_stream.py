@@ -34,7 +34,7 @@ from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.hf import HuggingFace
 from repro.data.corpora.local import Local
 from repro.data.corpora.sotu import Sotu
-from repro.data.opening import describe, open_stream
+from repro.data.opening import describe, is_prepared, open_stream
 from repro.data.stream import Stream, VersionStream
 from repro.data.text import cut_text
 from repro.data.tokenizer import END_OF_TEXT
@@ -545,6 +545,20 @@ def test_a_prepared_stream_outlives_its_text(tmp_path: Path, order: str, capsys:
         open_stream(corpus, settings, tmp_path / "other")
     with pytest.raises(UserError, match="does not exist"):
         open_stream(corpus, replace(settings, split_seed=5), tmp_path / "data")
+
+
+def test_a_pipe_among_what_was_prepared_hangs_nobody(corpus: Corpus, tmp_path: Path) -> None:
+    stream = open_stream(corpus, SMALL, tmp_path)
+    (manifest,) = tmp_path.glob("streams/*/manifest.json")
+    manifest.unlink()
+    os.mkfifo(manifest)
+    assert not is_prepared(corpus, SMALL, tmp_path)
+    assert open_stream(corpus, SMALL, tmp_path).fingerprint == stream.fingerprint
+    assert manifest.is_file()
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(UserError, match=r"stream\.tokenizer=.*is no ordinary file"):
+        open_stream(corpus, replace(SMALL, tokenizer=str(manifest)), tmp_path)
 
 
 def test_a_process_that_waits_says_who_prepares(
