@@ -338,6 +338,16 @@ class TrackerSettings:
     uri: str | None = None
     """mlflow: a tracking server; None: SQLite in `path`."""
 
+    def complaints(self, settings: "Settings") -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        text = getattr(settings.corpus, "path", None)
+        if self.kind != "none" and text and os.path.realpath(text) == os.path.realpath(self.path):
+            yield Complaint.of(
+                f"corpus.path={text} is tracker.path, and what a tracker writes is no text of a corpus; "
+                "tracker.path=tracker works.",
+                tracker__path="tracker",
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateSettings:

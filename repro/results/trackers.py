@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from repro.common.canonical import digest
 from repro.common.errors import UserError
 from repro.config.settings import Settings, TrackerSettings
+from repro.data.corpora.reading.files import TRACKER_TAG
 from repro.planning.tree import Tree
 from repro.results import measures, rows
 from repro.store.layout import Damaged
@@ -103,6 +104,7 @@ def publish(tree: Tree, store: Store) -> bool:
                     continue
                 try:
                     view = _view(tree, index, version, view_id, measures.perplexity(slices, version), store)
+                    _mark(Path(settings.path))
                     PUBLISHERS[settings.kind](view, settings)
                 except Damaged:
                     continue  # It was quarantined; once it is trained again, so is this.
@@ -118,6 +120,12 @@ def publish(tree: Tree, store: Store) -> bool:
     for (kind, place), count in done.items():
         print(f"versions published to {kind}: {count} ({place})")
     return True
+
+
+def _mark(folder: Path) -> None:
+    """So that a corpus whose folder holds this one does not contain it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TRACKER_TAG).touch()
 
 
 def _view_id(settings: TrackerSettings, run: str, version: int) -> str:

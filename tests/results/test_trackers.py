@@ -15,6 +15,7 @@ import pytest
 
 from repro import train
 from repro.common.errors import UserError
+from repro.config.registries import CORPORA
 from repro.config.settings import TrackerSettings
 from repro.launching import console
 from repro.planning.planner import Plan, make
@@ -200,6 +201,33 @@ def test_a_trackers_folder_that_was_removed_is_written_again(
     shutil.rmtree(tmp_path / "store" / "tensorboard")
     assert trackers.publish(tree, store)
     assert len(list((tmp_path / "store" / "tensorboard").glob("*/*"))) == 2
+
+
+def test_what_a_tracker_writes_below_a_corpus_is_none_of_its_text_nor_a_release(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(view: trackers.TrackedVersion, settings: TrackerSettings) -> None:
+        folder = Path(settings.path) / view.group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"v{view.version}.json").write_text('{"text": "a tracker\'s"}')
+
+    monkeypatch.setitem(trackers.PUBLISHERS, "tensorboard", show)
+    dumps = tmp_path / "dumps"
+    (dumps / "2024-01").mkdir(parents=True)
+    (dumps / "2024-01" / "a.txt").write_text("text")
+    corpora = [CORPORA[kind](kind=kind, path=str(dumps)) for kind in ("local", "releases")]
+    before = [corpus.identity() for corpus in corpora]
+    tree, store = opened(trained, tmp_path, "tracker=tensorboard", f"tracker.path={dumps / 'tracked'}")
+    assert trackers.publish(tree, store)
+    assert list((dumps / "tracked").glob("*/v*.json"))
+    assert [corpus.identity() for corpus in corpora] == before
+
+
+def test_a_tracker_in_the_very_folder_of_a_corpus_is_refused(tmp_path: Path) -> None:
+    given = ["scale=smoke", "corpus=local", f"corpus.path={tmp_path}", f"tracker.path={tmp_path}"]
+    compose([*given, "tracker=none"])
+    with pytest.raises(UserError, match=r"is tracker\.path.*tracker\.path=tracker works"):
+        compose([*given, "tracker=mlflow"])
 
 
 def test_a_tracker_that_fails_says_so_and_is_tried_again(

@@ -36,14 +36,17 @@ BUFFER = 2**16
 """Bytes that are read at once, and looked at where a name says nothing of the content."""
 CACHE_TAG = "CACHEDIR.TAG"
 """Marks a folder as a cache: https://bford.info/cachedir/. Ours have one."""
+TRACKER_TAG = ".lr-path-switching-tracker"
+"""Marks tracker.path. Not with a cache's tag: others may keep runs of their own there, which backups are to have."""
 OURS = (
     {CACHE_TAG},
+    {TRACKER_TAG},
     {"checkpoints", "leases"},
     {"runs.csv", "SHA256SUMS"},
     {"report.html", "manifest.json"},
     {"checkpoint.json", "config.json"},
 )
-"""Names that tell folders of this suite's own: a cache, a store, a ledger, a report, an export."""
+"""Names that tell folders of this suite's own: a cache, a tracker's, a store, a ledger, a report, an export."""
 
 
 @dataclass
@@ -128,7 +131,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[
 
 
 def is_ours(names: set[str]) -> bool:
-    """Whether a folder is a store, a ledger, a cache, a report or an export, which hold no corpus."""
+    """Whether a folder is one of this suite's own, which hold no corpus."""
     return any(marks <= names for marks in OURS)
 
 
