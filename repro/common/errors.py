@@ -35,6 +35,15 @@ class UserError(ValueError):
 class Gone(UserError):
     """What was there before, and was prepared from, is not there any more."""
 
+    def __init__(self, fact: str, remedy: str = "") -> None:
+        """
+        Args:
+            fact: a sentence that says what is gone.
+            remedy: what to do where what was prepared from it is not enough.
+        """
+        super().__init__(f"{fact} {remedy}".rstrip())
+        self.fact = fact
+
 
 class Preempted(Exception):
     """Work was asked to stop; what was done so far is kept and the next run goes on from there."""

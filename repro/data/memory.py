@@ -1,16 +1,15 @@
-"""What a corpus was identified by when it was last seen: enough to find what was prepared from it once it is gone."""
+"""What a corpus or a tokenizer was identified by when it was last seen: enough to find what was prepared from it."""
 
 import contextlib
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from repro.common.canonical import digest
-from repro.common.disk import Flaw, read_document, write_document
-from repro.common.errors import Gone, UserError, printable
+from repro.common import memory
+from repro.common.disk import Flaw, read_document
+from repro.common.errors import UserError
+from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import Corpus
 
 
@@ -20,7 +19,7 @@ def known_identity(source: Corpus, data_path: Path) -> dict[str, object]:
     Raises:
         UserError: it cannot be read; or it is gone, and was never seen.
     """
-    found: dict[str, object] = _seen(source, data_path, "pile", source.identity)
+    found: dict[str, object] = memory.recalled(_place(source, data_path, "pile"), source.identity)
     return found
 
 
@@ -30,10 +29,11 @@ def known_releases(source: Corpus, data_path: Path) -> Sequence[Mapping[str, obj
     Raises:
         UserError: one is gone, and another would be the version that it was.
     """
-    found: Sequence[Mapping[str, object]] | None = _seen(source, data_path, "releases", source.releases)
+    note = _place(source, data_path, "releases")
+    found: Sequence[Mapping[str, object]] | None = memory.recalled(note, source.releases)
     before = None
     with contextlib.suppress(Flaw):
-        before = read_document(_place(source, data_path, "releases"))
+        before = read_document(note)
     whole = before is not None and len(before.get("names", ())) == len(before["is"])
     if found is not None and before is not None and whole and list(found) != before["is"]:
         _refuse_gaps(source, data_path, before, list(found))
@@ -55,31 +55,38 @@ def _refuse_gaps(source: Corpus, data_path: Path, before: Mapping[str, Any], fou
         )
 
 
-def _seen(source: Corpus, data_path: Path, what: str, look: Callable[[], Any]) -> Any:
-    try:
-        return look()
-    except Gone as error:
-        with contextlib.suppress(Flaw):
-            before = read_document(_place(source, data_path, what))
-            if before is not None:
-                print(printable(f"note: {error} What was prepared from it before is used."), file=sys.stderr)
-                return before["is"]
-        raise
-
-
 def remember(source: Corpus, data_path: Path, identity: object, *, releases: bool) -> None:
     """Note what identifies a corpus of which a stream is prepared now."""
     if source.place:
-        path = _place(source, data_path, "releases" if releases else "pile")
-        # A place that is read-only is as good to read from, and of a corpus that is gone nothing new is to be noted.
-        with contextlib.suppress(UserError, Flaw):
+        with contextlib.suppress(UserError):  # of a corpus that is gone nothing new is to be noted
             content = {"is": identity} | ({"names": source.release_names()} if releases else {})
-            if read_document(path) != content:
-                write_document(path, content)
+            memory.remember(_place(source, data_path, "releases" if releases else "pile"), content)
+
+
+def known_tokenizer(setting: str | None, data_path: Path) -> str | None:
+    """The hash that stands for `stream.tokenizer` in keys, or did when it was last there; None: none is given.
+
+    Raises:
+        UserError: as `repro.data.tokenizer.given`; or it is gone, and was never seen.
+    """
+    if setting is None:
+        return None
+    found: str = memory.recalled(_tokenizer_note(setting, data_path), lambda: tokenizers.given(setting)[1])
+    return found
+
+
+def remember_tokenizer(setting: str | None, data_path: Path) -> None:
+    """Note what identifies a tokenizer with which a stream is prepared now."""
+    if setting is not None:
+        memory.remember(_tokenizer_note(setting, data_path), {"is": known_tokenizer(setting, data_path)})
+
+
+def _tokenizer_note(setting: str, data_path: Path) -> Path:
+    return memory.path_of(data_path, "tokenizer", memory.absolute(setting))
 
 
 def _place(source: Corpus, data_path: Path, what: str) -> Path:
     settings = asdict(source)
     if settings.get("path"):
-        settings["path"] = os.path.abspath(Path(settings["path"]).expanduser())  # noqa: PTH100  (links stay links)
-    return data_path / "identities" / f"{what}-{digest(settings)[:32]}.json"
+        settings["path"] = memory.absolute(settings["path"])
+    return memory.path_of(data_path, what, settings)

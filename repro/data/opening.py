@@ -6,11 +6,11 @@ from pathlib import Path
 from repro.common.canonical import digest
 from repro.common.errors import printable
 from repro.config.settings import GROWING, CorpusSettings, StreamSettings
-from repro.data import preparation, tokenizer, versions
+from repro.data import preparation, versions
 from repro.data.blocks import Slice, damaged, read_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.corpora.corpus import corpus as chosen
-from repro.data.memory import known_identity, known_releases, remember
+from repro.data.memory import known_identity, known_releases, known_tokenizer, remember, remember_tokenizer
 from repro.data.stream import Stream, Version, VirtualStream, tokens_key
 from repro.data.versions import Chain
 
@@ -42,6 +42,7 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
             )
         stream = versions.open_chain(units)
         remember(source, data_path, everything, releases=settings.order == "releases")
+        remember_tokenizer(settings.tokenizer, data_path)
         return stream
     identity = known_identity(source, data_path)
     folder = _folder(identity, settings, data_path)
@@ -50,6 +51,7 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
             if damaged(folder) is not None:
                 preparation.prepare(source, identity, settings, data_path / "packages", folder)
     remember(source, data_path, identity, releases=False)
+    remember_tokenizer(settings.tokenizer, data_path)
     return _whole(folder, settings)
 
 
@@ -89,7 +91,7 @@ def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> tuple[C
 def _folder(identity: dict[str, object], settings: StreamSettings, data_path: Path) -> Path:
     key = {"layout": LAYOUT, "corpus": identity, **tokens_key(settings)}
     if settings.tokenizer is not None:
-        key["tokenizer"] = tokenizer.given(settings.tokenizer)[1]
+        key["tokenizer"] = known_tokenizer(settings.tokenizer, data_path)
     return data_path / "streams" / digest(key)[:32]
 
 

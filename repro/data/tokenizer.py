@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from repro.common.disk import Flaw, read, sha256
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError
+from repro.common.memory import is_gone
 from repro.data.blocks import Tokens
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def given(setting: str) -> tuple[Path, str]:
     """The tokenizer that `stream.tokenizer` names: its file, and the hash that stands for it in keys.
 
     Raises:
+        Gone: there is nothing.
         UserError: there is none, or one whose bytes could not be counted or whose texts would not end.
     """
     path = Path(setting).expanduser()
@@ -93,6 +95,11 @@ def given(setting: str) -> tuple[Path, str]:
         decoder, vocabulary = json.dumps(content["decoder"]), content["model"]["vocab"]
         specials = [each["content"] for each in content["added_tokens"]]
     except Flaw as flaw:
+        if is_gone(path):
+            raise Gone(
+                f"{start}: {path} {flaw}.",
+                f"A folder with {FILE}, or such a file, works; the same one has the same keys, wherever it lies.",
+            ) from None
         raise UserError(f"{start}: {path} {flaw}; a folder with {FILE} works.") from None
     except UserError as error:
         raise UserError(f"{start}: {error}") from None

@@ -30,6 +30,7 @@ from repro.data import tokenizer as tokenizers
 from repro.data.blocks import Slice, cut, damaged, read_manifest, write_digests, write_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.counts import TRAINED_BEFORE
+from repro.data.memory import known_tokenizer
 from repro.data.preparation import check_heldout, exclusively, in_time, replaced, share_of
 from repro.data.stream import Stream, Version
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
@@ -64,7 +65,7 @@ class Chain:
         s = self.settings
         shape = {"layout": LAYOUT, "order": s.order, "heldout_share": s.heldout_share, "split_seed": s.split_seed}
         shape |= {"block_tokens": s.sequence_length, "near_duplicates": self.corpus.near_duplicates}
-        given = None if s.tokenizer is None else tokenizers.given(s.tokenizer)[1]
+        given = known_tokenizer(s.tokenizer, self.data_path)
         tokenizer: object = given or {"vocab_size": s.vocab_size}
         folders: list[Path] = []
         after: str | None = None
@@ -190,6 +191,8 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Ve
 def _prepare(units: Chain, missing: list[int]) -> None:
     """Make the missing units, reading each text once."""
     s = units.settings
+    if s.tokenizer is not None:
+        tokenizers.given(s.tokenizer)  # or all of the corpus is read first
     scratch = units.folders()[0].with_suffix(".reading")
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:

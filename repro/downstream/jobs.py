@@ -18,6 +18,7 @@ from repro.common.errors import Preempted, UserError
 from repro.config import places
 from repro.config.settings import TaskSettings
 from repro.downstream import tasks
+from repro.models.architectures.architecture import architecture
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Tree
@@ -135,7 +136,7 @@ def _files(settings: TaskSettings) -> list[str]:
 
 
 def check_trained(plan: Plan, store: Store) -> None:
-    """Refuse versions that have not been trained, and a store that cannot be written.
+    """Refuse versions that have not been trained, weights that are gone, and a store that cannot be written.
 
     Raises:
         UserError
@@ -146,6 +147,8 @@ def check_trained(plan: Plan, store: Store) -> None:
                 f"version {item.version} of run {plan.tree.runs[item.run].name} is not trained yet; "
                 f"give repro.train the same arguments first."
             )
+        if item.version == UNTRAINED and item.weights not in plan.stored:
+            architecture(run_of(plan.tree, item).settings.model).check_weights()
     store.check_writable()
 
 
@@ -181,10 +184,8 @@ def start(tree: Tree, job: Job, store: Store) -> Tensors:
 def untrained(run: Run) -> Tensors:
     """Weights as a run's training begins with them."""
     from repro.models import weights
-    from repro.models.architectures.architecture import architecture
 
-    model = architecture(run.settings.model).initialize(*run.model_shape, run.settings.seed)
-    return {name: tensor.contiguous() for name, tensor in weights.of(model).items()}
+    return {name: tensor.contiguous() for name, tensor in weights.of(run.initialize()).items()}
 
 
 def load(tree: Tree, item: Job, key: Key, store: Store) -> Tensors:

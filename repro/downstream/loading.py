@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from repro.data.tokenizer import END_OF_TEXT
 from repro.models import weights as state
-from repro.models.architectures.architecture import architecture
 from repro.planning.runs import Run
 from repro.store.layout import Tensors
 
@@ -25,7 +24,7 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
     from repro.models import matmul
 
     s = run.settings
-    model = architecture(s.model).build(*run.model_shape, seed=0)
+    model = run.architecture.build(*run.model_shape, seed=0)
     state.load(model, weights)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(run.stream.tokenizer_file),

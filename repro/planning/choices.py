@@ -57,12 +57,12 @@ def _resolved(run: Run, store: Store, keep: bool, measure: bool, lines: dict[str
 
 def _choice(run: Run, store: Store, keep: bool) -> dict[str, Any]:
     """What is kept, or measured now."""
-    model, asked = architecture(run.settings.model), run.settings.numerics
+    asked = run.settings.numerics
     about = {
         "torch": numerics.torch_version(),
         "threads": asked.threads,
         "tokens": _tokens(run, asked),
-        "model": model.identity(*run.model_shape),
+        "model": run.architecture.identity(*run.model_shape),
     }
     machine = numerics.processor_model()
     if (found := _kept(store, about, machine)) is not None:

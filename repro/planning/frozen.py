@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,8 @@ from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import Settings
+from repro.models.architectures import remembered
+from repro.models.architectures.architecture import architecture
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.store.plans import described, parse
@@ -28,6 +31,8 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
     machines that share the store may freeze the same sweep under other numerics, hence under other keys: all stay.
     """
     tree = plan.tree
+    for model, place in {(r.settings.model, r.settings.data.path) for r in tree.runs}:
+        remembered.remember(architecture(model), Path(place))
     frozen = name(plan)
     nodes = {
         node.key: [node.step, _label(node.run), node.version, node.key in tree.releases] for node in tree.nodes.values()

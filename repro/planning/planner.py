@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.disk import Flaw
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError
 from repro.config.settings import Settings
 from repro.data.stream import Stream
 from repro.models import numerics
@@ -189,14 +189,20 @@ def check_models(plan: Plan) -> None:
     Raises:
         UserError: transformers refuses the shape, or `model.init` does not fit it.
     """
-    shapes = {}
+    shapes, begun = {}, set()
     for key in plan.missing:
-        r = plan.tree.nodes[key].run
-        shapes[r.settings.model, *r.model_shape] = r
+        node = plan.tree.nodes[key]
+        shapes[node.run.settings.model, *node.run.model_shape] = node.run
+        if not node.parents:
+            begun.add(node.run.settings.model)
     for r in shapes.values():
         tokenizer = r.stream.tokenizer_file if isinstance(r.stream, Stream) else None
         _ = r.shape  # which cannot be counted where it cannot be built
-        architecture(r.settings.model).check(*r.model_shape, tokenizer)
+        try:
+            architecture(r.settings.model).check(*r.model_shape, tokenizer)
+        except Gone:
+            if r.settings.model in begun:  # all else goes on from checkpoints
+                raise
 
 
 MOST_MANIFESTS = 2000

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro.common.canonical import canonical
 from repro.config.settings import CorpusSettings, ModelSettings, Settings, StreamSettings
@@ -12,12 +12,15 @@ from repro.data.corpora.corpus import corpus as chosen
 from repro.data.opening import describe, is_prepared, open_stream
 from repro.data.stream import VersionStream
 from repro.models import numerics
-from repro.models.architectures import shapes
-from repro.models.architectures.architecture import Shape, architecture
+from repro.models.architectures import remembered, shapes
+from repro.models.architectures.architecture import Architecture, Shape, architecture
 from repro.models.numerics import Machine
 from repro.models.optimizers.optimizer import optimizer
 from repro.recipes.recipe import Releases, recipe
 from repro.recipes.trajectory import Product, Trajectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,23 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """What fixes the initialization and the update rule."""
         s = self.settings
-        initialization = architecture(s.model).initialization(*self.model_shape, s.seed)
+        weights = remembered.weights_sha256(architecture(s.model), Path(s.data.path))
+        initialization = self.architecture.initialization(*self.model_shape, s.seed, weights)
         return initialization | {"optimizer": optimizer(s).identity}
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model's, also where its configuration is gone. `initialize` begins with its weights."""
+        return remembered.known(architecture(self.settings.model), Path(self.settings.data.path))
+
+    def initialize(self) -> "PreTrainedModel":
+        """The model as training begins with it.
+
+        Raises:
+            UserError: weights of one's own are gone, or do not fit.
+        """
+        architecture(self.settings.model).check_weights()
+        return self.architecture.initialize(*self.model_shape, self.settings.seed)
 
     @cached_property
     def products(self) -> list[Product]:
@@ -106,7 +124,7 @@ class Run:
             UserError: transformers cannot build such a model.
         """
         s = self.settings
-        return shapes.known(architecture(s.model), *self.model_shape, Path(s.data.path))
+        return shapes.known(self.architecture, *self.model_shape, Path(s.data.path))
 
     @property
     def parameters(self) -> int:

@@ -9,9 +9,8 @@ import numpy as np
 
 from repro.common.canonical import digest
 from repro.config.settings import CorpusSettings, Settings
-from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import corpus
-from repro.data.memory import known_identity
+from repro.data.memory import known_identity, known_tokenizer
 from repro.data.stream import tokens_key
 from repro.downstream import jobs
 from repro.models.architectures.architecture import architecture
@@ -53,7 +52,7 @@ def uncut_conditions(r: Run) -> str:
     s = r.settings
     text = {name: value for name, value in tokens_key(s.stream).items() if name not in ("split_seed", "versions")}
     text["corpus"] = [_identity(s.corpus, s.data.path), corpus(s.corpus).near_duplicates]
-    text["tokenizer"] = s.stream.tokenizer and tokenizers.given(s.stream.tokenizer)[1]
+    text["tokenizer"] = known_tokenizer(s.stream.tokenizer, Path(s.data.path))
     return digest(_conditions(r, text))[:8]
 
 

@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from repro.config.settings import GRAPHS, NumericsSettings
 from repro.models import weights
-from repro.models.architectures.architecture import architecture
 from repro.models.loss import cross_entropy
 from repro.models.optimizers.optimizer import Optimizer, Updates, optimizer
 from repro.planning.runs import Run
@@ -67,15 +66,12 @@ class State:
 
 def fresh(run: Run) -> State:
     """The initialization: random, or the weights that `model.init` names."""
-    s = run.settings
-    shape = run.stream.vocab_size, s.stream.sequence_length
-    return _state(run, architecture(s.model).initialize(*shape, s.seed))
+    return _state(run, run.initialize())
 
 
 def _unfilled(run: Run) -> State:
     """A state whose weights are about to be replaced."""
-    s = run.settings
-    return _state(run, architecture(s.model).build(run.stream.vocab_size, s.stream.sequence_length, s.seed))
+    return _state(run, run.architecture.build(*run.model_shape, run.settings.seed))
 
 
 def _state(run: Run, model: PreTrainedModel) -> State:

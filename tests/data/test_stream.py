@@ -547,6 +547,36 @@ def test_a_prepared_stream_outlives_its_text(tmp_path: Path, order: str, capsys:
         open_stream(corpus, replace(settings, split_seed=5), tmp_path / "data")
 
 
+@pytest.mark.parametrize("order", ["shuffled", "dealt"])
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_prepared_stream_outlives_the_tokenizer_that_was_given(
+    tmp_path: Path, order: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = write(tmp_path / "corpus")
+    given = tmp_path / "given" / "tokenizer.json"
+    given.parent.mkdir()
+    shutil.copy(open_stream(corpus, replace(SMALL, vocab_size=290), tmp_path / "first").tokenizer_file, given)
+    settings = replace(SMALL, order=order, tokenizer=str(given if named == "file" else given.parent))
+    before = open_stream(corpus, settings, tmp_path / "data").fingerprint
+    given.parent.rename(tmp_path / "moved")
+    assert is_prepared(corpus, settings, tmp_path / "data")
+    assert open_stream(corpus, settings, tmp_path / "data").fingerprint == before
+    told = capsys.readouterr().err
+    assert told.count("stream.tokenizer=") == 1
+    assert "What was prepared from it before is used." in told
+    # What is to be tokenized needs it, and says so before it reads the corpus.
+    for data, wanted in (("other", settings), ("data", replace(settings, split_seed=5))):
+        with pytest.raises(UserError, match=r"stream\.tokenizer=.* cannot be read .*the same one has the same keys"):
+            open_stream(corpus, wanted, tmp_path / data)
+    assert "documents" not in capsys.readouterr().err
+    elsewhere = replace(settings, tokenizer=str(tmp_path / "moved"))
+    assert open_stream(corpus, elsewhere, tmp_path / "data").fingerprint == before
+    # One that is there and another is another one.
+    given.parent.mkdir()
+    given.write_text((tmp_path / "moved" / given.name).read_text() + "\n")
+    assert not is_prepared(corpus, settings, tmp_path / "data")
+
+
 def test_a_pipe_among_what_was_prepared_hangs_nobody(corpus: Corpus, tmp_path: Path) -> None:
     stream = open_stream(corpus, SMALL, tmp_path)
     (manifest,) = tmp_path.glob("streams/*/manifest.json")

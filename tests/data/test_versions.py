@@ -126,6 +126,11 @@ def test_a_given_tokenizer_is_used_and_keys_the_versions(dumps: Path, tmp_path: 
     ):
         with pytest.raises(UserError, match=message):
             open_stream(corpus(dumps), replace(settings, tokenizer=bad), tmp_path)
+    moved = other.parent.rename(tmp_path / "moved")
+    assert open_stream(corpus(dumps), settings, tmp_path).fingerprint == given.fingerprint
+    with pytest.raises(UserError, match=r"cannot be read.*A folder with tokenizer\.json"):
+        open_stream(corpus(dumps), replace(settings, versions=3), tmp_path)
+    other = moved.rename(other.parent) / other.name
     content = json.loads(other.read_text())
     lacking = tmp_path / "lacking.json"
     lacking.write_text(json.dumps(content | {"added_tokens": []}))

@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from repro import export, train
 from repro.common.errors import UserError
+from repro.downstream import jobs
 from repro.models import weights
 from repro.models.architectures import initial
-from repro.planning import planner
+from repro.planning import frozen, planner
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -117,6 +118,78 @@ def test_what_cannot_be_begun_with_is_refused_before_training(
     assert "transformers cannot load it" in refusal(own)
     (exported / "model.safetensors").rename(exported / "pytorch_model.bin")
     assert "other formats than safetensors do not" in refusal(own)
+
+
+@pytest.mark.parametrize("model", ["llama", "hf_config"])
+def test_what_was_made_with_weights_outlives_them(
+    smoke: Overrides, tmp_path: Path, exported: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = smoke(*SHORT, f"model={model}", f"model.init={exported}", f"stream.tokenizer={exported}")
+    train.main(given)
+    before = make(compose(given))
+    tables = {path.name: path.read_bytes() for path in (tmp_path / "ledger").rglob("*.csv")}
+    moved = exported.rename(tmp_path / "moved")
+    capsys.readouterr()
+    train.main(given)  # which finds all of it
+    told = capsys.readouterr().err
+    assert told.count(f"note: model.init={exported} does not exist") == 1
+    assert told.count("What was prepared from it before is used.") == 2
+    assert tables == {path.name: path.read_bytes() for path in (tmp_path / "ledger").rglob("*.csv")}
+    after = make(compose(given))
+    assert after.tree.ends == before.tree.ends
+    assert not after.missing
+    assert after.tree.runs[0].name == before.tree.runs[0].name
+    assert frozen.name(after) == frozen.name(before)
+    export.main([*given, f"output={tmp_path / 'again'}"])
+    assert list((tmp_path / "again").glob("*/model.safetensors"))
+    # What begins with them needs them, and says what is gone before anything is trained.
+    longer = [*given, "schedule.max_lr=0.005"]
+    assert "does not exist" in refusal(longer)
+    with pytest.raises(SystemExit):
+        train.main(longer)
+    assert "one with the same weights and configuration has the same keys, wherever it lies" in capsys.readouterr().err
+    with pytest.raises(UserError, match="does not exist"):
+        jobs.check_trained(make(compose([*given, "finetune.versions=[0]"])), Store(tmp_path / "store"))
+    elsewhere = [*given, f"model.init={moved}"]
+    assert end(elsewhere) == before.tree.ends[0][-1]
+    # Weights that are there and others are others.
+    shutil.copytree(moved, exported)
+    tensors = load_file(exported / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1e-3
+    save_file(tensors, exported / "model.safetensors", metadata={"format": "pt"})
+    assert end(given) != before.tree.ends[0][-1]
+
+
+def test_a_branch_of_what_is_stored_needs_no_weights_but_its_own(
+    smoke: Overrides, tmp_path: Path, exported: Path
+) -> None:
+    given = smoke("stream.versions=2", f"model.init={exported}")
+    train.main(given)
+    plan = make(compose(given))
+    store = Store(tmp_path / "store")
+    branch = plan.tree.ends[0][-1]
+    assert plan.tree.nodes[branch].parents
+    shutil.rmtree(store.checkpoint_folder(branch, plan.tree.nodes[branch].step))
+    shutil.rmtree(exported)
+    train.main(given)
+    assert Store(tmp_path / "store").has(branch)
+
+
+def test_a_configuration_that_is_gone_is_taken_for_what_it_was(
+    smoke: Overrides, tmp_path: Path, exported: Path
+) -> None:
+    place = tmp_path / "shape.json"
+    shutil.copy(exported / "config.json", place)
+    given = smoke(*SHORT, "model=hf_config", f"model.config={place}")
+    train.main(given)
+    before = end(given)
+    place.unlink()
+    assert end(given) == before
+    longer = [*given, "schedule.max_lr=0.005"]
+    train.main(longer)
+    assert not make(compose(longer)).missing
+    place.write_text((exported / "config.json").read_text().replace('"rope_theta": 10000.0', '"rope_theta": 5.0'))
+    assert end(given) != before
 
 
 def test_weights_may_be_in_several_files(exported: Path, tmp_path: Path) -> None:

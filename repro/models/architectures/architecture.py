@@ -69,15 +69,14 @@ class Architecture(ModelSettings):
         """What tables call this size."""
         return self.name
 
-    def initialization(self, vocab_size: int, sequence_length: int, seed: int) -> dict[str, Any]:
+    def initialization(self, vocab_size: int, sequence_length: int, seed: int, weights: str | None) -> dict[str, Any]:
         """What decides the weights at step 0, and what is computed with them: part of every key.
 
-        Weights of one's own are hashed, and then the seed decides nothing here.
+        Args:
+            weights: hash of those of `init`; then the seed decides nothing here.
         """
         model = self.identity(vocab_size, sequence_length)
-        if self.init is None:
-            return {"model": model, "seed": seed}
-        return {"model": model | {"init": initial.weights_sha256(Path(self.init))}}
+        return {"model": model, "seed": seed} if weights is None else {"model": model | {"init": weights}}
 
     def initialize(self, vocab_size: int, sequence_length: int, seed: int) -> PreTrainedModel:
         """The model at step 0: with the weights of `init`, or random ones."""
@@ -104,6 +103,14 @@ class Architecture(ModelSettings):
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
+    def check_weights(self) -> None:
+        """
+        Raises:
+            Gone: the weights of `init` are.
+        """
+        if self.init is not None:
+            initial.check_there(Path(self.init))
+
     def check(self, vocab_size: int, sequence_length: int, tokenizer: Path | None) -> None:
         """Refuse what can be built and cannot begin with the weights of `init`.
 
@@ -113,6 +120,7 @@ class Architecture(ModelSettings):
         Raises:
             UserError
         """
+        self.check_weights()
         if self.init is not None:
             initial.check(Path(self.init), self.configuration(vocab_size, sequence_length), tokenizer)
 

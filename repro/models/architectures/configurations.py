@@ -58,10 +58,14 @@ def read(path: Path, setting: str) -> PretrainedConfig:
     return config
 
 
+def file(path: Path) -> Path:
+    """A folder's configuration, or what is one itself."""
+    return path / NAME if path.is_dir() else path
+
+
 def _content(path: Path, setting: str) -> dict[str, Any]:
     try:
-        file = path / NAME if path.is_dir() else path
-        content = json.loads(file.read_bytes())
+        content = json.loads(file(path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(

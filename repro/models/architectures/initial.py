@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.canonical import canonical
-from repro.common.errors import UserError
+from repro.common.errors import Gone, UserError
+from repro.common.memory import is_gone
 from repro.models.architectures import configurations
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def weight_files(folder: Path) -> list[Path]:
     """The files that hold a folder's weights, in the order of their names.
 
     Raises:
+        Gone: there is no such folder.
         UserError: they are missing, or not safetensors.
     """
+    check_there(folder)
     try:
         if (folder / SINGLE).is_file():
             return [folder / SINGLE]
@@ -41,6 +44,19 @@ def weight_files(folder: Path) -> list[Path]:
         f"model.init={folder}: it lacks {SINGLE} (or {INDEX} and the files that it names). A folder that repro.export "
         "or save_pretrained wrote works; other formats than safetensors do not."
     )
+
+
+def check_there(folder: Path) -> None:
+    """
+    Raises:
+        Gone: there is no such folder.
+    """
+    if is_gone(folder):
+        raise Gone(
+            f"model.init={folder} does not exist: it lacks {SINGLE}.",
+            "A folder that repro.export or save_pretrained wrote works; one with the same weights and configuration "
+            "has the same keys, wherever it lies.",
+        )
 
 
 def weights_sha256(folder: Path) -> str:

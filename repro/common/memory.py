@@ -1,0 +1,67 @@
+"""What a place held when something was made from it: a note of it, by which that is found once the place is gone."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from repro.common.canonical import digest
+from repro.common.disk import Flaw, read_document, write_document
+from repro.common.errors import Gone, UserError, printable
+
+
+def path_of(data_path: Path, kind: str, what: object) -> Path:
+    """Where the note of what something held lies, if there is one."""
+    return data_path / "identities" / f"{kind}-{digest(what)[:32]}.json"
+
+
+def absolute(place: str) -> str:
+    """A place as notes know it, wherever a command is given."""
+    return os.path.abspath(Path(place).expanduser())  # noqa: PTH100  (links stay links)
+
+
+def is_gone(place: Path) -> bool:
+    """Whether there is nothing.
+
+    Raises:
+        PermissionError: nobody can tell, since a folder before it may not be entered.
+    """
+    try:
+        place.stat()
+    except PermissionError:
+        raise
+    except OSError:  # a name that is too long among others
+        return True
+    return False
+
+
+def recalled(note: Path, look: Callable[[], Any]) -> Any:
+    """What is there; where that is gone, what a note says of it.
+
+    Raises:
+        Gone: it is gone, and there is no sound note.
+    """
+    try:
+        return look()
+    except Gone as error:
+        with contextlib.suppress(Flaw):
+            if (before := read_document(note)) is not None:
+                _say(f"note: {error.fact} What was prepared from it before is used.")
+                return before["is"]
+        raise
+
+
+@lru_cache
+def _say(line: str) -> None:
+    """Once a process, however often it is looked for."""
+    print(printable(line), file=sys.stderr)
+
+
+def remember(note: Path, content: Mapping[str, Any]) -> None:
+    """Write a note, unless it is there. A place that is read-only is as good to read from."""
+    with contextlib.suppress(UserError, Flaw):
+        if read_document(note) != content:
+            write_document(note, dict(content))
