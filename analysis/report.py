@@ -7,6 +7,7 @@ the scale has no results of your own; `extensions=[my_module]`, modules that add
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from repro.common.disk import clear_errors
 from repro.common.errors import refusals
 from repro.common.options import Options
 from repro.config import registries
+from repro.store import leftovers
 
 if TYPE_CHECKING:
     from analysis.frames import Ledger, View
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 OWN, PUBLISHED = Path("results"), Path("paper_figures")
 """Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
+
+SCRATCH_NAME = re.compile(r"\.report-[a-z0-9_]{8}")
+"""Of what a report is written into: what `tempfile` makes of the prefix."""
 
 
 def build(scale: str, root: Path, *, extensions: Sequence[str] = (), unchecked: bool = False) -> Path:
@@ -66,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder beside the report's files, on the same disk, that is gone in the end."""
+    """A folder beside the report's files, on the same disk, that is gone in the end, or in a later one's."""
+    leftovers.tidy(folder, SCRATCH_NAME)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder, ignore_cleanup_errors=True) as scratch:
         yield Path(scratch)
 

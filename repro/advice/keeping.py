@@ -7,6 +7,7 @@ from typing import Any
 
 from repro.common.disk import Flaw, read, write_atomically
 from repro.common.errors import UserError
+from repro.store import leftovers
 
 KEPT = "advice.json"
 """Its file."""
@@ -19,6 +20,7 @@ def keep(folder: Path, told: dict[str, Any]) -> None:
     Raises:
         UserError: the disk refuses.
     """
+    leftovers.tidy(folder, leftovers.unfinished(KEPT))
     whole = told | {CHECKSUM: _checksum(told)}
     write_atomically(folder / KEPT, (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode())
 

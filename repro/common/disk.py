@@ -140,6 +140,16 @@ def move(path: Path, target: Path) -> None:
         path.unlink()
 
 
+def remove(path: Path) -> bool:
+    """Remove a file or folder, as far as that can be done; whether it is gone."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return not os.path.lexists(path)
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:

@@ -30,6 +30,7 @@ from repro.planning.runs import Run
 from repro.planning.tree import Node
 from repro.recipes.trajectory import Key
 from repro.results import measures
+from repro.store import leftovers
 from repro.store.layout import Damaged
 from repro.store.store import Store
 
@@ -230,7 +231,7 @@ def write(release: Release, before: Sequence[Release], store: Store, words: Sequ
         raise UserError(f"release {release.name} is not measured; the same command does that.")
     command = again.published("repro.update", [word for word in words if not word.startswith("dry_run=")])
     output = release.folder.parent
-    scratch = output / f".{release.folder.name[:100]}.{uuid.uuid4().hex}"
+    scratch = output / f".{_short(release)}.{uuid.uuid4().hex}"
     with clear_errors(release.folder, undo=lambda: shutil.rmtree(scratch, ignore_errors=True), setting="output"):
         model = folders.write(scratch, run, node.key, weights)
         about = _about(release, before, slices, command) | {"parameters": model.num_parameters()}
@@ -241,6 +242,15 @@ def write(release: Release, before: Sequence[Release], store: Store, words: Sequ
             sync(path)
         if not renamed(scratch, release.folder):  # someone else was first, with the same
             shutil.rmtree(scratch)
+
+
+def tidy(releases: Sequence[Release]) -> None:
+    """Remove what is left of folders whose writers were killed."""
+    leftovers.tidy(releases[0].folder.parent, leftovers.unfinished(*map(_short, releases)))
+
+
+def _short(release: Release) -> str:
+    return release.folder.name[:100]
 
 
 def _about(

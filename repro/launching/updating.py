@@ -52,6 +52,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
         every = releases.of(plan, output)
         for release in releases.check(every, plan.stored):
             releases.write(release, every[: release.version - 1], store, given)
+        releases.tidy(every)
         outlook.show(plan, every, new, store, trained=steps)
 
 

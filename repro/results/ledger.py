@@ -24,7 +24,7 @@ from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
 from repro.results.columns import COLUMNS, LATER, is_absurd, settings_of_old
 from repro.results.rows import Row
-from repro.store import tables
+from repro.store import leftovers, tables
 from repro.store.store import Store
 
 FILES = [f"{name}.csv" for name in COLUMNS]
@@ -43,6 +43,7 @@ def write(plan: Plan, store: Store) -> None:
             with clear_errors(folder):
                 stack.enter_context(locks.held(folder / ".lock"))
             _refuse_foreign(folder)
+            leftovers.tidy(folder, leftovers.unfinished(*FILES, tables.SUMS, tables.COMMANDS))
             sources = [(plan, frozen.name(plan))]
             for path, reason in list(tables.damage(folder, FILES)):
                 tables.quarantine(path, reason)

@@ -2,16 +2,20 @@
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.common import locks
+from repro.common import disk, locks
 from repro.common.disk import move
 from repro.common.errors import UserError
 from repro.store.layout import LEASE_NAME, SCRATCH_NAME, UNFINISHED_NAME, entries, foreign_files
 from repro.store.leases import Leases
+
+STALE_SECONDS = 3600.0
+"""After which nobody is still writing what is not in its place outside a store: a report takes minutes."""
 
 
 @contextlib.contextmanager
@@ -55,6 +59,25 @@ def leftovers(leases: Leases) -> Iterator[tuple[Path, str]]:
         for path in entries(folder, UNFINISHED_NAME):
             if path.is_file() and leases.stale(path):
                 yield path, "its writer is dead"
+
+
+def unfinished(*names: str) -> re.Pattern[str]:
+    """Names under which files and folders of these names are written before they are moved into place."""
+    return re.compile(rf"\.({'|'.join(map(re.escape, names))})\.[0-9a-f]{{32}}")
+
+
+def tidy(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what dead processes left in a folder that is no store's. A living one writes, or there is nothing to lose.
+
+    No lock tells: such a folder may be where there are none, or where they do not reach other nodes.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    leases = Leases(folder, STALE_SECONDS)
+    for path in entries(folder, names):
+        if leases.untouched(path):
+            disk.remove(path)
 
 
 def remove(root: Path, path: Path) -> bool:

@@ -8,7 +8,6 @@ checkpoint is removed.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from repro.common import locks
+from repro.common import disk, locks
 from repro.common.disk import Flaw, read_document
 from repro.common.errors import UserError
 from repro.store.layout import (
@@ -158,7 +157,7 @@ def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Ent
     gone = []
     with store.keeping():
         if quarantine:
-            gone += [item for item in survey(store) if _was_quarantined(item) and _remove(item.path)]
+            gone += [item for item in survey(store) if _was_quarantined(item) and disk.remove(item.path)]
         for item in list(survey(store)):
             if remove(store, item):
                 gone.append(item)
@@ -316,15 +315,6 @@ def _leases(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _used(store: Store) -> set[str]:
     return {key for _, sign in _leases(store) for key in sign.get("uses", ())}
-
-
-def _remove(path: Path) -> bool:
-    with suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return not os.path.lexists(path)
 
 
 def _is_plan(path: Path) -> bool:

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from rich.console import Console
+from stops import die, killed, left_long_ago
 
 from analysis import names, report
 from analysis.figures.chart import MEAN, categories
@@ -411,6 +412,37 @@ def test_a_report_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="halfway"):
         report.build("synthetic", tmp_path)
     assert [path.name for path in (tmp_path / "synthetic").iterdir()] == ["data"]
+
+
+def test_what_a_killed_report_left_goes_once_nobody_can_be_writing_it(tmp_path, monkeypatch):
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    folder = tmp_path / "synthetic"
+    (folder / ".report-mine").mkdir()
+
+    def again():
+        with pytest.raises(RuntimeError, match="halfway"):
+            report.build("synthetic", tmp_path)
+
+    monkeypatch.setattr("analysis.rendering.library", die)
+    monkeypatch.setattr("analysis.sections.studies", lambda *given: [])
+    killed(lambda: report.build("synthetic", tmp_path))
+    (left,) = (path for path in folder.glob(".report-*") if path.name != ".report-mine")
+    assert list(left.rglob("*.html"))
+
+    def fail(*given):
+        raise RuntimeError("halfway")
+
+    monkeypatch.setattr(report, "_write", fail)
+    again()
+    assert left.exists(), "it may be another one's that is being written"
+    for path in (left, folder / ".report-mine"):
+        left_long_ago(path)
+    (left / "more").touch()
+    again()
+    assert left.exists(), "someone writes in it"
+    left_long_ago(left)
+    again()
+    assert {path.name for path in folder.iterdir()} == {"data", ".report-mine"}
 
 
 # What nothing registered

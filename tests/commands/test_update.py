@@ -16,6 +16,7 @@ import pytest
 import torch
 from dumps import dump, text
 from huggingface_hub import ModelCard
+from stops import die, killed, left_long_ago
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro import adopt, plan, update
@@ -95,6 +96,25 @@ def test_each_release_costs_its_own_steps_and_leaves_those_before_as_they_were(
     assert planned(capsys)["stored_steps"] == after["unique_steps"]
     assert Store(Path("store")).steps().items() > kept.items()
     assert files(Path("releases/dump-1")) == was
+
+
+def test_what_a_killed_update_left_goes_once_nobody_can_be_writing_it(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump(Path("dumps"), 1, COUNTS[0])
+    say()
+    shutil.rmtree("releases")
+    with monkeypatch.context() as patch:
+        patch.setattr("repro.exports.card.text", die)
+        killed(say)
+    (left,) = Path("releases").iterdir()
+    assert (left / "model.safetensors").exists()
+    say()
+    assert {path.name for path in Path("releases").iterdir()} == {left.name, "dump-1"}
+    left_long_ago(left)
+    left_long_ago(Path("releases/dump-1"))
+    say()
+    assert [path.name for path in Path("releases").iterdir()] == ["dump-1"]
 
 
 def test_what_is_needed_next_is_where_the_next_release_begins(say: Say) -> None:

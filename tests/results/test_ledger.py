@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stops import die, killed, left_long_ago
 
 from repro import train
 from repro.common.errors import UserError
 from repro.planning import planner, sweeps
 from repro.results import commands, ledger, rows
 from repro.store import tables
+from repro.store.store import Store
 
 
 def slices(run: str, nll: float) -> list[dict[str, object]]:
@@ -155,3 +157,25 @@ def test_a_ledger_that_was_copied_is_mended_where_it_is(tmp_path: Path, monkeypa
         shutil.rmtree(copied)
     (last,) = sweeps.compose(["scale=smoke", "ledger.path=named", f"ledger.path='{copied}'"])
     assert last.ledger.path == str(copied)
+
+
+def test_what_a_killed_write_left_goes_once_nobody_can_be_writing_it(
+    smoke: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = smoke("paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10")
+    train.main(given)
+    plan, store, folder = planner.make(sweeps.compose(given)), Store(tmp_path / "store"), tmp_path / "ledger"
+    whole = {path.name for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("repro.common.disk.sync", die)
+        killed(lambda: ledger.write(plan, store))
+    (left,) = folder.glob(".SHA256SUMS.*")
+    (folder / ".mine").touch()
+    ledger.write(plan, store)
+    assert left.exists(), "another machine may be writing it, whose locks do not reach here"
+    for path in (left, folder / ".mine"):
+        left_long_ago(path)
+    ledger.write(plan, store)
+    assert {path.name for path in folder.iterdir()} == {*whole, ".mine"}
