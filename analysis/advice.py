@@ -12,9 +12,9 @@ from analysis.frames import Ledger
 from analysis.provenance import Provenance, keys
 from analysis.sections import Section, Shelf
 from analysis.tables.table import Table
-from repro.advice.evidence import fingerprint
-from repro.advice.keeping import KEPT, kept
+from repro.advice.evidence import KEPT, fingerprint
 from repro.advice.telling import laws_numbers, pilots_word, signed
+from repro.common.disk import Flaw, read_document
 from repro.common.errors import UserError
 
 
@@ -24,10 +24,10 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
         UserError: the file is not as repro.advise wrote it.
     """
     path = ledger.folder / KEPT
-    if not path.exists():
-        return []
     try:
-        told = kept(ledger.folder)
+        told = read_document(path)
+        if told is None:
+            return []
         tables = [each for make in (_recipes, _pilots, _scored) for each in shelf.table(make(told))]
         findings = _sentences(told, stale=told["ledger"] != fingerprint(ledger.folder))
         command = told["command"]
@@ -39,8 +39,11 @@ def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
             runs=keys(ledger.runs[ledger.runs["run"].isin(used)], ledger.versions),
         )
         figures = [] if figure is None else [shelf.picture("advice_residuals", CAPTION, figure, made)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not what repro.advise keep=true writes ({error!r}); write it again.") from None
+    except (Flaw, ValueError, KeyError, TypeError) as error:
+        reason = f"it {error}" if isinstance(error, Flaw) else repr(error)
+        raise UserError(
+            f"{path} is not what repro.advise keep=true writes ({reason}); write it again, or remove it."
+        ) from None
     return [
         Section(
             name="advice",

@@ -23,10 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.advice import agreement, candidates, decisions, evidence, keeping, predictions, question, records, telling
+from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
+from repro.common.disk import write_document
 from repro.common.errors import refusals
 from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
+from repro.store import leftovers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told["ledger"] = evidence.fingerprint(ledger)
         told["command"] = shlex.join(["python", "-m", "repro.advise", *typed, *(["keep=true"] if keep else [])])
         if keep:
-            keeping.keep(ledger, told)
+            leftovers.tidy(ledger, leftovers.unfinished(evidence.KEPT))
+            write_document(ledger / evidence.KEPT, told)
         _tell(told, output, lambda told: telling.text(advice, told))
 
 

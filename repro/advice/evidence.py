@@ -35,6 +35,8 @@ CELL = (
 """Columns that make a cell."""
 PREDICTIONS = "predictions"
 """The folder beside the tables with what was predicted before runs existed."""
+KEPT = "advice.json"
+"""The file beside the tables with what was last advised from them, for the report."""
 NEEDED = ("runs", "versions", "perplexity", "curves", "paths")
 TRAINING_POINTS = 6
 """Means of the training loss that are taken of each stretch of training."""

@@ -138,10 +138,16 @@ def score(path: Path, cells: Sequence[Cell]) -> dict[str, Any]:
     Raises:
         UserError: as `load`; or none of the runs exist yet.
     """
-    record = load(path)
-    came = outcomes(record, cells)
-    if not came:
+    if (scored := _score(path, cells)) is None:
         raise UserError(f"score={path}: the ledger holds none of the predicted runs yet.")
+    return scored
+
+
+def _score(path: Path, cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """None: none of the runs exist yet."""
+    record = load(path)
+    if not (came := outcomes(record, cells)):
+        return None
     inside = [each for each in came if not each.extrapolated]
     last = max(each.version for each in came)
     final = {each.recipe: each for each in came if each.version == last and each.compared}
@@ -202,12 +208,5 @@ def scores(folder: Path, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     Raises:
         UserError: one was altered: a prediction that failed does not disappear.
     """
-    found = []
-    if folder.is_dir():
-        for path in sorted(folder.glob("*.json")):
-            load(path)
-            try:
-                found.append({name: value for name, value in score(path, cells).items() if name != "rows"})
-            except UserError:
-                continue
-    return found
+    scored = [_score(path, cells) for path in sorted(folder.glob("*.json"))]
+    return [{name: value for name, value in each.items() if name != "rows"} for each in scored if each]

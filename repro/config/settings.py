@@ -329,7 +329,7 @@ class TrackerSettings:
     """Where finished versions are shown besides the ledger. Placement."""
 
     kind: str = choice(("none", "tensorboard", "wandb", "mlflow"), "none")
-    path: str = "tracker"
+    path: str = path("tracker")
     """Folder of what is written here."""
     project: str = "lr-path-switching"
     """wandb's project, mlflow's experiment."""

@@ -8,7 +8,8 @@ PLACES = ("corpus.path", "corpus.dataset", "corpus.subset", "store.path", "data.
           "stream.tokenizer", "tasks.include_path", "tasks.group", "model.init", "model.config",
           "model.name")  # fmt: skip
 """Settings that hold a path or a name."""
-WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", "corpus.split", "tracker.project")
+WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", "corpus.split", "tracker.project",
+         "tracker.uri")  # fmt: skip
 """Those that hold text, whatever it looks like."""
 
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan|true|false", re.IGNORECASE)

@@ -3,9 +3,12 @@
 import csv
 import json
 
+import pytest
+
 from analysis import report
 from repro import advise, train
-from repro.advice import keeping
+from repro.advice.evidence import KEPT
+from repro.common.disk import read_document
 
 STREAM = ("stream=dealt", "stream.versions=2", "stream.steps_per_version=20", "stream.heldout_blocks=4")
 
@@ -22,7 +25,7 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     advise.main([*words, "output=json", "keep=true"])
     told = json.loads(capsys.readouterr().out)
     assert {"decision", "runner_up", "flips", "recipes", "law", "scored"} <= told.keys()
-    assert keeping.kept(ledger) == told
+    assert read_document(ledger / KEPT) == told
     rows = {row["name"]: row for row in told["recipes"]}
     assert rows["infinite_a0.6_c0.5, cosine"]["basis"] == "measured"
     assert rows["falling_cosine, cosine"]["basis"] == "law"
@@ -48,3 +51,8 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     for row in csv.DictReader((ledger / "versions.csv").open()):
         if row["run"] in runs and row["version"] == "2":
             assert row["key"][:12] in figure
+    altered = (ledger / KEPT).read_text().replace(told["decision"]["recipe"], "cpt, never")
+    (ledger / KEPT).write_text(altered)  # it is printed as it was written, or not at all
+    with pytest.raises(SystemExit, match="2"):
+        report.main(["scale=smoke", f"root={tmp_path}"])
+    assert f"{KEPT} is not what repro.advise keep=true writes (it does not match its checksum)" in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_the_page_counts_every_set_against_the_bar_for_the_median_error() -> Non
 
 
 def test_the_page_says_what_the_pilot_alone_would_have_advised() -> None:
-    told = json.loads((ROOT / "paper_figures/proxy/data/advice.json").read_text())
+    told = json.loads((ROOT / "paper_figures/proxy/data/advice.json").read_text())["content"]
     agreed, rows = told["agreement"], {each["name"]: each for each in told["recipes"]}
     ratio = rows[agreed["decision"]]["cost"] / rows["schedule_free, cosine"]["cost"]
     text = " ".join(PAGE.read_text().split())

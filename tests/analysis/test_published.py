@@ -280,7 +280,7 @@ def test_what_is_said_of_a_stream_in_order_of_time_is_what_came() -> None:
 
 def test_advice_on_what_is_published_is_what_is_said() -> None:
     """It knows each recipe under a cosine as measured, means of checkpoints and the other optimizer among them."""
-    told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())
+    told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())["content"]
     assert told["decision"]["recipe"] == "schedule_free, cosine"
     there = "It is what [advice](advice.md) on all that is published here chooses."
     assert there in " ".join(results().split())

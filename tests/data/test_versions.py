@@ -175,7 +175,8 @@ def test_what_is_no_release_is_left_out_and_what_lies_beside_them_is_named(
     (dumps / "broken").symlink_to(dumps / "gone")
     assert corpus(dumps).release_names() == before
     assert corpus(dumps).releases()
-    assert capsys.readouterr().err.count("2 beside the releases' folders left out (2026-03.jsonl)") == 1
+    others = "2026-03.jsonl, __MACOSX, broken, data, node_modules"
+    assert capsys.readouterr().err.count(f"left out, as no folders of a release: {others}.") == 1
 
 
 def test_only_text_that_is_gone_is_taken_for_what_it_was(dumps: Path, tmp_path: Path) -> None:

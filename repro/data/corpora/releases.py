@@ -20,6 +20,9 @@ from repro.data.corpora.reading.files import Report
 LIST = "releases.csv"
 """Names the releases in order, where their folders' names do not: columns name, folder, date."""
 
+SHOWN = 5
+"""Most names of what is left out that are said."""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -79,12 +82,13 @@ class Releases(Files):
         if (root / LIST).is_file():
             return _from_list(root)
         try:
-            entries = sorted(root.iterdir())
-            folders = [each for each in entries if each.is_dir() and _is_release(each)]
+            entries = [each for each in sorted(root.iterdir()) if not each.name.startswith(".")]
+            folders = [each for each in entries if _is_release(each)]
         except OSError as error:
-            raise UserError(f"corpus.path={self.path} cannot be read: {error.strerror}.") from None
-        if loose := [each.name for each in entries if not each.is_dir() and not each.name.startswith(".")]:
-            _note(f"corpus.path={self.path}: {len(loose):,} beside the releases' folders left out ({loose[0]})")
+            raise UserError(f"corpus.path: {error.filename} cannot be read: {error.strerror}.") from None
+        if others := [each.name for each in entries if each not in folders]:
+            named = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else "")
+            _note(f"corpus.path={self.path}: left out, as no folders of a release: {named}.")
         if not folders:
             raise UserError(
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
@@ -93,9 +97,10 @@ class Releases(Files):
         return [Release(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
 
 
-def _is_release(folder: Path) -> bool:
-    hidden = folder.name.startswith(".") or folder.name in files.FOREIGN
-    return not hidden and not files.is_ours({each.name for each in folder.iterdir()})
+def _is_release(entry: Path) -> bool:
+    if not entry.is_dir() or entry.name in files.FOREIGN:
+        return False
+    return not files.is_ours({each.name for each in entry.iterdir()})
 
 
 @lru_cache
