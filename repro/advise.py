@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _tell(records.score(Path(score), cells), output, scored)
             return
         found, refused = candidates.asked(line, asked, evidence.schedules(cells))
-        knowledge = predictions.learn(cells, found[0], asked.parameters)
+        knowledge = predictions.learn(cells, found, asked.parameters)
         advice = decisions.advise(found, asked, knowledge)
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))

@@ -26,7 +26,7 @@ def agreement(pilot: Pilot, advice: Advice, cells: Sequence[Cell], asked: Sequen
     if len(part) == len(cells) and chosen == held:
         return None
     try:
-        least = advise(asked, advice.question, learn(part, asked[0], advice.question.parameters))
+        least = advise(asked, advice.question, learn(part, asked, advice.question.parameters))
     except UserError:
         return None
     rows = {row.candidate.name: row for row in least.rows if row.over}

@@ -32,6 +32,9 @@ from repro.store.store import Store
 CHOOSES = ("paradigm", "study", "-m", "--multirun")
 """What says which recipes are asked about; without, all are, under every schedule that the ledger has."""
 
+APART = {"max_lr": "rate", "min_lr": "floor", "warmup_steps": "warm-up", "carry_optimizer": "carried optimizer"}
+"""In which of the ledger's columns candidates of one recipe and schedule may differ, and what they are called."""
+
 PLAIN = ("cycle", "mixed")
 """Curve and order of what others are compared with."""
 
@@ -43,6 +46,8 @@ class Candidate:
     run: Run
     parameters: int | None = None
     """Of the model that is asked about; None: of the run's own."""
+    apart: str = ""
+    """What tells it from others that are asked about, besides its recipe and its schedule."""
 
     @property
     def weight(self) -> float:
@@ -76,8 +81,8 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """For people: the recipe with its settings, and its schedule."""
-        return f"{self.recipe}, {self.run.settings.schedule.kind}"
+        """For people: the recipe with its settings, its schedule, and what else tells it apart."""
+        return f"{self.recipe}, {self.run.settings.schedule.kind}{self.apart}"
 
     @property
     def recipe(self) -> str:
@@ -221,7 +226,20 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         raise UserError(
             "\n".join(f"no recipe that is asked about fits: {why}" for why in dict.fromkeys(refused.values()))
         )
-    return found, refused
+    return _told_apart(found), refused
+
+
+def _told_apart(found: Sequence[Candidate]) -> list[Candidate]:
+    """With names that differ."""
+    for column, word in APART.items():
+        values: dict[str, set[str]] = {}
+        for each in found:
+            values.setdefault(each.name, set()).add(each.about[column])
+        found = [
+            replace(each, apart=f"{each.apart}, {word} {each.about[column]}") if len(values[each.name]) > 1 else each
+            for each in found
+        ]
+    return list(found)
 
 
 def planned(settings: Settings, question: Question) -> Run:

@@ -289,6 +289,8 @@ class Judged:
     """What it misses of versions of twice the steps that it was fitted to."""
     larger: "Beyond"
     """The same of a model of twice the parameters; infinite where there is one size."""
+    faster: "Beyond"
+    """The same of twice the maximum rate; infinite where there is one."""
 
     def missed(self, version: int) -> Array:
         """Errors of versions like one: of the first, or of all updates."""
@@ -337,15 +339,20 @@ def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) ->
         found = fit(law, data, targets, whole.coded, (far <= 0, near <= 0))
         return Beyond.of((found.predict(data.heldout) - targets)[far > 0] / far[far > 0])
 
+    def most(far: Array, near: Array) -> Beyond:
+        """What is missed of the largest of something beyond the second largest."""
+        octaves, others = np.log2(far).round(2), np.log2(near).round(2)  # ledgers round rates
+        *lower, top = np.unique(octaves)
+        limit = lower[-1] if lower else top
+        return beyond(octaves - limit, others - limit)
+
     half = data.heldout_steps.max() / 2
-    largest = [size for size in np.unique(data.heldout.size) if size < data.heldout.size.max()]
     return Judged(
         whole,
         tuple(missed),
-        beyond(np.log2(data.heldout_steps / half), np.log2(data.training_steps / half)),
-        beyond(np.log2(data.heldout.size / largest[-1]), np.log2(data.training.size / largest[-1]))
-        if largest
-        else Beyond.of(np.empty(0)),
+        ahead=beyond(np.log2(data.heldout_steps / half), np.log2(data.training_steps / half)),
+        larger=most(data.heldout.size, data.training.size),
+        faster=most(data.heldout.top, data.training.top),
     )
 
 

@@ -160,11 +160,18 @@ class Knowledge:
         return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
 
     def _beyond(self, curve: Curve, what: Literal["level", "between"]) -> float:
-        """What the law misses beyond the longest training, and the sizes, that it was fitted to."""
+        """What the law misses beyond the longest training, and the sizes and maximum rates, that it was fitted to."""
         times = len(curve.rates) / self._spans["steps"][1]
-        longer = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
-        octaves = min(abs(float(np.log2(curve.parameters / size))) for size in self.evidence.sizes)
-        return longer + (getattr(self.law.larger, what) * octaves if octaves else 0.0)
+        missed = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
+        for value, known, beyond in (
+            (curve.parameters, self.evidence.sizes, self.law.larger),
+            (float(curve.rates.max()), self.evidence.rates, self.law.faster),
+        ):
+            octaves = min(abs(float(np.log2(value / each))) for each in known)
+            missed += (
+                getattr(beyond, what) * octaves if octaves > 0.01 else 0.0
+            )  # of nothing, infinitely much is nothing
+        return missed
 
     @cached_property
     def _shortest(self) -> float:
@@ -238,16 +245,17 @@ def _place(curve: Curve) -> dict[str, float]:
 DECAY = "steps below the maximum"
 
 
-def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) -> Knowledge:
+def learn(cells: Sequence[Cell], candidates: Sequence[Candidate], size: int | None = None) -> Knowledge:
     """Fit the laws to what a ledger holds of the data and the architecture that are asked about.
 
     Args:
-        size: parameters that are asked about; None: the candidate's model.
+        candidates: which differ in neither.
+        size: parameters that are asked about; None: the candidates' model.
 
     Raises:
         UserError: it holds none, or too little.
     """
-    about = candidate.about
+    about = candidates[0].about
     alike = [cell for cell in cells if all(cell[name] == about[name] for name in DATA)]
     if not alike:
         kinds = sorted({", ".join(f"{name}={cell[name]}" for name in DATA) for cell in cells})
@@ -268,7 +276,14 @@ def learn(cells: Sequence[Cell], candidate: Candidate, size: int | None = None) 
             f"no advice from {len(usable)} kinds of runs: a law needs three, and one to be tested on. "
             "repro.train study=pilot_for_advice makes them."
         )
-    evidence = Evidence(tuple(sorted(_near(usable, about, size), key=lambda cell: cell.about)))
+    rates = {each.about["max_lr"] for each in candidates}
+    evidence = Evidence(tuple(sorted(_near(usable, rates, about["size"], size), key=lambda cell: cell.about)))
+    unknown = sorted(rates - {cell["max_lr"] for cell in evidence.cells})
+    if unknown and len(evidence.rates) == 1:
+        raise UserError(
+            f"schedule.max_lr={unknown[0]}: the ledger has one maximum, {evidence.rates[0]:g}, and what another "
+            "does cannot be known from it. repro.train study=pilot_for_advice makes runs under two."
+        )
     laws = fits.choose(evidence)
     draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
     return Knowledge(tuple(alike), evidence, tuple(laws), tuple(draws))
@@ -279,16 +294,22 @@ def curved(cell: Cell) -> Cell:
     return replace(cell, versions=tuple(version for version in cell.versions if len(version.rates)))
 
 
-def _near(cells: Sequence[Cell], about: Mapping[str, str], size: int | None) -> Sequence[Cell]:
-    """Cells of the very rate and size that are asked about, or of that rate, or of that size, if they are enough: laws
-    hold within a rate better than across."""
-    rate = [cell for cell in cells if cell["max_lr"] == about["max_lr"]]
-    sized = [cell for cell in cells if cell.parameters == size or (size is None and cell["size"] == about["size"])]
-    both = [cell for cell in sized if cell["max_lr"] == about["max_lr"]]
-    for some in (both, sized if sized else rate):
-        if len(some) >= ENOUGH:
-            return some
-    return cells
+def _near(cells: Sequence[Cell], rates: set[str], name: str, size: int | None) -> Sequence[Cell]:
+    """Cells of the very rates and size that are asked about, or of those rates, or of that size, if they are enough:
+    laws hold within a rate better than across.
+
+    Args:
+        rates: as the ledger writes them.
+        name: of the size, where none is given.
+    """
+    rated = [cell for cell in cells if cell["max_lr"] in rates]
+    rated = rated if {cell["max_lr"] for cell in rated} == rates else []
+    sized = [cell for cell in cells if cell.parameters == size or (size is None and cell["size"] == name)]
+    both = [cell for cell in rated if cell in sized]
+    if len(both) >= ENOUGH and {cell["max_lr"] for cell in both} == rates:
+        return both
+    some = sized or rated
+    return some if len(some) >= ENOUGH else cells
 
 
 def lawful(cell: Cell) -> bool:

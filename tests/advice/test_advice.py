@@ -251,6 +251,29 @@ def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
     assert any("2 times the most steps" in line for row in far["recipes"] for line in row["extrapolated"])
 
 
+def test_maximum_rates_are_told_apart_and_each_is_predicted_from_runs_of_its_own(tmp_path, capsys) -> None:
+    rates, world = "schedule.max_lr=0.005,0.01", World()
+    write(tmp_path, candidates(*PILOT, rates), world)
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching", "paradigm.alpha=0.4")
+    found = told(capsys, *asked, rates)
+    rows = {row["name"]: row for row in found["recipes"] if row["about"]["paradigm"] == "path_switching"}
+    assert rows.keys() == {f"path_switching_a0.4, cosine, rate {rate}" for rate in ("0.005", "0.01")}
+    for one in candidates("paradigm=path_switching", "paradigm.alpha=0.4", rates):
+        row = rows[f"{one.name}, rate {one.about['max_lr']}"]
+        assert row["versions"][-1]["loss"] == pytest.approx(world.ends(one)[-1] + HARD[:4].mean(), abs=0.01)
+        assert row["extrapolated"] == []
+
+
+def test_a_rate_that_the_ledger_lacks_is_uncertain_by_what_the_law_missed_of_its_highest(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT, "schedule.max_lr=0.005,0.01"), World())
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt")
+    known, beyond, far = (
+        told(capsys, *asked, f"schedule.max_lr={rate}")["recipes"][-1]["versions"][-1]["spread"]
+        for rate in (0.01, 0.02, 0.04)
+    )
+    assert known < beyond < far
+
+
 @pytest.mark.parametrize(
     ("sweep", "words", "says"),
     [
@@ -260,6 +283,7 @@ def test_far_from_the_fit_it_says_how_far(ledger, capsys) -> None:
         (PILOT, ("optimizer.beta2=0.99",), "optimizer=adamw beta2=0.99; it holds"),
         (("paradigm=cpt,ptfs",), (), "a law needs three"),
         (PILOT, ("advise.parameters=1000000",), "a size law needs two"),
+        (PILOT, ("schedule.max_lr=0.02",), "schedule.max_lr=0.02: the ledger has one maximum, 0.01"),
     ],
 )
 def test_refusals(tmp_path, capsys, sweep, words, says) -> None:

@@ -55,4 +55,6 @@ def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, ca
     (ledger / KEPT).write_text(altered)  # it is printed as it was written, or not at all
     with pytest.raises(SystemExit, match="2"):
         report.main(["scale=smoke", f"root={tmp_path}"])
-    assert f"{KEPT} is not what repro.advise keep=true writes (it does not match its checksum)" in capsys.readouterr().err
+    assert (
+        f"{KEPT} is not what repro.advise keep=true writes (it does not match its checksum)" in capsys.readouterr().err
+    )
