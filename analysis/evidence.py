@@ -60,13 +60,6 @@ class Part:
         """To find a claim's weakest part: its p; for one seed or none only which side it lies on."""
         return self.p if len(self.seeds) > 1 else float(np.mean(self.contrast) <= 0)
 
-    def power(self, worse: float) -> float:
-        """Chance to hold if path switching is truly `worse` than PTFS, in nats, with the spread that was measured."""
-        assert self.equal is not None
-        n = len(self.seeds)
-        spread = float(np.std(self.contrast, ddof=1)) if n > 1 else np.nan
-        return stats.power(self.equal - worse, spread, n)
-
 
 Evidence = tuple[list[Part], list[str]]
 """Parts that could be computed, and what is missing, in words."""

@@ -5,6 +5,7 @@ Every quantity is signed so that a positive one speaks for the claim. In words: 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -62,13 +63,23 @@ class Judged:
 
     @property
     def power(self) -> dict[str, float]:
-        """Chance of "reproduced" at stated truths, with the spread measured: that of the part that has the least.
+        """Chance of "reproduced" at stated truths, before the scorecard's correction: that all parts hold.
 
-        All parts must hold, so it is an upper bound; parts that move together, as schedules do, come near it.
+        With the covariance measured, since parts of one study move together. A part that cannot vary, as a twin of the
+        very runs that it is compared with, is arithmetic, and left out.
         """
-        parts = [part for part in self.parts if part.role == "decides" and part.equal is not None]
-        chances = {truth: [part.power(worse) for part in parts] for truth, worse in TRUTHS.items()}
-        return {truth: min(each) for truth, each in chances.items() if each}
+        by_seeds: dict[tuple[int, ...], list[Part]] = {}
+        for part in self.parts:
+            if part.role == "decides" and part.equal is not None and np.ptp(part.contrast) > 0:
+                by_seeds.setdefault(part.seeds, []).append(part)
+        if not by_seeds:
+            return {}
+        return {truth: prod(_power(parts, worse) for parts in by_seeds.values()) for truth, worse in TRUTHS.items()}
+
+
+def _power(parts: Sequence[Part], worse: float) -> float:
+    """Of parts that share their seeds."""
+    return stats.power([(part.equal or 0.0) - worse for part in parts], [part.contrast for part in parts])
 
 
 def judge(view: View) -> list[Judged]:

@@ -35,10 +35,15 @@ def of_chance(view: View) -> Table | None:
         "(initialization and order), and the rest, which is their interaction and evaluation. As judged: of a seed "
         "whose cut follows it. Evaluation: of the mean over slices, from the spread between them, since the ledger "
         "has no losses of single blocks; held-out slices are large enough while it is below "
-        f"{100 * JUDGED_SHARE:g} % of the seeds'. PPL of different cuts differ by their tokenizers, too: the first row "
+        f"{100 * JUDGED_SHARE:g} % of the seeds'. {_met(data)} PPL of different cuts differ by their tokenizers, too: the first row "
         "holds that. "
         f"{numerics_note(view, STUDY)}",
     )  # fmt: skip
+
+
+def _met(data: list[dict[str, float | int | str]]) -> str:
+    met = [str(one["quantity"]) for one in data if float(one["evaluation_share"]) < JUDGED_SHARE]
+    return f"So it is of: {', '.join(met)}." if met else "It is of none here."
 
 
 def of_reductions(view: View) -> Table | None:

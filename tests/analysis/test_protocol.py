@@ -257,10 +257,10 @@ def test_a_claim_that_holds_by_itself_may_not_after_the_correction_over_the_scor
     assert one.reason.startswith("reproduced by itself (p = ")
 
 
-def test_power_at_stated_truths_falls_and_is_as_rare_as_an_error_at_the_margin(tmp_path: Path) -> None:
+def test_power_at_stated_truths_falls_and_is_as_rare_as_an_error_or_rarer_at_the_margin(tmp_path: Path) -> None:
     build(tmp_path, ["main"], Synthetic(noise=0.003))
     one = {each.claim.id: each for each in judge(view(tmp_path)) if each.reading in ("", "cycle")}["M1 matches"]
     equal, half, margin = one.power.values()
     assert 1 > equal > half > margin
-    assert margin == pytest.approx(0.025)
+    assert margin <= 0.025  # several parts, which all have to hold
     assert f"power {100 * equal:.0f} % if path switching equals PTFS" in one.reason

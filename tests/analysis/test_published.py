@@ -144,12 +144,15 @@ def apart_by_order(study: str) -> tuple[float, float, float]:
     return apart(study, TWIN, "ptfs")
 
 
-def apart(study: str, recipe: str, other: str, version: int | None = None) -> tuple[float, float, float]:
-    """One recipe above another, as `apart_by_order`; at the last version, or at another one."""
+def apart(
+    study: str, recipe: str, other: str, version: int | None = None, parameters: int | None = None
+) -> tuple[float, float, float]:
+    """One recipe above another, as `apart_by_order`; at the last version of the largest model, or of another one."""
     (view,) = (view for view in load(PUBLISHED, "proxy").views if study in view.ran)
     scores = view.scores(study)
     scores = scores[
-        (scores["version"] == (version or view.last)) & (scores["parameters"] == scores["parameters"].max())
+        (scores["version"] == (version or view.last))
+        & (scores["parameters"] == (parameters or scores["parameters"].max()))
     ]
     return interval(scores.pivot_table(index="seed", columns="paradigm", values="loss"), recipe, other)
 
@@ -451,6 +454,8 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     four, six = (apart_by_order(study) for study in ("ladder", "versions"))
     middle, low, high = (f"{each:+.1f}".removeprefix("+") for each in four)
     assert f"at 0.40 M that PTFS is itself {middle} % [{low}, +{high}] above the one on mixed data" in text
+    middle, low, high = apart("ladder", TWIN, "ptfs", parameters=231_744)
+    assert f"at 0.23 M {middle:.1f} % [{low:+.1f}, {high:+.1f}], the one place where the order of data shows" in text
     assert six[1] < 0 < six[2]
     assert "PTFS in order of arrival still is not told apart from PTFS." in text
     runs = pd.read_csv(PUBLISHED / "proxy/data/runs.csv").query("corpus == 'mixed' and versions == 4")
@@ -461,6 +466,31 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     short, middle, long = (f"{each:.1f}" for each in of_parameter)
     assert f"{long} tokens per parameter" in text
     assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
+
+
+def test_what_is_said_of_architectures_is_what_came() -> None:
+    parts = pd.read_csv(PUBLISHED / "proxy/tables/claim_parts.csv").query("claim == 'G1'").set_index("part")
+    text = " ".join(results().split())
+
+    def told(what: str, name: str, *, base: str = "") -> tuple[float, float, float]:
+        row = parts.loc[f"{what}, version 4, architecture {name}, cosine{base}"]
+        return row["estimate"], row["low"], row["high"]
+
+    behind = [told("path switching above PTFS", name) for name in ("qwen2", "gpt2")]
+    behind.append(told("path switching above PTFS", "llama", base=", base cell"))
+    said = [f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in behind]
+    assert f"path switching's PPL at version 4 is {said[0]} and {said[1]} relative to PTFS's" in text
+    assert f"where LLaMA's is {said[2]}" in text
+    assert all(low < 1 < high for _, low, high in behind[:2])
+    wins = [told("CPT above path switching", name) for name in ("qwen2", "gpt2")]
+    wins.append(told("CPT above path switching", "llama", base=", base cell"))
+    assert all(low > 0 for _, low, _ in wins)
+    qwen, gpt, llama = (f"{middle:.1f}" for middle, *_ in wins)
+    assert f"It beats CPT with each, by {qwen}, {gpt} and {llama} %" in text
+    assert f"with Qwen2 and GPT-2, too (by {qwen} and {gpt} % of PPL)" in digest()
+    claims = pd.read_csv(PUBLISHED / "proxy/claims.csv").query("claim == 'G1' and beside.isna()")
+    assert claims["verdict"].to_list() == ["undecided"]
+    assert f"(a chance of {100 * claims['power_equal'].item():.0f} % if path switching equals PTFS)" in text
 
 
 def test_the_frozen_scorecard_is_that_of_the_frozen_evidence() -> None:
