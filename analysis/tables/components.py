@@ -35,9 +35,8 @@ def of_chance(view: View) -> Table | None:
         "(initialization and order), and the rest, which is their interaction and evaluation. As judged: of a seed "
         "whose cut follows it. Evaluation: of the mean over slices, from the spread between them, since the ledger "
         "has no losses of single blocks; held-out slices are large enough while it is below "
-        f"{100 * JUDGED_SHARE:g} % of the seeds'. {_met(data)} PPL of different cuts differ by their tokenizers, too: the first row "
-        "holds that. "
-        f"{numerics_note(view, STUDY)}",
+        f"{100 * JUDGED_SHARE:g} % of the seeds'. {_met(data)} PPL of different cuts differ by their tokenizers, too: "
+        f"the first row holds that. {numerics_note(view, STUDY)}",
     )  # fmt: skip
 
 

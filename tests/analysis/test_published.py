@@ -145,15 +145,14 @@ def apart_by_order(study: str) -> tuple[float, float, float]:
 
 
 def apart(
-    study: str, recipe: str, other: str, version: int | None = None, parameters: int | None = None
+    study: str, recipe: str, other: str, version: int | None = None, **model: int | str
 ) -> tuple[float, float, float]:
     """One recipe above another, as `apart_by_order`; at the last version of the largest model, or of another one."""
     (view,) = (view for view in load(PUBLISHED, "proxy").views if study in view.ran)
     scores = view.scores(study)
-    scores = scores[
-        (scores["version"] == (version or view.last))
-        & (scores["parameters"] == (parameters or scores["parameters"].max()))
-    ]
+    model = model or {"parameters": scores["parameters"].max()}
+    for column, value in {"version": version or view.last, **model}.items():
+        scores = scores[scores[column] == value]
     return interval(scores.pivot_table(index="seed", columns="paradigm", values="loss"), recipe, other)
 
 
@@ -444,12 +443,12 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     assert middle["low"] > 1
     assert verdicts["G3", ""] == "undecided"
     twin = [f"path switching above PTFS in order of arrival, version 4, T {label}" for label in LENGTHS]
-    apart = [parts.loc[name, ["estimate", "low", "high"]].astype(float).to_list() for name in twin]
-    told = [f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in apart]
+    behind_twin = [parts.loc[name, ["estimate", "low", "high"]].astype(float).to_list() for name in twin]
+    told = [f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in behind_twin]
     assert (
         f"the distance is {told[0]}, {told[1]} and {told[2]}: it matches the twin at 500 steps and at neither" in text
     )
-    assert [(low > 1, high < 1) for _, low, high in apart] == [(False, True), (True, False), (True, False)]
+    assert [(low > 1, high < 1) for _, low, high in behind_twin] == [(False, True), (True, False), (True, False)]
     assert beside["verdict"]["G3", ""] == "contradicted"
     four, six = (apart_by_order(study) for study in ("ladder", "versions"))
     middle, low, high = (f"{each:+.1f}".removeprefix("+") for each in four)
@@ -488,6 +487,9 @@ def test_what_is_said_of_architectures_is_what_came() -> None:
     qwen, gpt, llama = (f"{middle:.1f}" for middle, *_ in wins)
     assert f"It beats CPT with each, by {qwen}, {gpt} and {llama} %" in text
     assert f"with Qwen2 and GPT-2, too (by {qwen} and {gpt} % of PPL)" in digest()
+    below = [apart("architecture", "ptfs", "path_switching", version, architecture="gpt2") for version in (2, 3)]
+    second, third = (f"{middle:.1f} % [{low:.1f}, {high:.1f}]" for middle, low, high in below)
+    assert f"With GPT-2 it is below PTFS at versions 2 and 3, by {second} and {third}" in text
     claims = pd.read_csv(PUBLISHED / "proxy/claims.csv").query("claim == 'G1' and beside.isna()")
     assert claims["verdict"].to_list() == ["undecided"]
     assert f"(a chance of {100 * claims['power_equal'].item():.0f} % if path switching equals PTFS)" in text
