@@ -59,7 +59,7 @@ def _claim(claim: Claim, judged: list[Judged], sections: Sequence[Section]) -> P
     at_home = [section for section in sections if section.name in homes]
     facts = {"Source": claim.source, "Estimator": claim.estimator, "Margin": claim.margin, "Study": claim.study}
     tables = [
-        replace(claim_parts([one]), name=f"of verdict {place}", caption=f"Every quantity behind it{_where(one)}.")
+        replace(claim_parts([one]), name=f"of verdict {place}", caption=f"Every quantity behind it{one.where and f', {one.where}'}.")
         for place, one in enumerate(judged, start=1)
         if one.parts
     ]
@@ -68,11 +68,6 @@ def _claim(claim: Claim, judged: list[Judged], sections: Sequence[Section]) -> P
         said=[claim.note] if claim.note else [], facts=facts | {"To make it again": judged[0].command}, judged=judged,
         tables=tables, pictures=[picture for section in at_home for picture in section.figures], sections=at_home,
     )  # fmt: skip
-
-
-def _where(one: Judged) -> str:
-    said = [one.view.label, f"branch read as a {one.reading}" if one.reading else ""]
-    return "".join(f", {part}" for part in said if part)
 
 
 def recipes(view: View, sections: Sequence[Section]) -> list[Page]:

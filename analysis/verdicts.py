@@ -54,6 +54,12 @@ class Judged:
         return ", ".join(filter(None, said))
 
     @property
+    def where(self) -> str:
+        """What tells it from a claim's other verdicts; empty: it is the primary setting's."""
+        reading = f"branch read as a {self.reading}" if self.reading else ""
+        return ", ".join(filter(None, [self.view.label, reading, self.beside]))
+
+    @property
     def weakest(self) -> Part | None:
         return weakest(self.parts)
 

@@ -495,6 +495,13 @@ def test_what_is_said_of_architectures_is_what_came() -> None:
     assert f"(a chance of {100 * claims['power_equal'].item():.0f} % if path switching equals PTFS)" in text
 
 
+def test_a_claims_page_says_what_tells_its_verdicts_apart() -> None:
+    for page in (PUBLISHED / "proxy/claims").glob("*.html"):
+        said = re.findall(r'<span class="id">\d+</span>\s*<span>(.*?)</span>', page.read_text())
+        assert said, page
+        assert len(said) == len(set(said)), page
+
+
 def test_the_frozen_scorecard_is_that_of_the_frozen_evidence() -> None:
     claims = pd.read_csv(PUBLISHED / FROZEN / "claims.csv")
     claims = claims[claims["setting"] == "primary"]
