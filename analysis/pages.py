@@ -59,7 +59,7 @@ def _claim(claim: Claim, judged: list[Judged], sections: Sequence[Section]) -> P
     at_home = [section for section in sections if section.name in homes]
     facts = {"Source": claim.source, "Estimator": claim.estimator, "Margin": claim.margin, "Study": claim.study}
     tables = [
-        replace(claim_parts([one]), name=f"of verdict {place}", caption=f"Every quantity behind it{one.where and f', {one.where}'}.")
+        replace(claim_parts([one]), name=f"of verdict {place}", caption=f"Every quantity behind it{_said(one)}.")
         for place, one in enumerate(judged, start=1)
         if one.parts
     ]
@@ -68,6 +68,10 @@ def _claim(claim: Claim, judged: list[Judged], sections: Sequence[Section]) -> P
         said=[claim.note] if claim.note else [], facts=facts | {"To make it again": judged[0].command}, judged=judged,
         tables=tables, pictures=[picture for section in at_home for picture in section.figures], sections=at_home,
     )  # fmt: skip
+
+
+def _said(one: Judged) -> str:
+    return f", {one.where}" if one.where else ""
 
 
 def recipes(view: View, sections: Sequence[Section]) -> list[Page]:
