@@ -5,7 +5,6 @@ Every quantity is signed so that a positive one speaks for the claim. In words: 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Literal
 
 import numpy as np
@@ -71,21 +70,17 @@ class Judged:
     def power(self) -> dict[str, float]:
         """Chance of "reproduced" at stated truths, before the scorecard's correction: that all parts hold.
 
-        With the covariance measured, since parts of one study move together. A part that cannot vary, as a twin of the
-        very runs that it is compared with, is arithmetic, and left out.
+        With the covariance measured, since parts of one study move together; NaN where they have other seeds. A part
+        that cannot vary, as a twin of the very runs that it is compared with, is arithmetic, and left out.
         """
-        by_seeds: dict[tuple[int, ...], list[Part]] = {}
-        for part in self.parts:
-            if part.role == "decides" and part.equal is not None and np.ptp(part.contrast) > 0:
-                by_seeds.setdefault(part.seeds, []).append(part)
-        if not by_seeds:
+        parts = [(part, part.equal) for part in self.parts if part.role == "decides" and part.equal is not None]
+        parts = [(part, equal) for part, equal in parts if len(part.seeds) == 1 or np.ptp(part.contrast) != 0]
+        if not parts:
             return {}
-        return {truth: prod(_power(parts, worse) for parts in by_seeds.values()) for truth, worse in TRUTHS.items()}
-
-
-def _power(parts: Sequence[Part], worse: float) -> float:
-    """Of parts that share their seeds."""
-    return stats.power([(part.equal or 0.0) - worse for part in parts], [part.contrast for part in parts])
+        if len({part.seeds for part, _ in parts}) > 1:
+            return dict.fromkeys(TRUTHS, np.nan)
+        contrasts = [part.contrast for part, _ in parts]
+        return {truth: stats.power([equal - worse for _, equal in parts], contrasts) for truth, worse in TRUTHS.items()}
 
 
 def judge(view: View) -> list[Judged]:

@@ -61,6 +61,8 @@ class Advice:
     knowledge: Knowledge
     rows: tuple[Row, ...]
     """All candidates, the best first."""
+    reference: Candidate
+    """Retraining, which all are compared with."""
 
     @cached_property
     def comparable(self) -> list[Row]:
@@ -68,9 +70,10 @@ class Advice:
 
     @cached_property
     def shown(self) -> list[Row]:
-        """What was measured, and every recipe under the schedule that is best for it."""
-        first = {row.candidate.recipe: row for row in reversed(self.rows)}
-        return [row for row in self.rows if row.measured or first[row.candidate.recipe] is row]
+        """What was measured, and every recipe under the schedule that is best for it; at every rate that is asked."""
+        first = {(row.candidate.recipe, row.candidate.apart): row for row in reversed(self.rows)}
+        best = {id(row) for row in first.values()}
+        return [row for row in self.rows if row.measured or id(row) in best]
 
     def allowed(self, question: Question | None = None) -> list[Row]:
         """Those within the limits."""
@@ -120,7 +123,7 @@ def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowl
     base = reference.curves(size)
     rows = [replace(_row(each, reference, base, size, knowledge), retraining=each is reference) for each in candidates]
     rows.sort(key=lambda row: (not row.over, row.over[-1].center if row.over else 0.0, row.candidate.name))
-    advice = Advice(question, knowledge, tuple(rows))
+    advice = Advice(question, knowledge, tuple(rows), reference)
     if not advice.comparable:
         raise UserError("none of the recipes asked about can be predicted; paradigm=cpt,path_switching can.")
     if not advice.allowed():

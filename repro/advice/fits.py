@@ -339,8 +339,8 @@ def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) ->
         found = fit(law, data, targets, whole.coded, (far <= 0, near <= 0))
         return Beyond.of((found.predict(data.heldout) - targets)[far > 0] / far[far > 0])
 
-    def most(far: Array, near: Array) -> Beyond:
-        """What is missed of the largest of something beyond the second largest."""
+    def beyond_second(far: Array, near: Array) -> Beyond:
+        """What is missed of the largest of something, beyond the second largest."""
         octaves, others = np.log2(far).round(2), np.log2(near).round(2)  # ledgers round rates
         *lower, top = np.unique(octaves)
         limit = lower[-1] if lower else top
@@ -351,8 +351,8 @@ def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) ->
         whole,
         tuple(missed),
         ahead=beyond(np.log2(data.heldout_steps / half), np.log2(data.training_steps / half)),
-        larger=most(data.heldout.size, data.training.size),
-        faster=most(data.heldout.top, data.training.top),
+        larger=beyond_second(data.heldout.size, data.training.size),
+        faster=beyond_second(data.heldout.top, data.training.top),
     )
 
 

@@ -145,9 +145,9 @@ class Knowledge:
         fits = (self.law.fit, *self.draws)
         each = self.losses(fits, curves) - self.losses(fits, others)
         moved = np.std(each[1:], axis=0) if self.draws else 0 * each[0]
-        longer = [max(pair, key=lambda c: len(c.rates)) for pair in zip(curves, others, strict=True)]
+        pairs = list(zip(curves, others, strict=True))
         ahead = np.array(
-            [self._beyond(long, "between") + self._shorter(c) for long, c in zip(longer, curves, strict=True)]
+            [max(self._beyond(each, "between") for each in pair) + self._shorter(pair[0]) for pair in pairs]
         )
         spread = np.sqrt(moved**2 + (self._contrast_error + ahead) ** 2)
         return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
@@ -165,13 +165,18 @@ class Knowledge:
         missed = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
         for value, known, beyond in (
             (curve.parameters, self.evidence.sizes, self.law.larger),
-            (float(curve.rates.max()), self.evidence.rates, self.law.faster),
+            (float(curve.rates.max()), self._tops, self.law.faster),
         ):
             octaves = min(abs(float(np.log2(value / each))) for each in known)
-            missed += (
-                getattr(beyond, what) * octaves if octaves > 0.01 else 0.0
-            )  # of nothing, infinitely much is nothing
+            one = getattr(beyond, what)
+            if octaves > 0.01 and np.isfinite(one):  # ledgers round rates; and of one value nothing is known beyond it
+                missed += one * octaves
         return missed
+
+    @cached_property
+    def _tops(self) -> set[float]:
+        """The highest rates of the curves that the law was fitted to."""
+        return {float(curve_of(cell, version).rates.max()) for cell in self.evidence.cells for version in cell.versions}
 
     @cached_property
     def _shortest(self) -> float:
@@ -278,11 +283,11 @@ def learn(cells: Sequence[Cell], candidates: Sequence[Candidate], size: int | No
         )
     rates = {each.about["max_lr"] for each in candidates}
     evidence = Evidence(tuple(sorted(_near(usable, rates, about["size"], size), key=lambda cell: cell.about)))
-    unknown = sorted(rates - {cell["max_lr"] for cell in evidence.cells})
-    if unknown and len(evidence.rates) == 1:
+    held = _rates(usable)
+    if len(held) == 1 and (unknown := sorted(rates - held)):
         raise UserError(
-            f"schedule.max_lr={unknown[0]}: the ledger has one maximum, {evidence.rates[0]:g}, and what another "
-            "does cannot be known from it. repro.train study=pilot_for_advice makes runs under two."
+            f"schedule.max_lr={unknown[0]}: the ledger has one maximum, {held.pop()}, and what another does cannot be "
+            "known from it. repro.train study=pilot_for_advice makes runs under two."
         )
     laws = fits.choose(evidence)
     draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
@@ -303,13 +308,17 @@ def _near(cells: Sequence[Cell], rates: set[str], name: str, size: int | None) -
         name: of the size, where none is given.
     """
     rated = [cell for cell in cells if cell["max_lr"] in rates]
-    rated = rated if {cell["max_lr"] for cell in rated} == rates else []
     sized = [cell for cell in cells if cell.parameters == size or (size is None and cell["size"] == name)]
     both = [cell for cell in rated if cell in sized]
-    if len(both) >= ENOUGH and {cell["max_lr"] for cell in both} == rates:
+    if len(both) >= ENOUGH and _rates(both) == rates:
         return both
-    some = sized or rated
-    return some if len(some) >= ENOUGH else cells
+    if len(sized) >= ENOUGH and (_rates(sized) >= rates or len(_rates(sized)) > 1):
+        return sized
+    return rated if len(rated) >= ENOUGH and _rates(rated) == rates and not sized else cells
+
+
+def _rates(cells: Sequence[Cell]) -> set[str]:
+    return {cell["max_lr"] for cell in cells}
 
 
 def lawful(cell: Cell) -> bool:

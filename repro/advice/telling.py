@@ -46,12 +46,20 @@ def content(
         "seed_scatter_percent": None if knowledge.one_seed else 100 * math.sqrt(2) * knowledge.evidence.noise,
         "limits": [
             _measured_on(advice),
+            *_compared_at(advice),
             *([OWN_OPTIMIZER.format(chosen.candidate.recipe)] if chosen.candidate.own_optimizer else []),
             *LIMITS,
             *([ONE_SEED] if knowledge.one_seed else []),
         ],
         "scored": scored,
     }
+
+
+def _compared_at(advice: Advice) -> list[str]:
+    """Where rates differ, that of the retraining."""
+    if len({row.candidate.about["max_lr"] for row in advice.rows}) == 1:
+        return []
+    return [f"All are compared with retraining at a maximum rate of {advice.reference.about['max_lr']}."]
 
 
 def _measured_on(advice: Advice) -> str:

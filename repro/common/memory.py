@@ -1,6 +1,7 @@
 """What a place held when something was made from it: a note of it, by which that is found once the place is gone."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import digest
-from repro.common.disk import Flaw, read_document, write_document
+from repro.common.disk import Flaw, read_document, unreadable, write_document
 from repro.common.errors import Gone, UserError, printable
+
+NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a system says where nothing is; all else is a disk that does not answer, or a folder that may not be entered."""
 
 
 def path_of(data_path: Path, kind: str, what: object) -> Path:
@@ -28,12 +32,15 @@ def is_gone(place: Path) -> bool:
 
     Raises:
         PermissionError: nobody can tell, since a folder before it may not be entered.
+        UserError: nobody can tell, since the disk does not answer.
     """
     try:
         place.stat()
     except PermissionError:
         raise
-    except OSError:  # a name that is too long among others
+    except OSError as error:
+        if error.errno not in NOTHING:
+            raise unreadable(place, error) from error
         return True
     return False
 

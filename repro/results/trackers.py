@@ -104,8 +104,11 @@ def publish(tree: Tree, store: Store) -> bool:
                     continue
                 try:
                     view = _view(tree, index, version, view_id, measures.perplexity(slices, version), store)
-                    _mark(Path(settings.path))
+                    folder = Path(settings.path)
+                    ours = _is_empty(folder)
                     PUBLISHERS[settings.kind](view, settings)
+                    if ours and folder.is_dir():  # made by what was published, or it would be taken for published to
+                        (folder / TRACKER_TAG).touch()
                 except Damaged:
                     continue  # It was quarantined; once it is trained again, so is this.
                 except Exception as error:  # whatever a tracker's library or server raises
@@ -122,10 +125,9 @@ def publish(tree: Tree, store: Store) -> bool:
     return True
 
 
-def _mark(folder: Path) -> None:
-    """So that a corpus whose folder holds this one does not contain it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / TRACKER_TAG).touch()
+def _is_empty(folder: Path) -> bool:
+    """Whether it may be marked as a tracker's, which no corpus contains: it holds nobody's text."""
+    return not folder.exists() or not any(folder.iterdir())
 
 
 def _view_id(settings: TrackerSettings, run: str, version: int) -> str:

@@ -274,6 +274,27 @@ def test_a_rate_that_the_ledger_lacks_is_uncertain_by_what_the_law_missed_of_its
     assert known < beyond < far
 
 
+def test_a_rate_that_only_another_size_had_is_known(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT, "schedule.max_lr=0.005,0.01"), World())
+    write(tmp_path, candidates(*PILOT, "size=w48_l2"), World())
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt", "size=w48_l2")
+    assert told(capsys, *asked, "schedule.max_lr=0.005")["law"]["sizes"] == [31_072, 84_336]
+    assert told(capsys, *asked, "schedule.max_lr=0.01")["law"]["sizes"] == [84_336]
+
+
+def test_what_is_compared_with_retraining_at_a_rate_that_nobody_knows_is_as_uncertain(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT, "schedule.max_lr=0.005,0.01"), World())
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt", "stream.steps_per_version=60")
+    spread = {}
+    for rates in ("0.01,0.005", "0.04,0.01"):
+        found = told(capsys, *asked, f"schedule.max_lr={rates}")
+        (row,) = (row for row in found["recipes"] if row["name"] == "cpt, cosine, rate 0.01")
+        spread[rates] = row["versions"][-1]["over_spread"]
+        assert f"All are compared with retraining at a maximum rate of {rates.split(',')[0]}." in found["limits"]
+        assert all(each["shown"] for each in found["recipes"])
+    assert spread["0.01,0.005"] < spread["0.04,0.01"]
+
+
 @pytest.mark.parametrize(
     ("sweep", "words", "says"),
     [

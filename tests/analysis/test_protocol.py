@@ -1,5 +1,6 @@
 """The protocol's rules: cuts that follow seeds, planned seeds and one look, best maxima, and how often verdicts err."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,13 @@ def test_power_at_stated_truths_falls_and_is_as_rare_as_an_error_or_rarer_at_the
     assert 1 > equal > half > margin
     assert margin <= 0.025  # several parts, which all have to hold
     assert f"power {100 * equal:.0f} % if path switching equals PTFS" in one.reason
+
+    def power(*contrasts: np.ndarray) -> float:
+        parts = [replace(one.parts[0], contrast=each, seeds=SEEDS[: len(each)], equal=0.01) for each in contrasts]
+        return replace(one, parts=parts).power["equals PTFS"]
+
+    values = np.random.default_rng(0).normal(0, 0.01, len(SEEDS))
+    assert power(values, -values) < power(values)  # all must hold, and they move against each other
+    assert power(values, values) == power(values, np.zeros(len(SEEDS))) == power(values)
+    assert np.isnan(power(values, values[:5]))
+    assert np.isnan(power(values[:1]))

@@ -190,6 +190,13 @@ def test_a_configuration_that_is_gone_is_taken_for_what_it_was(
     assert not make(compose(longer)).missing
     place.write_text((exported / "config.json").read_text().replace('"rope_theta": 10000.0', '"rope_theta": 5.0'))
     assert end(given) != before
+    place.unlink()
+    data = Path(make(compose(given)).tree.runs[0].settings.data.path)
+    (copy,) = data.glob("identities/configuration-*.json")
+    copy.write_text(copy.read_text().replace('"rope_theta": 10000.0', '"rope_theta": 5.0'))
+    with pytest.raises(UserError, match=rf"model\.config={place}"):
+        make(compose(given))
+    copy.unlink()
 
 
 def test_weights_may_be_in_several_files(exported: Path, tmp_path: Path) -> None:

@@ -223,6 +223,18 @@ def test_what_a_tracker_writes_below_a_corpus_is_none_of_its_text_nor_a_release(
     assert [corpus.identity() for corpus in corpora] == before
 
 
+def test_a_release_in_which_a_tracker_writes_stays_one(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(trackers.PUBLISHERS, "tensorboard", lambda view, settings: None)
+    release = tmp_path / "dumps" / "2024-01"
+    release.mkdir(parents=True)
+    (release / "a.txt").write_text("text")
+    tree, store = opened(trained, tmp_path, "tracker=tensorboard", f"tracker.path={release}")
+    assert trackers.publish(tree, store)
+    assert CORPORA["releases"](kind="releases", path=str(release.parent)).release_names() == ["2024-01"]
+
+
 def test_a_tracker_in_the_very_folder_of_a_corpus_is_refused(tmp_path: Path) -> None:
     given = ["scale=smoke", "corpus=local", f"corpus.path={tmp_path}", f"tracker.path={tmp_path}"]
     compose([*given, "tracker=none"])

@@ -86,7 +86,8 @@ class Releases(Files):
             folders = [each for each in entries if _is_release(each)]
         except OSError as error:
             raise UserError(f"corpus.path: {error.filename} cannot be read: {error.strerror}.") from None
-        if others := [each.name for each in entries if each not in folders]:
+        taken = set(folders)
+        if others := [each.name for each in entries if each not in taken]:
             named = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else "")
             _note(f"corpus.path={self.path}: left out, as no folders of a release: {named}.")
         if not folders:

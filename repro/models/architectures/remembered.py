@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.common import memory
-from repro.common.disk import write_atomically
+from repro.common.disk import Flaw, read_document, sha256, write_atomically
 from repro.common.errors import UserError
 from repro.models.architectures import configurations, initial
 from repro.models.architectures.architecture import Architecture
@@ -20,7 +20,7 @@ PLACES = ("init", "config")
 def known(of: Architecture, data_path: Path) -> Architecture:
     """The architecture, with copies in place of configurations that are gone. It cannot begin with weights that are."""
     copies = {name: str(_copy(place, data_path)) for name, place in _places(of).items() if memory.is_gone(Path(place))}
-    copies = {name: copy for name, copy in copies.items() if Path(copy).exists()}
+    copies = {name: copy for name, copy in copies.items() if _is_sound(Path(copy))}
     return replace(of, **copies) if copies else of
 
 
@@ -44,12 +44,26 @@ def remember(of: Architecture, data_path: Path) -> None:
             own, copy = configurations.file(Path(place)), _copy(place, data_path)
             if not copy.exists() or copy.read_bytes() != own.read_bytes():
                 write_atomically(copy, own.read_bytes())
+            memory.remember(_sum(copy), {"is": sha256(copy)})
             if name == "init":
                 memory.remember(_note(place, data_path), {"is": initial.weights_sha256(Path(place))})
 
 
 def _places(of: Architecture) -> dict[str, str]:
     return {name: place for name in PLACES if (place := getattr(of, name, None)) is not None}
+
+
+def _is_sound(copy: Path) -> bool:
+    """Whether a copy is there, and as it was written."""
+    with contextlib.suppress(Flaw, OSError):
+        before = read_document(_sum(copy))
+        return before is not None and before["is"] == sha256(copy)
+    return False
+
+
+def _sum(copy: Path) -> Path:
+    """The note of a copy's hash."""
+    return copy.with_name(f"{copy.name}.sha256")
 
 
 def _note(place: str, data_path: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from repro.common import disk
 from repro.common.errors import Gone, UserError
+from repro.common.memory import is_gone
 
 TEXT = (".txt", ".md", ".markdown", ".rst", ".text")
 LINES = (".jsonl", ".ndjson")
@@ -98,11 +99,11 @@ def check_there(root: Path) -> None:
         UserError: nobody can tell, since a folder before it may not be entered.
     """
     try:
-        root.stat()
+        gone = is_gone(root)
     except PermissionError as error:
         raise UserError(f"corpus.path={root} cannot be read: {error.strerror}.") from None
-    except OSError:  # a name that is too long among others
-        raise Gone(f"corpus.path={root} does not exist.") from None
+    if gone:
+        raise Gone(f"corpus.path={root} does not exist.")
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[Path]:
