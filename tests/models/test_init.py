@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from repro import export, train
+from repro.common import memory
 from repro.common.errors import UserError
 from repro.downstream import jobs
 from repro.models import weights
@@ -191,8 +192,8 @@ def test_a_configuration_that_is_gone_is_taken_for_what_it_was(
     place.write_text((exported / "config.json").read_text().replace('"rope_theta": 10000.0', '"rope_theta": 5.0'))
     assert end(given) != before
     place.unlink()
-    data = Path(make(compose(given)).tree.runs[0].settings.data.path)
-    (copy,) = data.glob("identities/configuration-*.json")
+    data = Path(compose(given)[0].data.path)
+    copy = memory.path_of(data, "configuration", memory.absolute(str(place)))
     copy.write_text(copy.read_text().replace('"rope_theta": 10000.0', '"rope_theta": 5.0'))
     with pytest.raises(UserError, match=rf"model\.config={place}"):
         make(compose(given))
