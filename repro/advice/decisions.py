@@ -71,9 +71,8 @@ class Advice:
     @cached_property
     def shown(self) -> list[Row]:
         """What was measured, and every recipe under the schedule that is best for it; at every rate that is asked."""
-        first = {(row.candidate.recipe, row.candidate.apart): row for row in reversed(self.rows)}
-        best = {id(row) for row in first.values()}
-        return [row for row in self.rows if row.measured or id(row) in best]
+        kinds = [(row.candidate.recipe, row.candidate.apart) for row in self.rows]
+        return [row for place, row in enumerate(self.rows) if row.measured or kinds.index(kinds[place]) == place]
 
     def allowed(self, question: Question | None = None) -> list[Row]:
         """Those within the limits."""
