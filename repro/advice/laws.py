@@ -221,7 +221,7 @@ class Law:
     def label(self) -> str:
         return self.name + (" + shift (2505.07796)" if self.shifts else "")
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         size = (Parameter("F", 0.3, 1e-4, 20.0), Parameter("delta", CHINCHILLA, 0.02, 2.0))[: max(0, self.sizes - 1)]
         shift = (Parameter("D", 0.02, 1e-5, 5.0), Parameter("E", 1.0, 1e-3, 1e4), Parameter("zeta", 0.5, 0.02, 5.0))
@@ -258,10 +258,13 @@ class Law:
         """
         if drops is None:
             drops = self.drops([values[each.name] for each in self.kernel], sites)
-        drops = drops * sites.top ** -values.get("rho", 0.0)
-        area = sites.area * sites.top ** -values.get("rho", 0.0)
+        area = sites.area
+        if "rho" in values:
+            paid = sites.top ** -values["rho"]
+            drops, area = drops * paid, area * paid
         loss = values["floor"] + values["A"] * area ** -values["alpha"] - values["B"] * drops
-        loss = loss + values.get("sigma", 0.0) * np.log(sites.top) ** 2
+        if "sigma" in values:
+            loss = loss + values["sigma"] * np.log(sites.top) ** 2
         if "F" in values:
             loss = loss + values["F"] * (sites.size ** -values.get("delta", CHINCHILLA) - 1)
         if self.shifts:

@@ -337,5 +337,8 @@ def _initialized() -> "Iterator[ConfigLoader]":
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from repro.config.files import parse_once
+
+    parse_once()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
