@@ -495,6 +495,56 @@ def test_what_is_said_of_architectures_is_what_came() -> None:
     assert f"(a chance of {100 * claims['power_equal'].item():.0f} % if path switching equals PTFS)" in text
 
 
+def test_what_is_said_of_maximum_rates_is_what_came() -> None:
+    parts = pd.read_csv(PUBLISHED / "proxy/tables/claim_parts.csv").query("claim == 'G4'").set_index("part")
+    text = " ".join(results().split())
+
+    def told(what: str, name: str, *, base: str = "") -> tuple[float, float, float]:
+        row = parts.loc[f"{what}, version 4, maximum learning rate {name}, cosine{base}"]
+        return row["estimate"], row["low"], row["high"]
+
+    behind = [told("path switching above PTFS", name) for name in ("0.002", "0.0056")]
+    half, more = (f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in behind)
+    assert f"path switching's PPL at version 4 is {half} and {more} relative to PTFS's under the same maximum" in text
+    assert f"and {half} with a cosine of half the maximum" in " ".join(digest().split())
+    (win, low, _), (none, below, above) = (told("CPT above path switching", name) for name in ("0.002", "0.0056"))
+    assert low > 0 > below
+    assert f"It beats CPT by {win:.1f} % at 0.002" in text
+    assert f"not told apart from it at 0.0056 ({none:.1f} % [{below:.1f}, {above:.1f}])" in text
+    shares = [told("gap recovered", name)[0] for name in ("0.002", "0.0056")]
+    base = told("gap recovered", "0.004", base=", base cell")[0]
+    said = f"path switching recovers {shares[0]:.0f} % at 0.002, {base:.0f} % at 0.004 and {shares[1]:.0f} % at 0.0056"
+    assert said in text
+    claims = pd.read_csv(PUBLISHED / "proxy/claims.csv").query("claim == 'G4' and beside.isna()")
+    assert claims["verdict"].to_list() == ["undecided"]
+    assert claims["reason"].str.startswith("contradicted by itself").all()
+
+
+def test_what_is_said_of_maxima_by_version_is_what_came() -> None:
+    """Against the runs of another study, which share seeds, cuts and numerics."""
+    (view,) = (view for view in load(PUBLISHED, "proxy").views if "max_lr" in view.ran)
+    lower, usual = view.scores("max_lr").query("max_lr == 0.002"), view.scores("frontier")
+    text = " ".join(results().split())
+
+    def off(recipe: str, version: int) -> tuple[float, float, float]:
+        """How much worse the usual maximum is."""
+        found = [
+            scores[(scores["paradigm"] == recipe) & (scores["version"] == version)].set_index("seed")
+            for scores in (usual, lower)
+        ]
+        assert set(found[0]["numerics"]) == set(found[1]["numerics"])
+        wide = pd.DataFrame({"usual": found[0]["loss"], "lower": found[1]["loss"]})
+        assert len(wide.dropna()) == 5
+        return interval(wide, "usual", "lower")
+
+    ptfs, cpt, switch = (
+        "{:.1f} % [{:.1f}, {:.1f}]".format(*off(recipe, 4)) for recipe in ("ptfs", "cpt", "path_switching")
+    )
+    assert f"takes off {ptfs} at version 4 under PTFS, {cpt} under CPT and {switch} under path switching" in text
+    middle, low, high = off("ptfs", 2)
+    assert f"at version 2 PTFS is {-middle:.1f} % [{-high:.1f}, {-low:.1f}] worse with it" in text
+
+
 def test_a_claims_page_says_what_tells_its_verdicts_apart() -> None:
     for page in (PUBLISHED / "proxy/claims").glob("*.html"):
         said = re.findall(r'<span class="id">\d+</span>\s*<span>(.*?)</span>', page.read_text())
