@@ -1,8 +1,10 @@
 """Shared by all tests: one cache of prepared data, one thread per process, no hub."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared streams, shared by the processes of one test session (preparing takes a lock)."""
     base = tmp_path_factory.getbasetemp()
     return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "data"
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides of the first speeches alone: tests with streams of their own prepare them in a moment."""
+    from repro.data.corpora.sotu import speeches  # after the environment was set
+
+    path = tmp_path_factory.mktemp("corpus") / "speeches.jsonl"
+    lines = (json.dumps({"text": each.text, "date": each.date}) for each in islice(speeches(), 24))
+    path.write_text("\n".join(lines))
+    return ["corpus=local", f"corpus.path={path}"]
 
 
 @pytest.fixture

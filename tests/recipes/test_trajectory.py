@@ -93,8 +93,8 @@ def test_the_places_of_store_and_data_never_enter_a_key(smoke: Overrides, tmp_pa
         "numerics.micro_batch_size=2",
     ],
 )
-def test_identity_and_numerics_enter_the_key(smoke: Overrides, change: str) -> None:
-    assert last_key(smoke()) != last_key(smoke(change))
+def test_identity_and_numerics_enter_the_key(smoke: Overrides, few: list[str], change: str) -> None:
+    assert last_key(smoke(*few)) != last_key(smoke(*few, change))
 
 
 def test_numerics_alone_leave_the_identity_key_as_it_is(smoke: Overrides) -> None:
