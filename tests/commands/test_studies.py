@@ -106,18 +106,22 @@ def test_a_sweep_run_again_trains_nothing(place: Path, data_path: Path, monkeypa
     assert ledger == {path.name: path.read_bytes() for path in (place / "smoke/data").iterdir()}
 
 
+PILOT = ["study=pilot", "stream.versions=2", "stream.steps_per_version=20"]
+"""Runs enough for two workers at once, of edges that they share."""
+
+
 def test_two_workers_of_joblib_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
-    train.main(arguments(place, data_path, "study=pilot"))
-    train.main(arguments(tmp_path, data_path, "study=pilot", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
+    train.main(arguments(place, data_path, *PILOT))
+    train.main(arguments(tmp_path, data_path, *PILOT, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
     assert multiprocessing.active_children() == []
     assert_same_results(tmp_path, place, "pilot")
 
 
 def test_two_workers_of_ray_give_the_same_ledger_as_one(place: Path, data_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install hydra-ray-launcher")
-    train.main(arguments(place, data_path, "study=pilot"))
+    train.main(arguments(place, data_path, *PILOT))
     launcher = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
-    given = arguments(tmp_path, data_path, "study=pilot", *launcher)
+    given = arguments(tmp_path, data_path, *PILOT, *launcher)
     done = subprocess.run([sys.executable, "-m", "repro.train", *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert_same_results(tmp_path, place, "pilot")
