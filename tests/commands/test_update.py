@@ -53,7 +53,7 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 def given() -> list[str]:
     """What is asked of all commands. (A process opens a stream once: another folder wants another path.)"""
     places = [f"corpus.path={Path('dumps').absolute()}", f"data.path={Path('data').absolute()}"]
-    return [*places, "scale=smoke", "schedule.warmup_steps=2", "stream.heldout_blocks=4"]
+    return [*places, "scale=smoke", "schedule.warmup_steps=2", "stream.heldout_blocks=4", "stream.global_batch_size=8"]
 
 
 def planned(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -339,7 +339,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(say: Say, capsys: pytest.Captu
     ("more", "message"),
     [
         (["paradigm=cpt,ptfs", "-m"], "2 runs"),
-        (["stream=shuffled", "stream.versions=1"], "releases, dated, dealt work"),
+        (["stream=shuffled", "stream.versions=1", "stream.global_batch_size=4"], "releases, dated, dealt work"),
         (["--cfg", "job"], "not supported here"),
         (["dry_run=perhaps"], "dry_run=perhaps is unknown"),
         (["stream.versions=3"], "stream.versions=1 works"),
@@ -416,7 +416,8 @@ AT_THE_MAXIMUM = ("merge", "schedule_free")
 def test_every_recipe_plans_releases_of_unequal_lengths_and_decays_where_each_ends(name: str, say: Say) -> None:
     for number in (1, 2, 3):
         dump(Path("dumps"), number, COUNTS[number - 1])
-    more = ["schedule=linear", f"paradigm={name}", *MORE.get(name, [])]
+    small = "stream.global_batch_size=4"  # steps enough for the shares of every recipe
+    more = [small, "schedule=linear", f"paradigm={name}", *MORE.get(name, [])]
     run = make(compose(["corpus=releases", *given(), *more])).tree.runs[0]
     steps, s = run.releases.steps, run.settings
     assert len(set(steps)) == len(steps) == run.versions
