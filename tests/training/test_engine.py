@@ -115,9 +115,9 @@ def test_saving_more_often_changes_no_bit(
     smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paradigm: str
 ) -> None:
     seldom, often = Store(tmp_path / "a"), Store(tmp_path / "b")
-    tree = plan_tree(smoke(*PARADIGMS[paradigm]))
+    tree = plan_tree(smoke(*PARADIGMS[paradigm], SHORT))
     train(tree, seldom)
-    busy = plan_tree(smoke(*PARADIGMS[paradigm], "store.save_seconds=0.000001"))
+    busy = plan_tree(smoke(*PARADIGMS[paradigm], SHORT, "store.save_seconds=0.000001"))
     assert busy.ends == tree.ends
     kept: list[int] = []
     save = often.save_partial
