@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -23,11 +24,16 @@ def told(capsys, *words: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    folder = tmp_path / "lawful" / "data"
+@pytest.fixture(scope="module")
+def pilot(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lawful") / "data"
     write(folder, candidates(*PILOT), World())
     return folder
+
+
+@pytest.fixture
+def ledger(pilot, tmp_path):
+    return shutil.copytree(pilot, tmp_path / "lawful" / "data")
 
 
 def test_advice_finds_the_recipe_that_is_best(ledger, capsys) -> None:

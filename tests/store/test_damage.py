@@ -122,8 +122,18 @@ def test_damage_to_any_file_is_found_by_name(half: Half, tmp_path: Path, damage:
     assert found(place) == set()
 
 
+SLOW = pytest.mark.slow
+"""Both ways to repair are tried without them, and torture does all damage to each file."""
+
+
 @pytest.mark.parametrize(
-    ("damage", "repair"), [("flip", False), ("truncate", True), ("empty", False), ("remove", True)]
+    ("damage", "repair"),
+    [
+        ("flip", False),
+        ("remove", True),
+        pytest.param("truncate", True, marks=SLOW),
+        pytest.param("empty", False, marks=SLOW),
+    ],
 )
 def test_what_was_damaged_is_made_again_and_ends_the_same(
     half: Half, tmp_path: Path, damage: str, repair: bool, capsys: pytest.CaptureFixture[str]

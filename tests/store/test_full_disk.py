@@ -126,7 +126,8 @@ def goes_on(place: Path, data: Path, undisturbed: tuple[Path, list[str], int]) -
     assert {key: after.manifest(key)["manifest_sha256"] for key in kept} == kept, "what was kept was made again"
 
 
-@pytest.mark.parametrize("share", [0.0, 0.15, 0.4, 0.7, 0.999])
+# (torture refuses at every single write)
+@pytest.mark.parametrize("share", [0.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.15, 0.7)), 0.4, 0.999])
 def test_a_disk_that_is_full_at_some_write(
     undisturbed: tuple[Path, list[str], int],
     tmp_path: Path,
