@@ -1,14 +1,16 @@
-"""Ledgers made by formula for a synthetic scale: never a result, and with effects that are known."""
+"""Ledgers made by formula for a synthetic scale: never a result, and with effects that are known. And the published."""
 
 import csv
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.frames import Ledger, load
 from analysis.reading import share
 from repro.results.columns import COLUMNS, settings_of_old
 
@@ -20,6 +22,14 @@ PARADIGMS = ("ptfs", "cpt", "path_switching")
 EVERY = (*PARADIGMS, "merge", "trunk", "wsd_s")
 BEST_RATE = {"merge": 0.002}
 """Maximum rates that losses are lowest at, where that is not 0.004."""
+
+PAPER_FIGURES = Path(__file__).resolve().parents[1] / "paper_figures"
+
+
+@cache
+def published(scale: str) -> Ledger:
+    """A published ledger, read once for all tests of a process: none of them changes it."""
+    return load(PAPER_FIGURES, scale)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from ledgers import published
 
 from analysis import report
-from analysis.frames import load
 from analysis.rendering import LIBRARY
 from repro.advice import evidence as ledgers
 from repro.advice import records
@@ -148,7 +148,7 @@ def apart(
     study: str, recipe: str, other: str, version: int | None = None, **model: int | str
 ) -> tuple[float, float, float]:
     """One recipe above another, as `apart_by_order`; at the last version of the largest model, or of another one."""
-    (view,) = (view for view in load(PUBLISHED, "proxy").views if study in view.ran)
+    (view,) = (view for view in published("proxy").views if study in view.ran)
     scores = view.scores(study)
     model = model or {"parameters": scores["parameters"].max()}
     for column, value in {"version": version or view.last, **model}.items():
@@ -172,7 +172,7 @@ def test_what_is_said_of_every_recipe_is_what_came() -> None:
     text = " ".join(results().split())
     told = re.findall(r"(\w[\w -]*\w) ([+-]\d\.\d) % \[([+-]\d\.\d), ([+-]\d\.\d)\] at (\d+) %", text)
     assert [name.removeprefix("and ") for name, *_ in told] == list(RECIPES_TOLD)
-    (view,) = (view for view in load(PUBLISHED, "proxy").views if "frontier" in view.ran)
+    (view,) = (view for view in published("proxy").views if "frontier" in view.ran)
     cost = view.scores("frontier").groupby("paradigm")["relative_cost"].first()
     for (_, *shown, steps), recipe in zip(told, RECIPES_TOLD.values(), strict=True):
         assert shown == [f"{percent(each):+.1f}" for each in apart("frontier", recipe, "ptfs")], recipe
@@ -197,7 +197,7 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
         mean, low, high = of
         return f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]"
 
-    (primary,) = (view for view in load(PUBLISHED, "proxy").views if "headline" in view.ran)
+    (primary,) = (view for view in published("proxy").views if "headline" in view.ran)
     scores = primary.scores("headline", "main")
 
     def paired(one: str, other: str, schedule: str, version: int) -> tuple[float, float, float]:
@@ -219,7 +219,7 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
     assert set(below) == {("knee", 1), ("multi_step", 1)}
     assert f"{said(below['knee', 1])} under Knee, {said(below['multi_step', 1])} under multi-step" in told
     twins = {}
-    for view in load(PUBLISHED, "proxy").views:
+    for view in published("proxy").views:
         last = view.scores(*view.ran)
         last = last[last["version"] == view.last]
         for cell, rows in last.groupby(["schedule", "parameters", "steps_per_version"]):
@@ -238,7 +238,7 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
 
 def test_what_is_said_of_unequal_releases_is_what_came() -> None:
     text = " ".join(results().split())
-    (view,) = (view for view in load(PUBLISHED, "proxy").views if "unequal" in view.ran)
+    (view,) = (view for view in published("proxy").views if "unequal" in view.ran)
     cost = view.scores("unequal").groupby("paradigm")["relative_cost"].max()
     said = []
     for recipe in ("cpt", "path_switching"):
@@ -329,7 +329,7 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     assert verdicts["M1 matches", "decay"] == "undecided"
     row = claims.set_index(["claim", "reading"]).loc[("M1 matches", "decay")]
     assert f"misses *contradicted* by {float(row['p_holm']):.3f} against 0.05" in text
-    (primary,) = (view for view in load(PUBLISHED, "proxy").views if "headline" in view.ran)
+    (primary,) = (view for view in published("proxy").views if "headline" in view.ran)
     scores = primary.scores("headline", "main")
     scores = scores[scores["paradigm"].isin(["cpt", "path_switching", "ptfs"])]
     wide = scores.pivot_table(index="seed", columns=["schedule", "version", "paradigm"], values="loss")

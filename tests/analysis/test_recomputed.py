@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ledgers import SCHEDULES, Synthetic, build
+from ledgers import SCHEDULES, Synthetic, build, published
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
@@ -324,7 +324,7 @@ def test_other_published_ledgers_give_the_same_by_both_ways(scale: str) -> None:
     every = comparison(losses(folder, MAIN)) | {"A1": alpha(losses(folder, {"alpha"}, like=MAIN))}
     judged = {
         one.claim.id: one
-        for one in judge(load(ROOT / "paper_figures", scale).primary())
+        for one in judge(published(scale).primary())
         if one.claim.id in every and not one.beside and one.reading in ("", "cycle")
     }
     assert judged.keys() == every.keys()
