@@ -205,7 +205,7 @@ class View:
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
         runs = self.runs(*studies)
-        return self._once(("scores", studies), lambda: runs.merge(self.ledger.scores, on="run"))
+        return self._once(("scores", studies), lambda: runs.merge(self.ledger.scores, on="run").copy())
 
     def costs(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with versions.csv, whose step counts are those of versions 1..k."""
@@ -315,8 +315,8 @@ class View:
         return self._once("every", self._work_out_every)
 
     def _work_out_every(self) -> pd.DataFrame:
-        runs = reading.plain(_ordered(self.usual.name_variants(self._fitting(self.ledger.reported))))
-        return runs.assign(_cell=runs.groupby([*CELL, "seed"], dropna=False, sort=False).ngroup())
+        runs = _ordered(self.usual.name_variants(self._fitting(self.ledger.reported)))
+        return reading.plain(runs.assign(_cell=runs.groupby([*CELL, "seed"], dropna=False, sort=False).ngroup()))
 
     def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         rows = self._every[self._every["study"].isin(studies)].drop_duplicates("run")
@@ -330,7 +330,8 @@ class View:
             kept = rows[rows["numerics"] == alike.map(chosen)]
         kept = kept.drop_duplicates("_cell")
         aside = rows[~rows["run"].isin(kept["run"])].sort_values("run")
-        return kept.drop(columns=["study", "_cell"]).reset_index(drop=True), aside.drop(columns=["study", "_cell"])
+        kept, aside = (each.drop(columns=["study", "_cell"]).copy() for each in (kept, aside))
+        return kept.reset_index(drop=True), aside
 
 
 def scales(root: Path) -> list[str]:
