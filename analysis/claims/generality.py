@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import plans, readings, stats
-from analysis.claims.parts import MATCH, beats, called, exact, matches, measured
+from analysis.claims.parts import MATCH, Losses, beats, called, exact, matches, measured
 from analysis.commands import command
 from analysis.contrasts import CPT, SWITCH, losses, swept_scores, swept_values, versions_after_first
 from analysis.evidence import Evidence, Part
@@ -40,10 +40,12 @@ def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:
                 label = f"{name} {value}, {readings.where(schedule, view.reading)}"
                 rows = scores[scores["run"].isin(group[group["schedule"] == schedule]["run"])]
                 if base:
-                    parts += _cell(f"{label}, base cell", _of_base(view, rows, schedule), view, "shown")
+                    of_base = _of_base(view, rows, schedule)
+                    parts += _cell(f"{label}, base cell", of_base, _losses(of_base, view), view, "shown")
                     continue
-                parts += _cell(label, rows, view, "decides")
-                missing += _lacking(label, rows, view)
+                loss = _losses(rows, view)
+                parts += _cell(label, rows, loss, view, "decides")
+                missing += _lacking(label, rows, loss, view)
         if factor.column == SIZE:
             parts += _trend(view, scores[scores["run"].isin(runs["run"])])
         missing += _not_run(view, study, factor, runs)
@@ -54,9 +56,12 @@ def generality(study: str, factor: Factor) -> Callable[[View], Evidence]:
     return evaluate
 
 
-def _cell(label: str, rows: pd.DataFrame, view: View, role: Role) -> list[Part]:
+def _losses(rows: pd.DataFrame, view: View) -> dict[str, pd.DataFrame]:
+    return losses(rows, (view.reference, CPT, SWITCH), versions_after_first(view))
+
+
+def _cell(label: str, rows: pd.DataFrame, loss: Losses, view: View, role: Role) -> list[Part]:
     """Both parts of M1 at the last version."""
-    loss = losses(rows, (view.reference, CPT, SWITCH), versions_after_first(view))
     parts: list[Part] = []
     if loss:
         gap = loss[CPT] - loss[view.reference]
@@ -68,8 +73,7 @@ def _cell(label: str, rows: pd.DataFrame, view: View, role: Role) -> list[Part]:
     return parts
 
 
-def _lacking(label: str, rows: pd.DataFrame, view: View) -> list[str]:
-    loss = losses(rows, (view.reference, CPT, SWITCH), versions_after_first(view))
+def _lacking(label: str, rows: pd.DataFrame, loss: Losses, view: View) -> list[str]:
     left_out = set(rows["seed"]) - (set(loss[CPT].index) if loss else set())
     seeds = ", ".join(str(seed) for seed in sorted(left_out))
     return [f"{label}: not all three paradigms came to version {view.last} with seeds {seeds}"] if left_out else []
