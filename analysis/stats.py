@@ -103,12 +103,19 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def power(truths: Sequence[float], contrasts: Sequence[Values], level: float = LEVEL) -> float:
-    """Chance that the intervals of several contrasts of the same seeds all lie above 0.
+    """Chance that the intervals of several contrasts of the same seeds all lie above 0: see `powers`."""
+    return powers([truths], contrasts, level)[0]
 
-    Simulated from the normal distribution that has `truths` as means and the covariance that was measured: contrasts
-    that move together hold together, so no product or least of their own chances would do.
+
+def powers(worlds: Sequence[Sequence[float]], contrasts: Sequence[Values], level: float = LEVEL) -> list[float]:
+    """Chance that the intervals of several contrasts of the same seeds all lie above 0, in each of several worlds.
+
+    Simulated from the normal distribution that has a world's truths as means and the covariance that was measured:
+    contrasts that move together hold together, so no product or least of their own chances would do. All worlds have
+    the same draws.
 
     Args:
+        worlds: what the means truly are, one for each contrast.
         contrasts: (seeds,) each; one that does not vary holds where its truth is above 0.
 
     Returns:
@@ -117,15 +124,16 @@ def power(truths: Sequence[float], contrasts: Sequence[Values], level: float = L
     values = np.array(contrasts).T
     n = len(values)
     if n < 2:
-        return np.nan
+        return [np.nan] * len(worlds)
     random = np.random.Generator(np.random.PCG64(0))
     centered = (values - values.mean(axis=0)) / np.sqrt(n - 1)
-    quantile, held = t_quantile(n, level), 0
+    quantile, held = t_quantile(n, level), [0] * len(worlds)
     for _ in range(POWER_DRAWS // 1000):  # in pieces, as memory is
         drawn = random.standard_normal((1000, n, n)) @ centered
-        mean, error = drawn.mean(axis=1) + np.asarray(truths), drawn.std(axis=1, ddof=1) / np.sqrt(n)
-        held += int((mean > quantile * error).all(axis=1).sum())
-    return held / POWER_DRAWS
+        mean, least = drawn.mean(axis=1), quantile * (drawn.std(axis=1, ddof=1) / np.sqrt(n))
+        for world, truths in enumerate(worlds):
+            held[world] += int((mean + np.asarray(truths) > least).all(axis=1).sum())
+    return [count / POWER_DRAWS for count in held]
 
 
 def effect(values: Values) -> float:

@@ -80,7 +80,8 @@ class Judged:
         if len({part.seeds for part, _ in parts}) > 1:
             return dict.fromkeys(TRUTHS, np.nan)
         contrasts = [part.contrast for part, _ in parts]
-        return {truth: stats.power([equal - worse for _, equal in parts], contrasts) for truth, worse in TRUTHS.items()}
+        worlds = [[equal - worse for _, equal in parts] for worse in TRUTHS.values()]
+        return dict(zip(TRUTHS, stats.powers(worlds, contrasts), strict=True))
 
 
 def judge(view: View) -> list[Judged]:
