@@ -6,6 +6,7 @@ The ledger keeps what was typed for each run (repro.results.commands). Of a ledg
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -98,12 +99,13 @@ def _by(verb: str, line: str) -> str:
     return line.replace(TRAIN, f"python -m repro.{verb}", 1)
 
 
-def _swept(study: str) -> set[str]:
+@cache
+def _swept(study: str) -> frozenset[str]:
     path = CONF / "study" / f"{study}.yaml"
     if not path.is_file():
-        return set()
+        return frozenset()
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return set(content.get("hydra", {}).get("sweeper", {}).get("params", {})) - set(FREE)
+    return frozenset(content.get("hydra", {}).get("sweeper", {}).get("params", {})) - {*FREE}
 
 
 def _guessed(study: str, verb: str, scale: str, view: View) -> str:
