@@ -45,6 +45,7 @@ def test_the_ladder_shows_every_size_and_marks_what_is_extrapolated(tmp_path: Pa
     assert figure(view) is not None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_ladder_on_a_text_of_its_own_is_where_g2_is_judged(tmp_path: Path) -> None:
     build(tmp_path, ["main"])
     elsewhere = {"corpus": "large", "conditions": "1a59e000"}

@@ -121,6 +121,7 @@ def test_nothing_is_said_of_equal_versions(tmp_path: Path) -> None:
     assert "equal versions" not in judged(view)["M1 matches"].reason
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_unequal_versions(tmp_path: Path) -> None:
     build(tmp_path, ["main", "alpha"], Synthetic(setting=UNEQUAL))
     report([f"root={tmp_path}", "scale=synthetic"])

@@ -19,17 +19,16 @@ import pandas as pd
 import pytest
 from ledgers import Synthetic, build, seal
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from rich.console import Console
 from stops import die, killed, left_long_ago
 
 from analysis import names, report
-from analysis.figures.chart import MEAN, categories
+from analysis.figures.chart import MEAN, Chart, categories
 from analysis.findings import abstract
 from analysis.formats import escape_markdown, file_name
-from analysis.frames import load
+from analysis.frames import View, load
 from analysis.registries import STUDIES, Plot
 from analysis.terminal import summary
 from analysis.verdicts import judge
@@ -59,6 +58,17 @@ def whole(tmp_path_factory) -> Path:
     build(root, ["headline"], Synthetic(setting={"corpus": HOSTILE, "stream": "chronological"}))
     assert report.build("synthetic", root) == root / "synthetic" / "report.html"
     return root / "synthetic"
+
+
+@pytest.fixture(scope="module")
+def primary(whole) -> View:
+    return load(whole.parent, "synthetic").primary()
+
+
+@pytest.fixture(scope="module")
+def figures(primary) -> dict[str, Chart]:
+    """Of every study, by their names."""
+    return {plot.name: plot.make(primary) for plot in PLOTS.values()}
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +165,11 @@ def test_the_manifest_hashes_what_went_in_and_came_out(whole):
     assert manifest["code"]["lr-path-switching"]
 
 
-def test_every_claim_and_every_recipe_that_is_present_has_a_page(whole):
-    view = load(whole.parent, "synthetic").primary()
+def test_every_claim_and_every_recipe_that_is_present_has_a_page(whole, primary):
     assert {path.stem for path in (whole / "claims").iterdir()} == {
-        file_name(one.claim.id.replace(" ", "_")) for one in judge(view)
+        file_name(one.claim.id.replace(" ", "_")) for one in judge(primary)
     }
-    recipes = set(view.runs(*view.ledger.reported)["paradigm"])
+    recipes = set(primary.runs(*primary.ledger.reported)["paradigm"])
     assert {path.stem for path in (whole / "recipes").iterdir()} == {file_name(recipe) for recipe in recipes}
     page = html.unescape((whole / "claims" / "M2.html").read_text())
     assert "58.0 %" in page
@@ -200,11 +209,10 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     assert "gives no answer yet" in abstract.answer(load(tmp_path / "alone", "synthetic").primary())[0]
 
 
-def test_a_figure_records_what_it_draws(whole):
+def test_a_figure_records_what_it_draws(figures):
     """The CSV file and the interactive figure are made of what is recorded: it has to be what is drawn."""
-    view = load(whole.parent, "synthetic").primary()
     for plot in PLOTS.values():
-        chart = plot.make(view)
+        chart = figures[plot.name]
         assert chart is not None
         assert chart.marks, plot.name
         for mark in chart.marks:
@@ -271,6 +279,7 @@ def test_assumptions_are_labelled_as_such(headline):
         assert words in assumed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_files_of_studies_that_are_gone_are_gone_too(headline, tmp_path):
     folder = tmp_path / "synthetic"
     shutil.copytree(headline, folder)
@@ -333,13 +342,6 @@ def test_what_cannot_work_is_refused_without_a_traceback(headline, capsys, argum
     assert message in said
 
 
-@pytest.fixture(scope="module")
-def figures(whole) -> dict[str, Figure]:
-    """Of every study, by their names."""
-    view = load(whole.parent, "synthetic").primary()
-    return {plot.name: plot.make(view) for plot in PLOTS.values()}
-
-
 def test_no_tick_label_is_in_mathematical_notation(figures):
     """Names are shown as they are written, so that nothing would read it."""
     for name, figure in figures.items():
@@ -362,6 +364,7 @@ def test_a_paradigm_has_one_colour_in_every_legend(figures):
     assert seen == names.keys()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_that_was_altered_ends_with_status_2(tmp_path, capsys):
     folder = build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
     seal(folder)
@@ -378,6 +381,7 @@ def test_a_table_that_was_altered_ends_with_status_2(tmp_path, capsys):
 # Written whole or not at all
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize("after", [0, 3, 12])
 def test_a_disk_that_refuses_leaves_what_was_there_and_says_so(headline, tmp_path, monkeypatch, capsys, error, after):
@@ -402,6 +406,7 @@ def test_a_disk_that_refuses_leaves_what_was_there_and_says_so(headline, tmp_pat
     assert contents(folder) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
     build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
 
