@@ -4,7 +4,7 @@ What is drawn is recorded by the functions that draw it, so that the three canno
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,9 +78,15 @@ class Chart(Figure):
         whole = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True).reindex(columns=COLUMNS)
         panels = self.panels
         measures = list(dict.fromkeys(label(axes, "y") for axes in panels))
-        several = len(measures) > 1
-        if several:
-            whole["measure"] = [label(mark.axes, "y") for mark in self.marks for _ in range(len(mark.rows))]
+        told: dict[str, Callable[[Mark], str]] = {
+            "panel": lambda mark: title(mark.axes),
+            "recipe": lambda mark: names.recipe_name(mark.recipe),
+            "schedule": lambda mark: names.schedule_name(mark.schedule),
+        }
+        if len(measures) > 1:
+            told["measure"] = lambda mark: label(mark.axes, "y")
+        for column, tell in told.items():  # for all marks at once: a new column costs more than its rows
+            whole[column] = [said for mark in self.marks for said in [tell(mark)] * len(mark.rows)]
         whole = whole.dropna(axis=1, how="all").loc[:, lambda frame: (frame != "").any()]
         across = list(dict.fromkeys(label(axes, "x") for axes in panels))
         renamed = {"x": across[0] if len(across) == 1 else "x", "y": measures[0] if len(measures) == 1 else "y"}
@@ -167,13 +173,11 @@ def categories(axes: "Axes", which: Literal["x", "y"]) -> dict[float, str]:
 
 
 def _tidy(mark: Mark) -> pd.DataFrame:
-    rows = mark.rows.assign(
-        panel=title(mark.axes), recipe=names.recipe_name(mark.recipe), schedule=names.schedule_name(mark.schedule)
-    )
+    rows = mark.rows
     for which in ("x", "y"):
         known = categories(mark.axes, which)
         if known and which in rows:
-            rows[which] = [known.get(float(place), place) for place in rows[which]]
+            rows = rows.assign(**{which: [known.get(float(place), place) for place in rows[which]]})
     return rows
 
 
