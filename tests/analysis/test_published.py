@@ -522,7 +522,7 @@ def test_what_is_said_of_maximum_rates_is_what_came() -> None:
 
 def test_what_is_said_of_maxima_by_version_is_what_came() -> None:
     """Against the runs of another study, which share seeds, cuts and numerics."""
-    (view,) = (view for view in load(PUBLISHED, "proxy").views if "max_lr" in view.ran)
+    (view,) = (view for view in published("proxy").views if "max_lr" in view.ran)
     lower, usual = view.scores("max_lr").query("max_lr == 0.002"), view.scores("frontier")
     text = " ".join(results().split())
 
