@@ -1,7 +1,7 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -118,7 +118,7 @@ def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowl
         UserError: nothing to compare with, or the limits allow no recipe.
     """
     size = _size(candidates[0], question, knowledge)
-    reference = _reference(candidates)
+    reference = _reference(candidates, knowledge)
     base = reference.curves(size)
     rows = [replace(_row(each, reference, base, size, knowledge), retraining=each is reference) for each in candidates]
     rows.sort(key=lambda row: (not row.over, row.over[-1].center if row.over else 0.0, row.candidate.name))
@@ -158,18 +158,22 @@ def _size(candidate: Candidate, question: Question, knowledge: Knowledge) -> int
     return wanted
 
 
-def _reference(candidates: Iterable[Candidate]) -> Candidate:
-    """Retraining under the schedule of the settings; planned even if nobody asked about it."""
-    candidates = list(candidates)
-    found = next((each for each in candidates if each.retrains), None)
-    if found is not None:
-        return found
+def _reference(candidates: Sequence[Candidate], knowledge: Knowledge) -> Candidate:
+    """Retraining under the schedule of the settings, planned even if nobody asked about it. Of several maximum rates,
+    at the first where the ledger has it: what was measured is compared as measured, and laws tell rates apart badly."""
+    asked = [each for each in candidates if each.retrains] or [_retraining(each) for each in candidates]
+    first = asked[0]
+    alike = [each for each in asked if each.about["schedule"] == first.about["schedule"]]
+    return next((each for each in alike if knowledge.measured(each)), first)
+
+
+def _retraining(candidate: Candidate) -> Candidate:
     from repro.config.registries import RECIPES
 
-    run = candidates[0].run
+    run = candidate.run
     others = recipe(run.settings).shared(run.settings)  # without an optimizer that its recipe brings
     ptfs = RECIPES.find("ptfs")(kind="ptfs")
-    return Candidate(replace(run, settings=replace(others, paradigm=ptfs)), candidates[0].parameters)
+    return Candidate(replace(run, settings=replace(others, paradigm=ptfs)), candidate.parameters)
 
 
 def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:

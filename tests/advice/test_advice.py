@@ -302,6 +302,16 @@ def test_what_is_compared_with_retraining_at_a_rate_that_nobody_knows_is_as_unce
     assert spread["0.01,0.005"] < spread["0.04,0.01"]
 
 
+def test_of_several_rates_retraining_is_that_of_the_first_that_was_measured(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT, "schedule.max_lr=0.005,0.01"), World())
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "schedule.max_lr=0.02,0.01,0.005")
+    for recipes in ("cpt", "ptfs,cpt"):
+        found = told(capsys, *asked, f"paradigm={recipes}")
+        assert "All are compared with retraining at a maximum rate of 0.01." in found["limits"]
+        basis = {row["name"].rpartition(" ")[2]: row["basis"] for row in found["recipes"] if row["recipe"] == "cpt"}
+        assert basis == {"0.02": "law", "0.01": "measured", "0.005": "measured"}
+
+
 @pytest.mark.parametrize(
     ("sweep", "words", "says"),
     [

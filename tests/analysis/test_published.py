@@ -545,6 +545,29 @@ def test_what_is_said_of_maxima_by_version_is_what_came() -> None:
     assert f"at version 2 PTFS is {-middle:.1f} % [{-high:.1f}, {-low:.1f}] worse with it" in text
 
 
+def test_what_advice_foretold_of_two_maxima_is_what_it_recorded_and_what_came() -> None:
+    foretold, came = ([], []), []
+    scores = next(view for view in published("proxy").views if "max_lr" in view.ran).scores("max_lr")
+    for recipe in ("ptfs", "cpt", "path_switching"):
+        for number, told in zip((2, 4), foretold, strict=True):
+            losses = []
+            for rate in ("0.0056", "0.002"):
+                record = json.loads((PUBLISHED / f"proxy/data/predictions/maximum_{rate}_from_rates.json").read_text())
+                (row,) = (row for row in record["content"]["predictions"] if row["recipe"] == recipe)
+                losses.append(row["versions"][number - 1]["loss"])
+            told.append(100 * (losses[0] - losses[1]))
+        last = scores[(scores["paradigm"] == recipe) & (scores["version"] == 4)]
+        middle, low, _ = interval(last.pivot_table(index="seed", columns="max_lr", values="loss"), 0.0056, 0.002)
+        assert low > 0
+        came.append(middle)
+    assert foretold[0][0] < 0 < foretold[1][0]
+    ptfs, cpt, switch = (f"{told:.1f} %" for told in foretold[1])
+    one, two, three = (f"{each:.1f}" for each in came)
+    text = " ".join((ROOT / "docs/advice.md").read_text().split())
+    assert f"by {ptfs} under retraining, {cpt} under CPT and {switch} under path switching" in text
+    assert f"; {one}, {two} and {three} % came" in text
+
+
 def test_a_claims_page_says_what_tells_its_verdicts_apart() -> None:
     for page in (PUBLISHED / "proxy/claims").glob("*.html"):
         said = re.findall(r'<span class="id">\d+</span>\s*<span>(.*?)</span>', page.read_text())
