@@ -205,6 +205,7 @@ class View:
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
         runs = self.runs(*studies)
+        # Copied for its columns to lie together: `reading.plain` says why.
         return self._once(("scores", studies), lambda: runs.merge(self.ledger.scores, on="run").copy())
 
     def costs(self, *studies: str) -> pd.DataFrame:

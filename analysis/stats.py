@@ -102,11 +102,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def power(truths: Sequence[float], contrasts: Sequence[Values], level: float = LEVEL) -> float:
-    """Chance that the intervals of several contrasts of the same seeds all lie above 0: see `powers`."""
-    return powers([truths], contrasts, level)[0]
-
-
 def powers(worlds: Sequence[Sequence[float]], contrasts: Sequence[Values], level: float = LEVEL) -> list[float]:
     """Chance that the intervals of several contrasts of the same seeds all lie above 0, in each of several worlds.
 
@@ -119,7 +114,7 @@ def powers(worlds: Sequence[Sequence[float]], contrasts: Sequence[Values], level
         contrasts: (seeds,) each; one that does not vary holds where its truth is above 0.
 
     Returns:
-        NaN for one seed.
+        Of each world; NaN for one seed.
     """
     values = np.array(contrasts).T
     n = len(values)

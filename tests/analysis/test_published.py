@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -467,13 +468,19 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
 
 
-def test_what_is_said_of_architectures_is_what_came() -> None:
-    parts = pd.read_csv(PUBLISHED / "proxy/tables/claim_parts.csv").query("claim == 'G1'").set_index("part")
-    text = " ".join(results().split())
+def cells(claim: str, factor: str) -> Callable[..., tuple[float, float, float]]:
+    """What the parts of a claim of generality say of a value at version 4, with their intervals."""
+    parts = pd.read_csv(PUBLISHED / "proxy/tables/claim_parts.csv").query(f"claim == '{claim}'").set_index("part")
 
-    def told(what: str, name: str, *, base: str = "") -> tuple[float, float, float]:
-        row = parts.loc[f"{what}, version 4, architecture {name}, cosine{base}"]
+    def told(what: str, value: str, *, base: str = "") -> tuple[float, float, float]:
+        row = parts.loc[f"{what}, version 4, {factor} {value}, cosine{base}"]
         return row["estimate"], row["low"], row["high"]
+
+    return told
+
+
+def test_what_is_said_of_architectures_is_what_came() -> None:
+    told, text = cells("G1", "architecture"), " ".join(results().split())
 
     behind = [told("path switching above PTFS", name) for name in ("qwen2", "gpt2")]
     behind.append(told("path switching above PTFS", "llama", base=", base cell"))
@@ -496,12 +503,7 @@ def test_what_is_said_of_architectures_is_what_came() -> None:
 
 
 def test_what_is_said_of_maximum_rates_is_what_came() -> None:
-    parts = pd.read_csv(PUBLISHED / "proxy/tables/claim_parts.csv").query("claim == 'G4'").set_index("part")
-    text = " ".join(results().split())
-
-    def told(what: str, name: str, *, base: str = "") -> tuple[float, float, float]:
-        row = parts.loc[f"{what}, version 4, maximum learning rate {name}, cosine{base}"]
-        return row["estimate"], row["low"], row["high"]
+    told, text = cells("G4", "maximum learning rate"), " ".join(results().split())
 
     behind = [told("path switching above PTFS", name) for name in ("0.002", "0.0056")]
     half, more = (f"{middle:+.1f} % [{low:+.1f}, {high:+.1f}]" for middle, low, high in behind)

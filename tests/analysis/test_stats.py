@@ -74,28 +74,33 @@ def test_holm_orders_multiplies_and_stays_monotone():
     assert adjusted[2] == pytest.approx(0.6)
 
 
+def power(truths, contrasts):
+    (chance,) = stats.powers([truths], contrasts)
+    return chance
+
+
 @pytest.mark.parametrize(("truth", "n"), [(0.0, 3), (0.5, 4), (1.0, 8)])
 def test_power_of_one_contrast_is_the_noncentral_ts(truth, n):
     values = np.random.default_rng(0).normal(size=n)
     shift = truth / np.std(values, ddof=1) * np.sqrt(n)
     exact = 1 - nctdtr(n - 1, shift, stats.t_quantile(n))
-    assert stats.power([truth], [values]) == pytest.approx(exact, abs=0.01)
+    assert power([truth], [values]) == pytest.approx(exact, abs=0.01)
 
 
 def test_power_of_several_is_that_all_hold_as_they_move_together():
     values, other = (each - each.mean() for each in np.random.default_rng(1).normal(size=(2, 8)))
-    one = stats.power([0.9], [values])
-    assert stats.power([0.9, 0.9], [values, values]) == one
+    one = power([0.9], [values])
+    assert power([0.9, 0.9], [values, values]) == one
     apart = other - values * (other @ values) / (values @ values)
-    independent = stats.power([0.9, 0.9], [values, apart])
-    assert stats.power([0.9, 0.9], [values, -values]) < independent < one
-    assert stats.power([0.9, -9.0], [values, apart]) == 0.0
+    independent = power([0.9, 0.9], [values, apart])
+    assert power([0.9, 0.9], [values, -values]) < independent < one
+    assert power([0.9, -9.0], [values, apart]) == 0.0
 
 
 def test_power_without_spread_or_with_one_value():
-    assert stats.power([0.1], [np.zeros(3)]) == 1.0
-    assert stats.power([0.0], [np.zeros(3)]) == 0.0
-    assert np.isnan(stats.power([0.1], [np.array([0.1])]))
+    assert power([0.1], [np.zeros(3)]) == 1.0
+    assert power([0.0], [np.zeros(3)]) == 0.0
+    assert np.isnan(power([0.1], [np.array([0.1])]))
 
 
 def test_a_one_sided_p_says_on_which_side_of_0_a_mean_lies():

@@ -33,11 +33,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def smoke(smoke: Overrides, few: list[str]) -> Overrides:
-    return lambda *more: smoke(*few, *more)
-
-
 def written(place: Path, content: object) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(content))

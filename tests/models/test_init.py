@@ -26,11 +26,6 @@ SHORT = ["paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10"]
 
 
 @pytest.fixture
-def smoke(smoke: Overrides, few: list[str]) -> Overrides:
-    return lambda *more: smoke(*few, *more)
-
-
-@pytest.fixture
 def exported(smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A trained LLaMA of scale smoke, with its tokenizer."""
     train.main(smoke(*SHORT))

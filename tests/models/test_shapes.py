@@ -18,11 +18,6 @@ Overrides = Callable[..., list[str]]
 WARM = "import sys; from repro import plan; plan.main(sys.argv[1:]); print('transformers' in sys.modules)"
 
 
-@pytest.fixture
-def smoke(smoke: Overrides, few: list[str]) -> Overrides:
-    return lambda *more: smoke(*few, *more)
-
-
 def test_a_plan_that_was_made_before_imports_no_transformers(smoke: Overrides, tmp_path: Path, data_path: Path) -> None:
     command = [sys.executable, "-c", WARM, *smoke("paradigm=cpt", "model=qwen", "output=json")]
     said = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines() for _ in range(2)]
