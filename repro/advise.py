@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.advice import agreement, candidates, decisions, evidence, predictions, question, records, telling
+from repro.advice import agreement, candidates, decisions, evidence, question, records, selection, telling
 from repro.common.disk import write_document
 from repro.common.errors import refusals
 from repro.config.settings import Settings
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _tell(records.score(Path(score), cells), output, scored)
             return
         found, refused = candidates.asked(line, asked, evidence.schedules(cells))
-        knowledge = predictions.learn(cells, found, asked.parameters)
-        advice = decisions.advise(found, asked, knowledge)
+        known = selection.learn(cells, found, asked.parameters)
+        advice = decisions.advise(found, asked, known)
         if record:
             records.record(Path(record), advice, cells, evidence.fingerprint(ledger))
         came = records.scores(ledger / evidence.PREDICTIONS, cells)

@@ -9,7 +9,7 @@ import numpy as np
 from repro.advice.candidates import Candidate, Pilot, same
 from repro.advice.decisions import Advice, advise
 from repro.advice.evidence import Cell
-from repro.advice.predictions import learn
+from repro.advice.selection import learn
 from repro.common.errors import UserError
 
 

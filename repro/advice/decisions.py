@@ -1,7 +1,7 @@
 """From predictions to a decision: the cheapest recipe among those as good as the best that the limits allow."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -58,11 +58,22 @@ class Advice:
     """The answer to a question."""
 
     question: Question
-    knowledge: Knowledge
+    known: Mapping[str, Knowledge]
+    """By maximum rate."""
     rows: tuple[Row, ...]
     """All candidates, the best first."""
     reference: Candidate
     """Retraining, which all are compared with."""
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What is known at the maximum rate of the decision."""
+        return self.known[self.decision.candidate.about["max_lr"]]
+
+    @property
+    def laws(self) -> int:
+        """How many rest on runs of their own."""
+        return len({id(each) for each in self.known.values()})
 
     @cached_property
     def comparable(self) -> list[Row]:
@@ -79,7 +90,7 @@ class Advice:
         asked = question or self.question
         return [row for row in self.comparable if _within(row, asked)]
 
-    @property
+    @cached_property
     def decision(self) -> Row:
         return decide(self.allowed(), self.question.margin)
 
@@ -112,17 +123,20 @@ def _within(row: Row, question: Question) -> bool:
     )
 
 
-def advise(candidates: Sequence[Candidate], question: Question, knowledge: Knowledge) -> Advice:
+def advise(candidates: Sequence[Candidate], question: Question, known: Mapping[str, Knowledge]) -> Advice:
     """
+    Args:
+        known: by maximum rate, each of the candidates'.
+
     Raises:
         UserError: nothing to compare with, or the limits allow no recipe.
     """
-    size = _size(candidates[0], question, knowledge)
-    reference = _reference(candidates, knowledge)
-    base = reference.curves(size)
-    rows = [replace(_row(each, reference, base, size, knowledge), retraining=each is reference) for each in candidates]
+    size = _size(candidates[0], question, known.values())
+    reference = _reference(candidates, known)
+    base = _Base(reference, size, known[reference.about["max_lr"]])
+    rows = [replace(_row(each, base, known), retraining=each is reference) for each in candidates]
     rows.sort(key=lambda row: (not row.over, row.over[-1].center if row.over else 0.0, row.candidate.name))
-    advice = Advice(question, knowledge, tuple(rows), reference)
+    advice = Advice(question, known, tuple(rows), reference)
     if not advice.comparable:
         raise UserError("none of the recipes asked about can be predicted; paradigm=cpt,path_switching can.")
     if not advice.allowed():
@@ -142,29 +156,59 @@ def _too_little(advice: Advice) -> Iterator[str]:
         yield f"advise.delay={delay}, and the quickest takes {delay.other(steps, first.run, first.weight)}."
 
 
-def _size(candidate: Candidate, question: Question, knowledge: Knowledge) -> int:
+def _size(candidate: Candidate, question: Question, known: Collection[Knowledge]) -> int:
     """Parameters of the model that is asked about: as in the ledger, where that has the same model."""
     if question.parameters is not None:
         wanted = question.parameters
     else:
-        label = candidate.about["size"]
-        known = [cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label]
-        wanted = known[0] if known else candidate.run.parameters
-    if wanted not in knowledge.evidence.sizes and len(knowledge.evidence.sizes) < 2:
-        raise UserError(
-            f"advise.parameters={wanted}: the ledger has one size, {knowledge.evidence.sizes[0]:,} parameters, and a "
-            "size law needs two; repro.train study=model_size makes them."
-        )
+        held = (_held(candidate, knowledge) for knowledge in known)
+        wanted = next((each for each in held if each is not None), candidate.run.parameters)
+    for sizes in (knowledge.evidence.sizes for knowledge in known):
+        if wanted not in sizes and len(sizes) < 2:
+            raise UserError(
+                f"advise.parameters={wanted}: the ledger has one size, {sizes[0]:,} parameters, and a "
+                "size law needs two; repro.train study=model_size makes them."
+            )
     return wanted
 
 
-def _reference(candidates: Sequence[Candidate], knowledge: Knowledge) -> Candidate:
+def _held(candidate: Candidate, knowledge: Knowledge) -> int | None:
+    """Parameters of the candidate's size label in the ledger."""
+    label = candidate.about["size"]
+    return next((cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label), None)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What candidates are compared with: retraining."""
+
+    candidate: Candidate
+    size: int
+    """Parameters that are asked about."""
+    knowledge: Knowledge
+    """At its maximum rate."""
+
+    @cached_property
+    def curves(self) -> Sequence[Curve]:
+        return self.candidate.curves(self.size)
+
+    @cached_property
+    def measured(self) -> Sequence[Version] | None:
+        """Its versions, where the ledger has them at that size."""
+        return _measured(self.candidate, self.size, self.knowledge)
+
+
+def _measured(candidate: Candidate, size: int, knowledge: Knowledge) -> Sequence[Version] | None:
+    return knowledge.measured(candidate) if size == _held(candidate, knowledge) else None
+
+
+def _reference(candidates: Sequence[Candidate], known: Mapping[str, Knowledge]) -> Candidate:
     """Retraining under the schedule of the settings, planned even if nobody asked about it. Of several maximum rates,
     at the first where the ledger has it: what was measured is compared as measured, and laws tell rates apart badly."""
     asked = [each for each in candidates if each.retrains] or [_retraining(each) for each in candidates]
     first = asked[0]
     alike = [each for each in asked if each.about["schedule"] == first.about["schedule"]]
-    return next((each for each in alike if knowledge.measured(each)), first)
+    return next((each for each in alike if known[each.about["max_lr"]].measured(each)), first)
 
 
 def _retraining(candidate: Candidate) -> Candidate:
@@ -176,18 +220,18 @@ def _retraining(candidate: Candidate) -> Candidate:
     return Candidate(replace(run, settings=replace(others, paradigm=ptfs)), candidate.parameters)
 
 
-def _row(candidate: Candidate, reference: Candidate, base: Sequence[Curve], size: int, knowledge: Knowledge) -> Row:
-    own = knowledge.measured(candidate) if size == knowledge_size(candidate, knowledge) else None
-    theirs = knowledge.measured(reference) if size == knowledge_size(reference, knowledge) else None
+def _row(candidate: Candidate, base: _Base, known: Mapping[str, Knowledge]) -> Row:
+    knowledge, theirs = known[candidate.about["max_lr"]], base.measured
+    own = _measured(candidate, base.size, knowledge)
     above = [] if own is None or theirs is None else [one.above(other) for one, other in zip(own, theirs, strict=True)]
     if own is not None and above and all(above):
         losses = tuple(seen(version.loss) for version in own)
         over = tuple(knowledge.pooled(seen(each), len(each)) for each in above)
-        more = float("nan") if candidate.unpredicted else _extra(candidate.curves(size), over[-1], knowledge)
+        more = float("nan") if candidate.unpredicted else _extra(candidate.curves(base.size), over[-1], knowledge)
         return Row(candidate, losses, over, extra_steps=more)
     if candidate.unpredicted:
         return Row(candidate, (), (), why_not=candidate.unpredicted if own is None else _alone(theirs))
-    return _by_law(candidate, base, theirs, size, knowledge)
+    return _by_law(candidate, base, knowledge)
 
 
 def _alone(theirs: Sequence[Version] | None) -> str:
@@ -197,24 +241,16 @@ def _alone(theirs: Sequence[Version] | None) -> str:
     return "the ledger has it and retraining, but under no seed in common"
 
 
-def knowledge_size(candidate: Candidate, knowledge: Knowledge) -> int | None:
-    """Parameters of the candidate's size label in the ledger."""
-    label = candidate.about["size"]
-    return next((cell.parameters for cell in knowledge.evidence.cells if cell["size"] == label), None)
-
-
-def _by_law(
-    candidate: Candidate, base: Sequence[Curve], measured: Sequence[Version] | None, size: int, knowledge: Knowledge
-) -> Row:
-    """
-    Args:
-        base: curves of retraining.
-        measured: its versions, where the ledger has them; None: by law, too.
-    """
-    curves = candidate.curves(size)
-    over = tuple(knowledge.contrast(curves, base) if measured is None else knowledge.against(curves, measured))
+def _by_law(candidate: Candidate, base: _Base, knowledge: Knowledge) -> Row:
+    curves = candidate.curves(base.size)
+    if base.measured is not None:
+        over = knowledge.against(curves, base.measured)
+    elif base.knowledge is knowledge:
+        over = knowledge.contrast(curves, base.curves)
+    else:
+        over = knowledge.apart(curves, base.knowledge, base.curves)
     losses, beyond = tuple(knowledge.predict(curves)), tuple(knowledge.beyond(curves[-1]))
-    return Row(candidate, losses, over, beyond, _extra(curves, over[-1], knowledge))
+    return Row(candidate, losses, tuple(over), beyond, _extra(curves, over[-1], knowledge))
 
 
 def _extra(curves: Sequence[Curve], over: Estimate, knowledge: Knowledge) -> float:

@@ -12,22 +12,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.advice import fits
 from repro.advice.candidates import Candidate, same
-from repro.advice.evidence import DATA, Cell, Version
+from repro.advice.evidence import Cell, Version
 from repro.advice.fits import Evidence, Fit, Judged, curve_of
 from repro.advice.laws import Curve, Sites
-from repro.common.errors import UserError
-from repro.config.registries import RECIPES
 
 Array = NDArray[np.float64]
 
-DRAWS = 20
-"""Of the bootstrap. What laws miss outweighs it by far."""
 FEW = 5
 """Seeds below which their own scatter is not relied upon."""
-ENOUGH = 3
-"""Kinds of runs that a law can be fitted to."""
 LEVEL = 0.9
 """Of intervals."""
 SHORTER = 0.02
@@ -63,7 +56,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """A ledger, as far as it bears on a question, and the laws fitted to it."""
+    """A ledger, as far as it bears on a question about one maximum rate, and the laws fitted to it."""
 
     cells: tuple[Cell, ...]
     """All of the data and the architecture, those included that no law speaks of."""
@@ -133,10 +126,11 @@ class Knowledge:
         """
         found = []
         for own, version in zip(self.predict(curves), measured, strict=True):
-            plain = {seed: loss - self.evidence.effects.get(seed, 0.0) for seed, loss in version.loss.items()}
-            other = seen(plain)
-            # The mean of other seeds' effects, unknown to both, is in neither.
-            spread = float(np.sqrt(max(own.spread**2 - self.level**2, 0.0) + np.nan_to_num(other.spread) ** 2))
+            plain = {s: loss - self.evidence.effects[s] for s, loss in version.loss.items() if s in self.evidence.seeds}
+            other = seen(plain or version.loss)
+            # The mean of other seeds' effects is in neither, unless the law never saw the seeds that were measured.
+            shared = self.level if plain else 0.0
+            spread = float(np.sqrt(max(own.spread**2 - shared**2, 0.0) + np.nan_to_num(other.spread) ** 2))
             found.append(self._estimate(own.center - other.center, spread, 2))
         return found
 
@@ -151,6 +145,13 @@ class Knowledge:
         )
         spread = np.sqrt(moved**2 + (self._contrast_error + ahead) ** 2)
         return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
+
+    def apart(self, curves: Sequence[Curve], other: "Knowledge", others: Sequence[Curve]) -> list[Estimate]:
+        """How much more loss a recipe's versions have than another's have by another law."""
+        pairs = zip(self.predict(curves), other.predict(others), strict=True)
+        return [
+            self._estimate(one.center - base.center, float(np.hypot(one.spread, base.spread)), 2) for one, base in pairs
+        ]
 
     def _estimate(self, center: float, spread: float, runs: int) -> Estimate:
         """Of a law, about so many runs that are independent of each other."""
@@ -248,79 +249,3 @@ def _place(curve: Curve) -> dict[str, float]:
 
 
 DECAY = "steps below the maximum"
-
-
-def learn(cells: Sequence[Cell], candidates: Sequence[Candidate], size: int | None = None) -> Knowledge:
-    """Fit the laws to what a ledger holds of the data and the architecture that are asked about.
-
-    Args:
-        candidates: which differ in neither.
-        size: parameters that are asked about; None: the candidates' model.
-
-    Raises:
-        UserError: it holds none, or too little.
-    """
-    about = candidates[0].about
-    alike = [cell for cell in cells if all(cell[name] == about[name] for name in DATA)]
-    if not alike:
-        kinds = sorted({", ".join(f"{name}={cell[name]}" for name in DATA) for cell in cells})
-        asked = ", ".join(f"{name}={about[name]}" for name in DATA)
-        raise UserError(
-            f"no advice on another kind of data, model or optimizer than the ledger's: asked is {asked}; it holds "
-            f"{'; '.join(kinds) or 'no measured run'}. A pilot on it works: repro.train study=pilot_for_advice."
-        )
-    usable = [told for cell in alike if lawful(cell) and (told := curved(cell)).versions]
-    decayed = [cell for cell in usable if any(v.rates[-1] < 0.5 * v.rates.max() for v in cell.versions)]
-    if not decayed:
-        raise UserError(
-            "no advice without decayed runs: no run of the ledger ends below half of its maximum rate, so that what a "
-            "decay is worth cannot be known. repro.train study=pilot_for_advice makes some."
-        )
-    if len(usable) < ENOUGH:
-        raise UserError(
-            f"no advice from {len(usable)} kinds of runs: a law needs three, and one to be tested on. "
-            "repro.train study=pilot_for_advice makes them."
-        )
-    rates = {each.about["max_lr"] for each in candidates}
-    evidence = Evidence(tuple(sorted(_near(usable, rates, about["size"], size), key=lambda cell: cell.about)))
-    held = _rates(usable)
-    if len(held) == 1 and (unknown := sorted(rates - held)):
-        raise UserError(
-            f"schedule.max_lr={unknown[0]}: the ledger has one maximum, {held.pop()}, and what another does cannot be "
-            "known from it. repro.train study=pilot_for_advice makes runs under two."
-        )
-    laws = fits.choose(evidence)
-    draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
-    return Knowledge(tuple(alike), evidence, tuple(laws), tuple(draws))
-
-
-def curved(cell: Cell) -> Cell:
-    """With those of its versions whose learning rates the ledger tells."""
-    return replace(cell, versions=tuple(version for version in cell.versions if len(version.rates)))
-
-
-def _near(cells: Sequence[Cell], rates: set[str], name: str, size: int | None) -> Sequence[Cell]:
-    """Cells of the very rates and size that are asked about, or of those rates, or of that size, if they are enough:
-    laws hold within a rate better than across.
-
-    Args:
-        rates: as the ledger writes them.
-        name: of the size, where none is given.
-    """
-    rated = [cell for cell in cells if cell["max_lr"] in rates]
-    sized = [cell for cell in cells if cell.parameters == size or (size is None and cell["size"] == name)]
-    both = [cell for cell in rated if cell in sized]
-    if len(both) >= ENOUGH and _rates(both) == rates:
-        return both
-    if len(sized) >= ENOUGH and (_rates(sized) >= rates or len(_rates(sized)) > 1):
-        return sized
-    return rated if len(rated) >= ENOUGH and _rates(rated) == rates and not sized else cells
-
-
-def _rates(cells: Sequence[Cell]) -> set[str]:
-    return {cell["max_lr"] for cell in cells}
-
-
-def lawful(cell: Cell) -> bool:
-    """Whether laws of the learning rate speak of it, as far as its recipe is registered."""
-    return cell["paradigm"] in RECIPES and bool(getattr(RECIPES.get(cell["paradigm"]), "lawful", True))

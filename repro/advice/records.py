@@ -37,13 +37,19 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
     predicted = [row_content(row) | {"known": held[row.candidate.name]} for row in advice.rows if row.losses]
     if not predicted:
         raise UserError(f"record={path}: none of the recipes asked about can be predicted.")
+    if advice.laws > 1:
+        rates = ", ".join(advice.known)
+        raise UserError(
+            f"record={path} holds what one law predicts, and schedule.max_lr={rates} have laws of their own; record "
+            "them one at a time."
+        )
     knowledge = advice.knowledge
     write_document(
         path,
         {
             "ledger": fingerprint,
-            "law": advice.knowledge.law.fit.law.label,
-            "left_out_rms_percent": 100 * advice.knowledge.law.error,
+            "law": knowledge.law.fit.law.label,
+            "left_out_rms_percent": 100 * knowledge.law.error,
             "decision": advice.decision.candidate.name,
             "text": sentence(advice),
             "seed_effects": {str(seed): effect for seed, effect in knowledge.evidence.effects.items()},

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.advice.candidates import Candidate, Pilot
 from repro.advice.decisions import Advice, Row, flips
-from repro.advice.predictions import LEVEL, Estimate
+from repro.advice.predictions import LEVEL, Estimate, Knowledge
 from repro.advice.question import UNITS, Amount
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def content(
         "flips": flips(advice),
         "recipes": [row_content(row) | {"shown": row in advice.shown} for row in advice.rows],
         "left_out": refused,
-        "law": law_content(advice),
+        "law": law_content(knowledge),
         "pilot": pilot and {"study": "pilot_for_advice", "steps": pilot.steps, "device_hours": pilot.device_hours},
         "agreement": agreed,
         "seeds": list(knowledge.evidence.seeds),
@@ -56,15 +56,19 @@ def content(
 
 
 def _compared_at(advice: Advice) -> list[str]:
-    """Where rates differ, that of the retraining."""
+    """Where rates differ, that of the retraining, and whose law is told."""
     if len({row.candidate.about["max_lr"] for row in advice.rows}) == 1:
         return []
-    return [f"All are compared with retraining at a maximum rate of {advice.reference.about['max_lr']}."]
+    said = [f"All are compared with retraining at a maximum rate of {advice.reference.about['max_lr']}."]
+    if advice.laws > 1:
+        rate = advice.decision.candidate.about["max_lr"]
+        said.append(f"Maximum rates have laws of their own; the law that is told is that of {rate}, as decided.")
+    return said
 
 
 def _measured_on(advice: Advice) -> str:
-    cells = advice.knowledge.evidence.cells
-    sizes = [f"{size:,}" for size in advice.knowledge.evidence.sizes]
+    cells = [cell for knowledge in advice.known.values() for cell in knowledge.evidence.cells]
+    sizes = [f"{size:,}" for size in sorted({cell.parameters for cell in cells})]
     corpora = sorted({cell["corpus"] for cell in cells})
     return (
         f"What this rests on was measured at {', '.join(sizes)} parameters on {', '.join(corpora)}, and nowhere else: "
@@ -79,10 +83,9 @@ OWN_OPTIMIZER = (
 ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
 
 
-def law_content(advice: Advice) -> dict[str, Any]:
+def law_content(knowledge: Knowledge) -> dict[str, Any]:
     """The law that was chosen, and what the others missed."""
-    chosen = advice.knowledge.law
-    draws = advice.knowledge.draws
+    chosen, draws = knowledge.law, knowledge.draws
     intervals = {}
     for name, value in chosen.fit.values.items():
         drawn = sorted(each.values[name] for each in draws)
@@ -92,11 +95,11 @@ def law_content(advice: Advice) -> dict[str, Any]:
         "name": chosen.fit.law.label,
         "source": chosen.fit.law.source,
         "parameters": intervals,
-        "cells": len(advice.knowledge.evidence.cells),
-        "sizes": list(advice.knowledge.evidence.sizes),
+        "cells": len(knowledge.evidence.cells),
+        "sizes": list(knowledge.evidence.sizes),
         "chosen_by": "root mean square error on cells left out, in % of PPL",
         "errors": {
-            each.fit.law.label: {"rms": 100 * each.error, "median": 100 * each.median} for each in advice.knowledge.laws
+            each.fit.law.label: {"rms": 100 * each.error, "median": 100 * each.median} for each in knowledge.laws
         },
         "left_out": [
             {"cell": each.cell.name, "recipe": each.cell["paradigm"],

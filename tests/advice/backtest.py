@@ -2,6 +2,8 @@
 
 Of each ledger, PTFS, CPT and one or two of path switching's branches are taken for a pilot, in every way; each other
 run of that rate, size, length and text is predicted from it. Versions from 2 on, by seeds that the pilot has.
+
+Then: what a law for each maximum rate misses of cells left out, beside one law for all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,8 @@ import numpy as np
 from repro.advice import evidence, fits
 from repro.advice.evidence import Cell
 from repro.advice.fits import Evidence, curve_of
-from repro.advice.predictions import Knowledge, curved, lawful
+from repro.advice.predictions import Knowledge
+from repro.advice.selection import curved, lawful
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGERS = {path.parent.name: path.parent for path in sorted((ROOT / "docs" / "advice").glob("*/runs.csv"))}
@@ -67,6 +70,24 @@ def of(folder: Path) -> list[Tried]:
     return [one for fitted, others in pilots(cells) for one in tried(fitted, others)]
 
 
+def rates(folder: Path) -> Iterator[str]:
+    """Rows of a table: of the text, the architecture and the size that have most cells."""
+    cells = [cell for cell in map(curved, filter(lawful, evidence.read(folder))) if cell.versions]
+    same = [tuple(cell[column] for column in ("size", *evidence.DATA)) for cell in cells]
+    most = max(same, key=same.count)
+    cells = sorted((c for c, setting in zip(cells, same, strict=True) if setting == most), key=lambda cell: cell.about)
+    together = fits.choose(Evidence(tuple(cells)))[0]
+    for rate in sorted({cell["max_lr"] for cell in cells}, key=float):
+        own = [cell for cell in cells if cell["max_lr"] == rate]
+        apart = fits.choose(Evidence(tuple(own)))[0]
+        missed = [
+            [error for each in judged.left_out if each.cell in own for error in each.errors[1:]]
+            for judged in (together, apart)
+        ]
+        errors = " | ".join(f"{100 * float(np.sqrt(np.mean(np.square(each)))):.2f}" for each in missed)
+        yield f"| {rate} | {len(own)} | {len(missed[0])} | {errors} |"
+
+
 def main() -> None:
     print("| ledger | of | n | root mean square error, % of PPL | median half of the interval | held, % |")
     print("|---|---|---|---|---|---|")
@@ -79,6 +100,10 @@ def main() -> None:
             half = 100 * float(np.median([one.half for one in some]))
             held = 100 * float(np.mean([abs(one.error) <= one.half for one in some]))
             print(f"| `{name}` | {said} | {len(some)} | {error:.2f} | {half:.2f} | {held:.0f} |", flush=True)
+    print("\n| maximum rate | kinds of runs | updates | one law for all misses, % of PPL | a law of its own |")
+    print("|---|---|---|---|---|")
+    for row in rates(LEDGERS["proxy"]):
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

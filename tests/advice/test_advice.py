@@ -4,10 +4,11 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from advice.lawful import HARD, World, candidates, write
+from advice.lawful import HARD, TRUE, World, candidates, write
 
 from repro import advise
 from repro.advice import evidence, records
@@ -310,6 +311,43 @@ def test_of_several_rates_retraining_is_that_of_the_first_that_was_measured(tmp_
         assert "All are compared with retraining at a maximum rate of 0.01." in found["limits"]
         basis = {row["name"].rpartition(" ")[2]: row["basis"] for row in found["recipes"] if row["recipe"] == "cpt"}
         assert basis == {"0.02": "law", "0.01": "measured", "0.005": "measured"}
+
+
+def test_rates_with_runs_enough_are_told_together_as_they_are_one_by_one(tmp_path, capsys) -> None:
+    """What a drop of the rate is worth differs between these two by more than one law for both can say."""
+    slow, fast = candidates(*PILOT, "schedule.max_lr=0.005"), candidates(*PILOT, "schedule.max_lr=0.01")
+    world = World(values=TRUE | {"memory": 40.0, "B": 30.0})
+    write(tmp_path, slow, world)
+    write(tmp_path, fast, World())
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching", "paradigm.alpha=0.4,0.8")
+    both = told(capsys, *asked, "schedule.max_lr=0.01,0.005")
+    assert any("laws of their own" in line for line in both["limits"])
+    for rate, one in (("0.01", World()), ("0.005", world)):
+        alone = {row["name"]: row for row in told(capsys, *asked, f"schedule.max_lr={rate}")["recipes"]}
+        for candidate in candidates(*asked[3:], f"schedule.max_lr={rate}"):
+            (row,) = (row for row in both["recipes"] if row["name"] == f"{candidate.name}, rate {rate}")
+            losses = [version["loss"] for version in row["versions"]]
+            assert losses == [version["loss"] for version in alone[candidate.name]["versions"]]
+            assert losses[-1] == pytest.approx(one.ends(candidate)[-1] + HARD[:4].mean(), abs=0.01)
+    with pytest.raises(SystemExit) as stopped:
+        advise.main([*asked, "schedule.max_lr=0.01,0.005", f"record={tmp_path / 'both.json'}"])
+    assert stopped.value.code == 2
+    assert "record them one at a time" in capsys.readouterr().err
+
+
+def test_a_law_that_never_saw_the_seeds_of_retraining_is_less_sure_of_a_difference_to_it(tmp_path, capsys) -> None:
+    """Seeds differ by far more than runs of one."""
+    world = World(levels={0: -0.2, 1: 0.2, 2: 0.05, 3: -0.2, 4: 0.2, 5: 0.05})
+    spread = {}
+    for seeds in ((0, 1, 2), (3, 4, 5)):
+        folder = tmp_path / str(seeds[0])
+        write(folder, candidates("paradigm=ptfs", "schedule.max_lr=0.01"), world)
+        write(folder, candidates(*PILOT, "schedule.max_lr=0.005"), replace(world, seeds=seeds))
+        asked = ("scale=smoke", f"ledger.path={folder}", "-m", "paradigm=ptfs,falling_cosine")
+        rows = told(capsys, *asked, "schedule.max_lr=0.01,0.005")["recipes"]
+        (row,) = (row for row in rows if row["name"] == "falling_cosine, cosine, rate 0.005")
+        spread[seeds] = row["versions"][-1]["over_spread"]
+    assert spread[0, 1, 2] < 0.05 < 0.1 < spread[3, 4, 5]
 
 
 @pytest.mark.parametrize(
