@@ -152,6 +152,6 @@ def _above_ptfs(rows: pd.DataFrame, others: list[str], view: View) -> dict[str, 
 PPL_BY_VERSION = Plot(
     "ppl_by_version", make=ppl_by_version, per_setting=True,
     caption="Above: PPL of each version, on an axis of its own; intervals are of levels, which seeds move together. "
-    "Below: how far it lies above PTFS's, paired by seed (from version 2 on, since version 1 is the same run for PTFS "
-    "and CPT).",
+    "Below, where PTFS was run: how far it lies above PTFS's, paired by seed (from version 2 on, since version 1 is "
+    "the same run for PTFS and CPT).",
 )  # fmt: skip

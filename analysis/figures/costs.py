@@ -158,6 +158,7 @@ COST_GROWTH = Plot(
 )  # fmt: skip
 PARETO = Plot(
     "pareto", make=pareto,
-    caption="PPL of the last version, against that of PTFS under the first schedule (paired by seed, 95 % intervals of "
-    "the difference), by the cost of all versions. Each point has all of its seeds, so that n may differ.",
+    caption="PPL of the last version, against that of PTFS under the first schedule, or of what costs most where there "
+    "is no PTFS (paired by seed, 95 % intervals of the difference), by the cost of all versions. Each point has all of "
+    "its seeds, so that n may differ.",
 )  # fmt: skip

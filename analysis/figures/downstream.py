@@ -114,7 +114,7 @@ def _chance(axes: "Axes", chance: "pd.Series[float]", places: dict[str, int]) ->
 
 DOWNSTREAM = Plot(
     "downstream", make=downstream,
-    caption="Left: scores after fine-tuning, means over seeds, schedules and versions. Right: how far they lie above "
-    "PTFS's, paired by seed, with 95 % intervals over seeds: all recipes answer the same items, so that one "
-    "evaluation's own error is no error of a difference. What other items would add is not in them.",
+    caption="Left: scores after fine-tuning, means over seeds, schedules and versions. Right, where PTFS is among "
+    "them: how far they lie above PTFS's, paired by seed, with 95 % intervals over seeds: all recipes answer the same "
+    "items, so that one evaluation's own error is no error of a difference. What other items would add is not in them.",
 )  # fmt: skip

@@ -92,5 +92,6 @@ def _bars(figure: chart.Chart, panels: "list[Axes]", images: "dict[str, AxesImag
 FORGETTING = Plot(
     "forgetting", make=forgetting, per_setting=True,
     caption="PPL of PTFS's versions on every version's held-out slice, and how far the other recipes lie above it "
-    "there, in per cent (one schedule, cosine if any was run with it; geometric mean over the seeds of each).",
+    "there, in per cent; each recipe's own PPL where there is no PTFS (one schedule, cosine if any was run with it; "
+    "geometric mean over the seeds of each).",
 )  # fmt: skip
