@@ -107,7 +107,7 @@ class Claim:
     estimator: str
     margin: str
     evaluate: Callable[[View], Any] = field(repr=False)
-    """Its `analysis.verdicts.Evidence` in a view."""
+    """Its `analysis.evidence.Evidence` in a view."""
     note: str = ""
     """What the verdict rests on besides the runs; shown with it."""
     twin: bool = False

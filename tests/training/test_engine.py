@@ -300,7 +300,7 @@ def test_a_worker_that_waits_for_others_holds_nothing(
 
 
 RECORDED = Path(__file__).parent / "recorded_losses.json"
-"""Losses of every step, in nats per token, as first computed. Written again by: python tests/test_engine.py"""
+"""Losses of every step, in nats per token, as first computed. Written again by: python tests/training/test_engine.py"""
 
 
 def losses(overrides: list[str], store: Store) -> list[float]:
