@@ -35,8 +35,8 @@ from repro.store.tables import COMMANDS
 
 T = TypeVar("T")
 
-PUBLISHED = Path("paper_figures")
-"""Where the published results are, which are never added to."""
+OWN, PUBLISHED = Path("results"), Path("paper_figures")
+"""Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
 
 ALWAYS = ("architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
 SETTING = (*ALWAYS, "versions")
@@ -394,7 +394,7 @@ def unknown(root: Path, scale: str) -> str:
 
 def _train(root: Path, scale: str) -> str:
     """What makes results under `root`; in their usual place rather than among what is published."""
-    usual = root.resolve() in (PUBLISHED.resolve(), Path("results").resolve())
+    usual = root.resolve() in (PUBLISHED.resolve(), OWN.resolve())
     return f"python -m repro.train study=headline scale={scale}" + (
         "" if usual else f" ledger.path={root / scale / 'data'}"
     )

@@ -7,12 +7,15 @@ seeds alone. Scales that list no seeds are judged as they are.
 from functools import lru_cache
 
 import pandas as pd
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from analysis.registries import STUDIES
 from repro.common.errors import UserError
 from repro.config import resolvers
 from repro.config.places import CONF
+from repro.planning import sweeps
 
 
 def seeds(scale: str, study: str) -> tuple[int, ...]:
@@ -49,11 +52,6 @@ def values(scale: str, study: str, setting: str, column: str) -> tuple[str, ...]
 @lru_cache
 def rates(scale: str, schedule: str) -> dict[str, float]:
     """What a scale gives a schedule, by column of runs.csv; nothing where it is none of ours."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from repro.planning import sweeps
-
     try:
         (settings,) = sweeps.compose([f"scale={scale}", f"schedule={schedule}"])
     except (UserError, HydraException, OmegaConfBaseException):

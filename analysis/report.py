@@ -13,20 +13,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from analysis import advice, commands, manifest, names, pages, rendering, sections, verdicts
+from analysis.findings import abstract
+from analysis.findings import ledger as findings
+from analysis.frames import OWN, PUBLISHED, Ledger, View, load, scales, unknown
+from analysis.tables.table import quantity
+from analysis.tables.verdicts import claim_parts, scorecard
+from analysis.terminal import summary
+from analysis.verdicts import Judged
+from repro.common import progress, style
 from repro.common.disk import clear_errors
 from repro.common.errors import refusals
+from repro.common.grid import console
 from repro.common.options import Options
 from repro.config import registries
 from repro.store import leftovers
-
-if TYPE_CHECKING:
-    from analysis.frames import Ledger, View
-    from analysis.verdicts import Judged
-
-OWN, PUBLISHED = Path("results"), Path("paper_figures")
-"""Where `ledger.path` puts results by default; and where the published ones are, which are never added to unasked."""
 
 SCRATCH_NAME = re.compile(r"\.report-[a-z0-9_]{8}")
 """Of what a report is written into: what `tempfile` makes of the prefix."""
@@ -38,9 +40,7 @@ def build(scale: str, root: Path, *, extensions: Sequence[str] = (), unchecked: 
     Raises:
         UserError: no such scale, a ledger that cannot be read, or a disk that refuses.
     """
-    from analysis import commands, frames
-
-    ledger = frames.load(root, scale, unchecked=unchecked)
+    ledger = load(root, scale, unchecked=unchecked)
     _build(ledger, root / scale, commands.report(ledger, extensions, unchecked=unchecked))
     return root / scale / "report.html"
 
@@ -52,9 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extensions = [each.strip() for each in line.take("extensions").strip("[]").split(",") if each.strip()]
         unchecked = line.flag("unchecked")
         scale, place = line.take("scale"), line.take("root")
-        from analysis import commands
-        from analysis.frames import load, scales, unknown
-
         root = Path(place) if place else OWN if scale in scales(OWN) else PUBLISHED
         if scale not in scales(root):
             line.refuse(unknown(root, scale))
@@ -63,9 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ledger = load(root, scale, unchecked=unchecked)
         command = commands.report(ledger, extensions, unchecked=unchecked)
         view, judged = _build(ledger, root / scale, command)
-        from analysis.terminal import summary
-        from repro.common.grid import console
-
         console().print(summary(view, judged, root / scale / "report.html"))
 
 
@@ -77,7 +71,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged]]":
+def _build(ledger: Ledger, folder: Path, command: str) -> tuple[View, list[Judged]]:
     """The report in its folder; the primary setting, and the claims as judged in it."""
     with clear_errors(folder, setting="root"), _scratch(folder) as scratch:
         primary, judged, made_by = _write(ledger, scratch, command)
@@ -85,15 +79,8 @@ def _build(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     return primary, judged
 
 
-def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Judged], dict[str, str]]":
+def _write(ledger: Ledger, folder: Path, command: str) -> tuple[View, list[Judged], dict[str, str]]:
     """Tables, figures, verdicts, report and pages; with the command that made the runs behind each table and figure."""
-    from analysis import advice, names, pages, rendering, sections, verdicts
-    from analysis.findings import abstract
-    from analysis.findings import ledger as findings
-    from analysis.tables.table import quantity
-    from analysis.tables.verdicts import claim_parts, scorecard
-    from repro.common import progress, style
-
     primary, *others = ledger.views
     judged = verdicts.judge(primary)
     shelf = sections.Shelf(folder)
@@ -138,10 +125,8 @@ def _write(ledger: "Ledger", folder: Path, command: str) -> "tuple[View, list[Ju
     return primary, judged, made_by
 
 
-def _publish(ledger: "Ledger", scratch: Path, folder: Path, made_by: Mapping[str, str], command: str) -> None:
+def _publish(ledger: Ledger, scratch: Path, folder: Path, made_by: Mapping[str, str], command: str) -> None:
     """Move a whole report into its place, and take away what an earlier one left there and this one has not."""
-    from analysis import manifest
-
     outputs = {path.relative_to(scratch).as_posix(): path for path in sorted(scratch.rglob("*")) if path.is_file()}
     content = json.dumps(manifest.describe(ledger, outputs, made_by, command), indent=1, sort_keys=True) + "\n"
     (scratch / manifest.NAME).write_text(content, encoding="utf-8")

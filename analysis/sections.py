@@ -17,6 +17,8 @@ from analysis.frames import Ledger, View
 from analysis.provenance import Provenance
 from analysis.registries import STUDIES, Exhibit, Plot, Sentences, Study, TableOf
 from analysis.tables import own as own_table
+from analysis.tables.cost import spent
+from analysis.tables.ledger import numerics, seeds
 from analysis.tables.table import Table
 from analysis.verdicts import Judged
 from repro.common import style
@@ -222,9 +224,6 @@ def _home(one: Judged, ran: Sequence[str]) -> str | None:
 
 
 def appendix(ledger: Ledger, shelf: Shelf) -> list[Table]:
-    from analysis.tables.cost import spent
-    from analysis.tables.ledger import numerics, seeds
-
     return [one for table in (spent(ledger), seeds(ledger), numerics(ledger)) for one in shelf.table(table)]
 
 
