@@ -1,7 +1,6 @@
 """What a report was made from and what it is made of, with hashes: manifest.json."""
 
 import csv
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from analysis import provenance
 from analysis.formats import text
 from analysis.frames import Ledger
+from repro.common.disk import sha256
 
 NAME = "manifest.json"
 
@@ -34,8 +34,8 @@ def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str
         numerics.setdefault(str(row["numerics"]), {})[str(row["setting"])] = str(row["value"])
     return {
         "scale": ledger.scale,
-        "inputs": {path.relative_to(folder).as_posix(): _sha256(path) for path in ledger.files},
-        "outputs": {name: _sha256(path) for name, path in sorted(outputs.items())},
+        "inputs": {path.relative_to(folder).as_posix(): sha256(path) for path in ledger.files},
+        "outputs": {name: sha256(path) for name, path in sorted(outputs.items())},
         "commands": {
             name: " && ".join(filter(None, [made_by.get(name.rpartition(".")[0], ""), command])) for name in outputs
         },
@@ -60,7 +60,3 @@ def listed(folder: Path) -> set[Path]:
     inside = [folder / name for name in ("tables", "figures", "claims", "recipes")]
     paths = (folder / str(name) for name in names)
     return {path for path in paths if path.parent in inside}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

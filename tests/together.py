@@ -1,4 +1,6 @@
-"""What tests/training/test_parallel.py has several processes do: torchrun tests/together.py STORES CASE,CASE... OVERRIDES...
+"""What tests/training/test_parallel.py has several processes do.
+
+    torchrun tests/together.py STORES CASE,CASE... OVERRIDES...
 
 Trains each case into a store of its own, STORES/<case>.
 """

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from types import MappingProxyType
 
 from repro.common import output
@@ -53,6 +54,12 @@ def printable(text: str) -> str:
     """Text for a terminal, whoever wrote it: what would control the terminal is spelled out."""
     text = text.replace("\t", "  ")
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
+@lru_cache
+def say_once(line: str) -> None:
+    """A line on standard error, once in a process, however often there is reason for it."""
+    print(printable(line), file=sys.stderr)
 
 
 @contextmanager

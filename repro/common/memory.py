@@ -3,15 +3,13 @@
 import contextlib
 import errno
 import os
-import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import digest
 from repro.common.disk import Flaw, read_document, unreadable, write_document
-from repro.common.errors import Gone, UserError, printable
+from repro.common.errors import Gone, UserError, say_once
 
 NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """What a system says where nothing is; all else is a disk that does not answer, or a folder that may not be entered."""
@@ -56,15 +54,9 @@ def recalled(note: Path, look: Callable[[], Any]) -> Any:
     except Gone as error:
         with contextlib.suppress(Flaw):
             if (before := read_document(note)) is not None:
-                _say(f"note: {error.fact} What was prepared from it before is used.")
+                say_once(f"note: {error.fact} What was prepared from it before is used.")
                 return before["is"]
         raise
-
-
-@lru_cache
-def _say(line: str) -> None:
-    """Once a process, however often it is looked for."""
-    print(printable(line), file=sys.stderr)
 
 
 def remember(note: Path, content: Mapping[str, Any]) -> None:

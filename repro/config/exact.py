@@ -7,7 +7,7 @@ from repro.common.errors import UserError
 
 STEPS = "stream.steps_per_version"
 MULTIPLE = "multiple"
-"""What works in place of T: a multiple of what makes every share of it whole (`repro.recipes.recipe.Recipe.step_multiple`)."""
+"""What works in place of T: a multiple of what makes every share of it whole (`step_multiple` of a recipe)."""
 
 
 def fraction(name: str, value: str) -> Fraction:

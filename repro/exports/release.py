@@ -26,7 +26,7 @@ from repro.exports.folder import folder_name
 from repro.models import numerics
 from repro.planning import again
 from repro.planning.planner import Plan
-from repro.planning.runs import Run
+from repro.planning.runs import Run, flattened
 from repro.planning.tree import Node
 from repro.recipes.trajectory import Key
 from repro.results import measures
@@ -189,7 +189,7 @@ def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -
     if before["data"]["fingerprint"] != release.data:
         return "its data have changed since"
     if before["identity_key"] != release.node.identity_key:
-        now, then = _flat(release.settings), _flat(before["settings"])
+        now, then = (dict(flattened(each)) for each in (release.settings, before["settings"]))
         changed = [
             f"{name}={now.get(name)} (then {then.get(name)})"
             for name in sorted(now | then)
@@ -200,15 +200,6 @@ def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -
         differing = numerics.difference(release.run.numerics, before["numerics"])
         return f"it was made under other numerics: {differing}. (python -m repro.adopt takes its checkpoints over)"
     return ""
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for group, values in settings.items():
-        flat |= {f"{group}.{name}": value for name, value in values.items()} if isinstance(values, dict) else {
-            group: values
-        }  # fmt: skip
-    return flat
 
 
 def write(release: Release, before: Sequence[Release], store: Store, words: Sequence[str]) -> None:

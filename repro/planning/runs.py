@@ -169,17 +169,18 @@ def labels(runs: Sequence[Run]) -> list[str]:
     names = [" ".join(each[place] for place in kept) for each in parts]
     for name in {name for name in names if names.count(name) > 1}:
         places = [place for place, each in enumerate(names) if each == name]
-        flat = [dict(_flat(asdict(runs[place].settings))) for place in places]
+        flat = [dict(flattened(asdict(runs[place].settings))) for place in places]
         telling = [key for key in flat[0] if len({str(each.get(key)) for each in flat}) > 1]
         for place, each in zip(places, flat, strict=True):
             names[place] = " ".join([name, *(f"{key.rpartition('.')[2]}={each.get(key)}" for key in telling)])
     return names
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings with their full names: `schedule.max_lr`."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flattened(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -113,7 +113,7 @@ def of(tree: Tree, index: int, stored: Collection[Key], store: Store) -> dict[st
             continue
         try:
             # Derived weights have no log: what is shown is the training of their last parent.
-            losses = store.load(tree.trained(key).key, "trace")["trace"]["trace"].numpy()[:, 0]
+            losses = store.load_log(tree.trained(key).key)[:, 0]
         except Damaged:
             continue
         tables["curves"] += [at | row for row in _curve(r, version, paths[0]["from_step"], losses)]

@@ -28,6 +28,7 @@ from repro.common.canonical import digest
 from repro.common.errors import UserError
 from repro.config.settings import Settings, TrackerSettings
 from repro.data.corpora.reading.files import TRACKER_TAG
+from repro.planning.runs import flattened
 from repro.planning.tree import Tree
 from repro.results import measures, rows
 from repro.store.layout import Damaged
@@ -157,7 +158,7 @@ def _view(tree: Tree, index: int, version: int, view_id: str, perplexity: float,
         about=asdict(r.settings) | {"lineage": lineage},
         origin=trajectory.origin,
         rates=trajectory.learning_rates,
-        log=store.load(tree.trained(key).key, "trace")["trace"]["trace"].numpy(),
+        log=store.load_log(tree.trained(key).key),
         perplexity=perplexity,
     )
 
@@ -224,21 +225,13 @@ def _mlflow(view: TrackedVersion, settings: TrackerSettings) -> None:
     client.log_dict(run, view.about, "about.json")
     now = int(time.time() * 1000)
     metrics = (Metric(name, value, now, step) for step, row in view.rows() for name, value in row.items())
-    params = [Param(name, str(value)) for name, value in _flat(view.about) if not name.startswith("lineage")]
+    params = [Param(name, str(value)) for name, value in flattened(view.about) if not name.startswith("lineage")]
     # The most that a server takes at once.
     for start in range(0, len(params), 100):
         client.log_batch(run, params=params[start : start + 100])
     while batch := list(islice(metrics, 1000)):
         client.log_batch(run, metrics=batch)
     client.set_terminated(run)
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 PUBLISHERS: dict[str, Callable[[TrackedVersion, TrackerSettings], None]] = {

@@ -15,7 +15,7 @@ import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro.common import locks
 from repro.common.disk import (
@@ -35,6 +35,7 @@ from repro.store import leftovers
 from repro.store.layout import (
     CHECKPOINT_NAME,
     FORMAT,
+    LOG,
     MANIFEST,
     PLAN_NAME,
     Contents,
@@ -47,6 +48,10 @@ from repro.store.layout import (
     read_manifest,
 )
 from repro.store.leases import Lease, Leases
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LONGEST_NAME = 200
 """Bytes of a quarantined file's former place in its new name: file systems take 255."""
@@ -116,6 +121,11 @@ class Store:
 
     def load_weights(self, key: str) -> Tensors:
         return self.load(key, "model")["model"]
+
+    def load_log(self, key: str) -> "NDArray[np.float32]":
+        """(steps, 2): loss in nats per token and gradient norm of every step since the initialization."""
+        log: NDArray[np.float32] = self.load(key, LOG)[LOG][LOG].numpy()
+        return log
 
     def save_partial(self, key: str, step: int, tensors: Mapping[str, Contents], about: dict[str, Any]) -> None:
         """Keep where the edge that ends in `key` can be resumed; older such places of it go."""

@@ -3,14 +3,12 @@
 import csv
 import io
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from repro.common.errors import UserError, printable
+from repro.common.errors import UserError, say_once
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Document
 from repro.data.corpora.local import Files
@@ -89,7 +87,7 @@ class Releases(Files):
         taken = set(folders)
         if others := [each.name for each in entries if each not in taken]:
             named = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else "")
-            _note(f"corpus.path={self.path}: left out, as no folders of a release: {named}.")
+            say_once(f"corpus.path={self.path}: left out, as no folders of a release: {named}.")
         if not folders:
             raise UserError(
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
@@ -102,12 +100,6 @@ def _is_release(entry: Path) -> bool:
     if not entry.is_dir() or entry.name in files.FOREIGN:
         return False
     return not files.is_ours({each.name for each in entry.iterdir()})
-
-
-@lru_cache
-def _note(line: str) -> None:
-    """Once a process, however often the folder is looked at."""
-    print(printable(line), file=sys.stderr)
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

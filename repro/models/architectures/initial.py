@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.common.canonical import canonical
+from repro.common.canonical import digest
+from repro.common.disk import sha256
 from repro.common.errors import Gone, UserError
 from repro.common.memory import is_gone
 from repro.models.architectures import configurations
@@ -69,14 +69,13 @@ def weights_sha256(folder: Path) -> str:
     for file in weight_files(folder):
         status = file.stat()
         hashes.append(_file_sha256(file, status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(canonical(hashes).encode()).hexdigest()
+    return digest(hashes)
 
 
 @lru_cache
 def _file_sha256(file: Path, size: int, changed: int) -> str:
     """Of a file's content, read once by a process while its size and time of change stay."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256(file)
 
 
 def tokenizer_file(folder: Path) -> Path:
