@@ -14,14 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis import readings
+from analysis.best import COSINE
+from analysis.claims.parts import THREE_SCHEDULES
+from analysis.contrasts import PTFS, SWITCH, THREE
 from repro.common.errors import UserError, refusals
 from repro.config.settings import Settings
 from repro.planning import planner, sweeps
 from repro.planning.arguments import CommandLine
 
-RECIPES = ("ptfs", "cpt", "path_switching")
-SCHEDULES = ("cosine", "knee", "multi_step")
-COSINE = "cosine"
 SHARED_ONLY = ("components", "first_stage", "second_stage", "frontier")
 """Studies of recipes that were not tuned: at the shared maximum alone."""
 AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequal", "chronological")
@@ -35,7 +36,7 @@ ORDER = (
 
 
 @dataclass(frozen=True)
-class Best:
+class Maxima:
     """The best maxima of recipes, as tables/best_rates.csv has them."""
 
     rates: dict[tuple[str, str, str], str]
@@ -47,16 +48,16 @@ class Best:
     @property
     def shared(self) -> str | None:
         """PTFS's best under a cosine."""
-        return self.of(COSINE, "ptfs")
+        return self.of(COSINE, PTFS)
 
 
-def read_best(path: Path) -> Best:
+def read_best(path: Path) -> Maxima:
     """None are known where there is no such table."""
     if not path.exists():
-        return Best({})
+        return Maxima({})
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return Best({(row["schedule"], row["paradigm"], row["reading"]): f"{float(row['max_lr']):g}" for row in rows})
+    return Maxima({(row["schedule"], row["paradigm"], row["reading"]): f"{float(row['max_lr']):g}" for row in rows})
 
 
 def extended(path: Path, scale: str) -> list[list[str]]:
@@ -82,14 +83,14 @@ def extended(path: Path, scale: str) -> list[list[str]]:
     return found
 
 
-def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
+def parts(best: Maxima, largest: Sequence[str]) -> dict[str, list[list[str]]]:
     """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once.
 
     Args:
         largest: overrides that choose the largest model of the ladder.
     """
     shared = [] if best.shared is None else [f"schedule.max_lr={best.shared}"]
-    tuned = ["study=rates", f"paradigm={','.join(RECIPES)}", "stream.versions=2"]
+    tuned = ["study=rates", f"paradigm={','.join(THREE)}", "stream.versions=2"]
     found = {
         "rates": [
             tuned,
@@ -97,24 +98,24 @@ def parts(best: Best, largest: Sequence[str]) -> dict[str, list[list[str]]]:
             [*tuned, "schedule=knee,multi_step", "paradigm.branch=decay,cycle"],
         ],
         "headline": [["study=headline", *shared], *_own("headline", best, (COSINE,))],
-        "main": [["study=main", *shared], *_own("main", best, SCHEDULES)],
-        "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), ("path_switching",))],
+        "main": [["study=main", *shared], *_own("main", best, THREE_SCHEDULES)],
+        "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), (SWITCH,))],
         "max_lr": [["study=max_lr"]],
         "downstream": [[f"study={study}", *largest, "schedule=cosine", *shared] for study in ("downstream", "future")],
     }
     found |= {study: [[f"study={study}", *shared]] for study in (*SHARED_ONLY, *AT_BEST)}
     for study in AT_BEST:
-        mine = ("path_switching",) if study == "branch" else RECIPES
+        mine = (SWITCH,) if study == "branch" else THREE
         found[study] += _own(study, best, (COSINE,), mine)
     return {name: found[name] for name in ORDER}
 
 
-def _own(study: str, best: Best, schedules: Sequence[str], recipes: Sequence[str] = RECIPES) -> Iterator[list[str]]:
+def _own(study: str, best: Maxima, schedules: Sequence[str], recipes: Sequence[str] = THREE) -> Iterator[list[str]]:
     """A study's recipes, each at its own best maximum, where that is not the shared one."""
     for schedule in schedules:
         for recipe in recipes:
-            two = recipe == "path_switching" and schedule != COSINE
-            for reading in ("decay", "cycle") if two else ("",):
+            two = recipe == SWITCH and readings.differ(schedule)
+            for reading in readings.READINGS if two else ("",):
                 rate = best.of(schedule, recipe, reading)
                 if rate is not None and rate != best.shared:
                     chosen = [] if study == "branch" else [f"schedule={schedule}"]

@@ -9,14 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from analysis import plans, readings, stats
+from analysis import lengths, plans, readings, stats
 from analysis.commands import command
 from analysis.contrasts import THREE, TWIN, TWO_STAGE, downstream_scores
 from analysis.evidence import Part, weakest
 from analysis.frames import View
 from analysis.names import recipe_name, schedule_name
-from analysis.registries import CLAIMS, STUDIES, Claim
-from analysis.rerun import left_out, studies_of
+from analysis.registries import CLAIMS, STUDIES, Claim, pooled
 from analysis.variants import group
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not judged", "not run"]
@@ -106,7 +105,12 @@ def _has_results(claim: Claim, view: View) -> bool:
     """Of the kind that its study makes: runs, or what became of them after fine-tuning."""
     if "evaluate" in STUDIES[claim.study].verbs:
         return not downstream_scores(view).empty
-    return not view.runs(*studies_of(claim)).empty
+    return not view.runs(*_studies_of(claim)).empty
+
+
+def _studies_of(claim: Claim) -> tuple[str, ...]:
+    """Studies whose runs a claim is judged on: its own, or all of the main comparison's."""
+    return pooled() if claim.study in pooled() else (claim.study,)
 
 
 def _each(claim: Claim, view: View) -> list[Judged]:
@@ -142,12 +146,12 @@ def _numbers(one: Judged) -> list[tuple[str, float]]:
 
 def _judged(claim: Claim, view: View) -> Judged:
     parts, missing = claim.evaluate(view.of_equal_versions() if claim.equal_versions else view)
-    aside = [*left_out(claim, view), *_not_at_best(claim, view)]
+    aside = [*_unequal(claim, view), *_not_at_best(claim, view)]
     deciding = [part for part in parts if part.role == "decides"]
     planned = () if claim.exact else plans.seeds(view.ledger.scale, claim.study)
     family = np.nan if claim.exact else 1.0
     count = 0 if missing else len(_seeds_there(claim, view, deciding))
-    if count < len(planned) and (deciding or (missing and len(view.runs(*studies_of(claim))))):
+    if count < len(planned) and (deciding or (missing and len(view.runs(*_studies_of(claim))))):
         reason = "; ".join([f"not judged: {count} of {len(planned)} seeds", *missing, *aside])
         return Judged(claim=claim, view=view, parts=[], verdict="not judged", reason=reason, family=family)
     if not deciding:
@@ -236,10 +240,18 @@ def _seeds_there(claim: Claim, view: View, deciding: Sequence[Part]) -> set[int]
     measured = [set(part.seeds) for part in deciding if not part.exact]
     if not measured:
         return set()
-    scores = view.scores(*studies_of(claim))
+    scores = view.scores(*_studies_of(claim))
     recipes = (*THREE, TWO_STAGE, view.reference)
     lost = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin(recipes)]
     return set.intersection(*measured) | {int(seed) for seed in lost["seed"]}
+
+
+def _unequal(claim: Claim, view: View) -> list[str]:
+    """What a claim that speaks of equal versions says of the runs over others that it is not judged on."""
+    if not claim.equal_versions:
+        return []
+    count = int(lengths.unequal(view.runs(*_studies_of(claim))).sum())
+    return [f"judged on equal versions only: {count} runs of unequal versions left out"] if count else []
 
 
 def _not_at_best(claim: Claim, view: View) -> list[str]:

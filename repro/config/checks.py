@@ -101,7 +101,7 @@ def check(settings: Any) -> None:
     Raises:
         UserError: all that is wrong, a line each.
     """
-    ranges = list(_fields(settings, ""))
+    ranges = list(complaints_of(settings, ""))
     groups = [settings, *(getattr(settings, f.name) for f in fields(settings))]
     # What fields cannot say rests on their ranges.
     lines = ranges or [
@@ -115,19 +115,15 @@ def check(settings: Any) -> None:
 
 
 def complaints_of(group: Any, prefix: str) -> Iterator[str]:
-    """What is out of range in one group of settings, a sentence each.
+    """What is out of range in a group of settings and in the groups within it, a sentence each.
 
     Args:
         prefix: of its settings' names: `advise.`.
     """
-    yield from _fields(group, prefix)
-
-
-def _fields(group: Any, prefix: str) -> Iterator[str]:
     for one in fields(group):
         value, label = getattr(group, one.name), f"{prefix}{one.name}"
         if is_dataclass(value):
-            yield from _fields(value, f"{label}.")
+            yield from complaints_of(value, f"{label}.")
         several = isinstance(value, list | tuple) and one.metadata.get("several", True)
         for each in value if several else [value]:
             if one.metadata and each is not None:

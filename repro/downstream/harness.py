@@ -38,7 +38,7 @@ BOOTSTRAPS = 100
 """For metrics without a formula for their standard error; accuracies have one."""
 
 
-class Row(TypedDict):
+class Score(TypedDict):
     """One task's score."""
 
     task: str
@@ -89,7 +89,7 @@ def evaluate(
     limit: int | None = None,
     *,
     dtype: str = "float32",
-) -> list[Row]:
+) -> list[Score]:
     """Score `model`, on the device it is on, on the tasks of `settings.names`, in that order.
 
     Args:
@@ -121,7 +121,7 @@ def evaluate(
         model.train(training)
 
 
-def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Row:
+def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Score:
     """The row of a task, or of a group of them: an average over all their items."""
     counts, values, errors, chances, hashes = [], [], [], [], []
     bits, size = 0.0, 0
@@ -143,7 +143,7 @@ def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Row:
         hashes += [sample[f"{part}_hash"] for sample in samples for part in ("doc", "prompt", "target")]
     items = sum(counts)
     known = "N/A" not in errors
-    return Row(
+    return Score(
         task=name,
         metric=metric,
         value=math.fsum(n * value for n, value in zip(counts, values, strict=True)) / items,

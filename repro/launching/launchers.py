@@ -49,7 +49,7 @@ def handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
 
 def is_to_blame(error: BaseException) -> bool:
     """Whether an error comes from a launcher, and not out of one of our jobs that it ran, here or in a worker."""
-    ours = str(Path(__file__).resolve().parents[1] / "launching" / "job.py")
+    ours = str(Path(__file__).resolve().with_name("job.py"))
     text = "".join(traceback.format_exception(error))
     return ours not in text and "hydra_plugins" in text
 

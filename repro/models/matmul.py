@@ -23,7 +23,7 @@ def install(model: nn.Module, settings: NumericsSettings) -> None:
     if numerics.onednn(settings):
         for module in model.modules():
             if type(module) is nn.Linear:
-                module.__class__ = Linear
+                module.__class__ = OneDnnLinear
 
 
 # (..., k) times the transpose of (n, k): (..., n). An operator of its own, so that torch.compile leaves it whole; by
@@ -46,16 +46,16 @@ def _shape(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.ops.repro.product.default
 
 
-class Linear(nn.Linear):
+class OneDnnLinear(nn.Linear):
     """What a linear layer becomes."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out), float32."""
-        output: torch.Tensor = _Linear.apply(input, self.weight)  # type: ignore[no-untyped-call]
+        output: torch.Tensor = _LinearFunction.apply(input, self.weight)  # type: ignore[no-untyped-call]
         return output if self.bias is None else output + self.bias
 
 
-class _Linear(torch.autograd.Function):
+class _LinearFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(inputs, weight)

@@ -77,7 +77,7 @@ def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
 
 ELSEWHERE = {
     "dry_run": "repro.plan, with the same arguments, says what would be done and what it would cost.",
-    "output": "repro.plan, repro.prepare, repro.advise and repro.export have it, and this command has not.",
+    "output": "other commands have it (repro.plan, repro.export, ...), and this one has not.",
     "figure": "repro.plan, with the same arguments, draws learning rates there.",
 }
 """What options of some commands are to the others."""

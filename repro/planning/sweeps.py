@@ -52,7 +52,7 @@ def compose(overrides: Sequence[str], *, multirun: bool = False) -> list[Setting
     """
     overrides = as_typed(overrides)
     _parsed([each for each in overrides if each.startswith("extensions=")])
-    registries.load(_extensions(overrides))
+    registries.load(listed("extensions", overrides))
     if ALL_STUDIES not in overrides:
         return _sweep(overrides, multirun)
     rest = [override for override in overrides if override != ALL_STUDIES]
@@ -183,10 +183,6 @@ def studies(overrides: Sequence[str] = ()) -> list[str]:
     """Names of the studies there are, in our configuration and in the folders that `hydra.searchpath` adds."""
     folders = [CONF, *(Path(place.removeprefix("file://")) for place in listed("hydra.searchpath", overrides))]
     return sorted({path.stem for folder in folders for path in (folder / "study").glob("*.yaml")})
-
-
-def _extensions(overrides: Sequence[str]) -> list[str]:
-    return listed("extensions", overrides)
 
 
 def listed(setting: str, overrides: Sequence[str]) -> list[str]:

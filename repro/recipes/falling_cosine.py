@@ -26,7 +26,5 @@ class FallingCosine(Recipe):
             done = (releases.until(number) - steps) / releases.until(number)
             high = between(schedule.max_lr, schedule.floor_lr, (1 - math.cos(math.pi * done)) / 2)
             curve = schedule.cycle(steps, warm=number == 1, high=high)
-            phases.append(
-                Phase(steps=steps, curve=curve, reset_optimizer=number > 1 and not self.carry_optimizer),
-            )
+            phases.append(Phase(steps=steps, curve=curve, reset_optimizer=number > 1 and not self.carry_optimizer))
         return phases

@@ -9,8 +9,7 @@ from repro.config.checks import within
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.models.architectures.llama import Llama
-from repro.recipes.growing import Grow as Operation
-from repro.recipes.growing import Shape
+from repro.recipes.growing import Growth, Shape
 from repro.recipes.path_switching import PathSwitching
 from repro.recipes.recipe import Releases
 from repro.recipes.trajectory import Derived, Phase, Product
@@ -63,7 +62,7 @@ class Grow(PathSwitching):
             return releases.trajectory(self.phases(releases, version), model=small)
         schedule, grown = releases.schedule, releases.until(self.grow_at - 1)
         start = Derived(
-            Operation(_shape(small), _shape(model)),
+            Growth(_shape(small), _shape(model)),
             (releases.trajectory([Phase(steps=grown, curve=schedule.constant(warm=True))], model=small),),
         )
         branch = self.branch_steps(releases, version)

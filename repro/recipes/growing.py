@@ -25,7 +25,7 @@ WRITES = ("o_proj.weight", "down_proj.weight")
 
 @OPERATIONS.register("grow")
 @dataclass(frozen=True)
-class Grow(Operation):
+class Growth(Operation):
     """Weights of one shape as those of a larger one that computes the same.
 
     Logits stay equal but for roundings. A wider residual stream changes the mean of squares in each norm, which the

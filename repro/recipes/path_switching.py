@@ -85,11 +85,9 @@ class PathSwitching(Recipe):
 
     @property
     def _length(self) -> str:
-        return (
-            f"paradigm.alpha={self.alpha}"
-            if self.branch_share is None
-            else (f"paradigm.branch_share={self.branch_share}")
-        )
+        if self.branch_share is None:
+            return f"paradigm.alpha={self.alpha}"
+        return f"paradigm.branch_share={self.branch_share}"
 
 
 def trunk_and_branch(phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:

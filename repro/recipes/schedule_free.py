@@ -6,7 +6,7 @@ from typing import ClassVar
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.models.optimizers.adamw import AdamW
-from repro.models.optimizers.schedule_free import ScheduleFree as ScheduleFreeAdamW
+from repro.models.optimizers.schedule_free import ScheduleFreeAdamW
 from repro.recipes.trunk import Trunk
 
 

@@ -9,7 +9,7 @@ from repro.recipes.path_switching import PathSwitching
 
 @RECIPES.register("wsd")
 @dataclass(frozen=True, kw_only=True)
-class Wsd(PathSwitching):
+class WsdBranches(PathSwitching):
     """Path switching whose branches grow with the run, as cooldowns are known to need."""
 
     label = "WSD"

@@ -215,11 +215,7 @@ class Store:
 
     @contextlib.contextmanager
     def lease(self, key: str, *uses: str | None) -> Iterator["Lease | None"]:
-        """Try to be the one that works on `key`; None when someone else is.
-
-        The operating system holds the lease and drops it when its holder dies. A holder that is alive but gave no
-        heartbeat for `stale_seconds` (suspended, or cut off) keeps its lock, and the next one is taken instead:
-        should the holder wake up, it commits the same bits under the same key.
+        """Try to be the one that works on `key`; None when someone else is. What a lease is: repro.store.leases.
 
         Args:
             uses: keys of what the work starts from: not to be removed meanwhile.

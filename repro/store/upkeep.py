@@ -1,10 +1,6 @@
 """What a store holds and why, what of it is damaged, and what of it can go.
 
-What goes: checkpoints that no frozen plan names, places to resume from that have served their purpose, and what dead
-processes left. What stays: every node of every frozen plan, whatever numerics it was trained under; models fine-tuned
-from those; whatever a lease is held on, and what its holder works from; all measures and scores, which are small; and
-what was quarantined, unless quarantine=true. While a plan is damaged or quarantined nobody knows what it keeps, and no
-checkpoint is removed.
+What goes and what stays says `python -m repro.store` (repro.store.__main__), to whoever is about to remove something.
 """
 
 import os

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis import protocol
-from analysis.protocol import Best, parts, read_best
+from analysis.protocol import Maxima, parts, read_best
 from repro.planning import sweeps
 from repro.planning.planner import make
 
@@ -14,7 +14,7 @@ LARGEST = ["size=w48_l2", "stream.steps_per_version=80", "schedule.warmup_steps=
 
 
 @pytest.fixture
-def best(tmp_path: Path) -> Best:
+def best(tmp_path: Path) -> Maxima:
     path = tmp_path / "best_rates.csv"
     rows = [
         ("cosine", "ptfs", "", "0.008"), ("cosine", "cpt", "", "0.004"), ("cosine", "path_switching", "", "0.002"),
@@ -26,7 +26,7 @@ def best(tmp_path: Path) -> Best:
 
 
 @pytest.mark.slow
-def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Best, data_path: Path, tmp_path: Path) -> None:
+def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Maxima, data_path: Path, tmp_path: Path) -> None:
     common = ["scale=smoke", f"data.path={data_path}", f"store.path={tmp_path}"]
     asked = [given for sweep in parts(best, LARGEST).values() for given in sweep]
     every = [one for given in asked for one in sweeps.compose([*given, *common])]
@@ -34,7 +34,7 @@ def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Best, data_p
     assert {one.study for one in every} == {*protocol.ORDER, "future"}
 
 
-def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Best) -> None:
+def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Maxima) -> None:
     asked = parts(best, LARGEST)
     assert asked["headline"] == [
         ["study=headline", "schedule.max_lr=0.008"],

@@ -20,7 +20,7 @@ from repro.config.resolve import from_dict
 from repro.config.settings import StreamSettings
 from repro.data import novelty, overlap
 from repro.data.corpora.reading.files import Report
-from repro.data.corpora.releases import Releases, natural
+from repro.data.corpora.releases import ReleaseFolders, natural
 from repro.data.counts import TRAINED_BEFORE, public, told
 from repro.data.opening import is_prepared, open_stream, reports
 from repro.data.stream import Stream
@@ -48,8 +48,8 @@ def dumps(tmp_path: Path) -> Path:
     return tmp_path / "dumps"
 
 
-def corpus(root: Path) -> Releases:
-    return Releases(kind="releases", path=str(root))
+def corpus(root: Path) -> ReleaseFolders:
+    return ReleaseFolders(kind="releases", path=str(root))
 
 
 def contents(data: Path) -> dict[str, bytes]:
@@ -93,13 +93,13 @@ def test_a_release_that_is_appended_reads_no_text_of_those_before(
     dumps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    original = Releases.read
+    original = ReleaseFolders.read
 
-    def reading(self: Releases, root: Path, *more: object) -> object:
+    def reading(self: ReleaseFolders, root: Path, *more: object) -> object:
         read.append(root.name)
         return original(self, root, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Releases, "read", reading)
+    monkeypatch.setattr(ReleaseFolders, "read", reading)
     open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
     open_stream(corpus(dumps), mixed(4, "releases"), tmp_path)
     assert read == ["dump-1", "dump-2", "dump-3", "dump-4"]
@@ -389,7 +389,7 @@ def test_a_damaged_unit_is_prepared_again_as_it_was(dumps: Path, tmp_path: Path)
         assert contents(tmp_path) == before
 
 
-def _opened(source: Releases, versions: int, data: Path) -> str:
+def _opened(source: ReleaseFolders, versions: int, data: Path) -> str:
     return open_stream(source, mixed(versions, "releases"), data).fingerprint
 
 

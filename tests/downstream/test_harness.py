@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> "tuple[TaskSettings, 
 
 
 @pytest.fixture(scope="module")
-def rows(installed: tuple[TaskSettings, Path]) -> list[harness.Row]:
+def rows(installed: tuple[TaskSettings, Path]) -> list[harness.Score]:
     return harness.evaluate(items.model(), TOKENIZER, *installed, BATCH, LIMIT)
 
 
@@ -48,7 +48,7 @@ def _log_likelihood(model: torch.nn.Module, prompt: str, answer: str) -> float:
 
 
 def test_values_errors_and_hashes_are_lm_evals_own(
-    rows: list[harness.Row], installed: tuple[TaskSettings, Path]
+    rows: list[harness.Score], installed: tuple[TaskSettings, Path]
 ) -> None:
     settings, data_path = installed
     manager = TaskManager(
@@ -67,7 +67,7 @@ def test_values_errors_and_hashes_are_lm_evals_own(
 
 
 def test_chance_and_bits_per_byte_follow_from_the_items(
-    rows: list[harness.Row], installed: tuple[TaskSettings, Path]
+    rows: list[harness.Score], installed: tuple[TaskSettings, Path]
 ) -> None:
     model = items.model()
     for row in rows:
@@ -83,7 +83,7 @@ def test_chance_and_bits_per_byte_follow_from_the_items(
 
 
 def test_a_second_evaluation_gives_the_same_rows_and_disturbs_nothing(
-    rows: list[harness.Row], installed: tuple[TaskSettings, Path]
+    rows: list[harness.Score], installed: tuple[TaskSettings, Path]
 ) -> None:
     model = items.model().train()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
@@ -101,7 +101,7 @@ def test_a_second_evaluation_gives_the_same_rows_and_disturbs_nothing(
 
 
 def test_bfloat16_gives_nearly_the_same_bits_per_byte(
-    rows: list[harness.Row], installed: tuple[TaskSettings, Path]
+    rows: list[harness.Score], installed: tuple[TaskSettings, Path]
 ) -> None:
     rough = harness.evaluate(items.model(), TOKENIZER, *installed, BATCH, LIMIT, dtype="bfloat16")
     bits = [row["gold_bits_per_byte"] for row in rows]
@@ -129,7 +129,7 @@ def test_a_limit_takes_the_first_items(installed: tuple[TaskSettings, Path]) -> 
     assert row["gold_bits_per_byte"] == pytest.approx(nats / math.log(2) / size, rel=1e-5)
 
 
-def test_a_group_is_the_average_over_its_items(rows: list[harness.Row], installed: tuple[TaskSettings, Path]) -> None:
+def test_a_group_is_the_average_over_its_items(rows: list[harness.Score], installed: tuple[TaskSettings, Path]) -> None:
     settings, data_path = installed
     (group,) = harness.evaluate(
         items.model(), TOKENIZER, replace(settings, names=["nine_local"]), data_path, BATCH, LIMIT
@@ -176,7 +176,7 @@ def test_a_model_that_has_learnt_the_answers_scores_full_marks(installed: tuple[
 
 @pytest.mark.slow
 def test_the_lm_eval_command_scores_an_exported_model_as_we_do(
-    rows: list[harness.Row], installed: tuple[TaskSettings, Path], tmp_path: Path
+    rows: list[harness.Score], installed: tuple[TaskSettings, Path], tmp_path: Path
 ) -> None:
     settings, data_path = installed
     items.model().save_pretrained(tmp_path / "model")

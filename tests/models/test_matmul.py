@@ -37,7 +37,7 @@ def test_a_layer_computes_what_it_computed_before(shape: tuple[int, ...], out: i
     torch.manual_seed(0)
     layer, inputs = nn.Linear(shape[-1], out, bias=bias), torch.randn(shape, requires_grad=True)
     results = []
-    for kind in (nn.Linear, matmul.Linear):
+    for kind in (nn.Linear, matmul.OneDnnLinear):
         layer.__class__ = kind
         outputs = layer(inputs)
         weight = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape)
@@ -52,7 +52,7 @@ def test_a_layer_computes_what_it_computed_before(shape: tuple[int, ...], out: i
 def test_all_linear_layers_of_a_model_and_nothing_else_change(architecture: str) -> None:
     plain, placed = model(architecture), model(architecture)
     matmul.install(placed, ONEDNN)
-    assert kinds(placed) == {matmul.Linear}
+    assert kinds(placed) == {matmul.OneDnnLinear}
     assert [type(m) for m in placed.modules() if not isinstance(m, nn.Linear)] == [
         type(m) for m in plain.modules() if not isinstance(m, nn.Linear)
     ]

@@ -17,7 +17,7 @@ from repro.models.architectures.qwen2 import Qwen2
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.recipes.grow import _shape
-from repro.recipes.growing import Grow
+from repro.recipes.growing import Growth
 from repro.recipes.trajectory import Derived
 from repro.results import measures
 from repro.store.store import Store
@@ -55,7 +55,7 @@ def test_the_function_is_preserved_at_the_step(kind: type[Llama], tied: bool, la
     # Weights as training leaves them, norms and biases included.
     generator = torch.Generator().manual_seed(0)
     before = {n: w + 0.1 * torch.randn(w.shape, generator=generator) for n, w in weights.of(small_model(small)).items()}
-    after = Grow(_shape(small), _shape(large)).apply([{"model": before}])["model"]
+    after = Growth(_shape(small), _shape(large)).apply([{"model": before}])["model"]
     assert {n: w.shape for n, w in after.items()} == {n: w.shape for n, w in weights.of(small_model(large)).items()}
     one, two = logits(small, before), logits(large, after)
     exact = "hidden_size" not in larger

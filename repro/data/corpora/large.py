@@ -30,16 +30,16 @@ class Large(Corpus):
     """`mixed`, and what two more packages say of their APIs: strings that are at least half new, in their order."""
 
     label = "State of the Union and API documentation of three clouds"
-    licence = f"{mixed.Mixed.licence}; UPL-1.0 or Apache-2.0"
+    licence = f"{mixed.MixedCorpus.licence}; UPL-1.0 or Apache-2.0"
     language = "en"
 
     def documents(self, cache: Path) -> Iterator[Document]:
         google, oracle = packages.fetch(GOOGLE, cache), packages.fetch(ORACLE, cache)
-        first = mixed.Mixed(kind="mixed").documents(cache)
+        first = mixed.MixedCorpus(kind="mixed").documents(cache)
         return itertools.chain(_undated(first), _new(_google(google), "google"), _new(_oracle(oracle), "oracle"))
 
     def identity(self) -> dict[str, object]:
-        return mixed.Mixed(kind="mixed").identity() | {"large": [GOOGLE.sha256, ORACLE.sha256]}
+        return mixed.MixedCorpus(kind="mixed").identity() | {"large": [GOOGLE.sha256, ORACLE.sha256]}
 
 
 def _undated(documents: Iterable[Document]) -> Iterator[Document]:

@@ -12,7 +12,7 @@ from repro.data.corpora.corpus import Corpus, Document, equal_shares
 
 @CORPORA.register("mixed")
 @dataclass(frozen=True, kw_only=True)
-class Mixed(Corpus):
+class MixedCorpus(Corpus):
     """The text of the published evidence: as much as registries carry in a form that versions fit."""
 
     label = "State of the Union and AWS API documentation"

@@ -23,7 +23,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Release:
+class ReleaseFolder:
     """One of them."""
 
     name: str
@@ -34,7 +34,7 @@ class Release:
 
 @CORPORA.register("releases")
 @dataclass(frozen=True, kw_only=True)
-class Releases(Files):
+class ReleaseFolders(Files):
     """Dumps in folders, each what a version adds."""
 
     label = "own releases"
@@ -65,7 +65,7 @@ class Releases(Files):
                 for document in self.read(release.folder, known, f"release {release.name}"):
                     yield replace(document, part=part, date=document.date or release.date)
 
-    def listed(self) -> list[Release]:
+    def listed(self) -> list[ReleaseFolder]:
         """The releases in order.
 
         Raises:
@@ -93,7 +93,7 @@ class Releases(Files):
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
                 f"{LIST} (columns name, folder, date)."
             )
-        return [Release(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
+        return [ReleaseFolder(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
 
 
 def _is_release(entry: Path) -> bool:
@@ -108,7 +108,7 @@ def natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)], name
 
 
-def _from_list(root: Path) -> list[Release]:
+def _from_list(root: Path) -> list[ReleaseFolder]:
     path = root / LIST
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
@@ -121,7 +121,7 @@ def _from_list(root: Path) -> list[Release]:
             raise UserError(f"{path}, line {number} names no folder; its columns are name, folder and date.")
         if not folder.is_dir():
             raise UserError(f"{path}, line {number}: {folder} is no folder.")
-        releases.append(Release(row.get("name") or folder.name, folder, row.get("date") or None))
+        releases.append(ReleaseFolder(row.get("name") or folder.name, folder, row.get("date") or None))
     if not releases:
         raise UserError(f"{path} lists no release.")
     return releases

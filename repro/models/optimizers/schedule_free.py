@@ -21,7 +21,7 @@ TRAINED = "y"
 
 @OPTIMIZERS.register("schedule_free")
 @dataclass(frozen=True, kw_only=True)
-class ScheduleFree(AdamW):
+class ScheduleFreeAdamW(AdamW):
     """Iterates z, their running average x, and y between the two, where gradients are taken.
 
     A version is x: it is what is measured, exported and kept as the model. Training goes on from y and z, which are
