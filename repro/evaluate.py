@@ -53,7 +53,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
     todo = jobs.jobs_of(tree)
-    jobs.drain(tree, todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
+    jobs.drain(todo, lambda item: item.result, lambda: store.results(KIND), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:

@@ -69,7 +69,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         tensors = {name: tensor.contiguous() for name, tensor in weights.of(model).items()}
         store.save(item.weights, len(losses), {"model": tensors}, about | {"losses": losses})
 
-    jobs.drain(tree, jobs.fine_tunings(tree), lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
+    jobs.drain(jobs.fine_tunings(tree), lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)
 
 
 def check(plan: Plan, store: Store) -> None:

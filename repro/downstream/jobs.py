@@ -8,7 +8,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -209,7 +208,6 @@ def load(tree: Tree, item: Job, key: Key, store: Store) -> Tensors:
 
 
 def drain(
-    tree: Tree,
     todo: Sequence[Job],
     key: Callable[[Job], Key],
     done: Callable[[], Set[Key]],
@@ -223,7 +221,7 @@ def drain(
         Preempted: asked to stop with items left.
         UserError: some could not be done, after all others were; or the disk refuses, which it would again.
     """
-    failed = _failed(tree, store)
+    failed = store.failed
     while True:
         finished = done()
         left = [item for item in todo if key(item) not in finished and key(item) not in failed]
@@ -245,15 +243,9 @@ def drain(
                         except UserError as error:
                             if error.__cause__ is not None:
                                 raise  # the disk's doing
-                            failed[key(item)] = str(error)
+                            failed[key(item)] = UserError(str(error))  # without what its traceback holds
                     break
         else:
             stop.wait(WAIT_SECONDS)
-    if messages := dict.fromkeys(failed[key(item)] for item in todo if key(item) in failed.keys() - finished):
+    if messages := dict.fromkeys(str(failed[key(item)]) for item in todo if key(item) in failed.keys() - finished):
         raise UserError("\n".join(messages))
-
-
-@lru_cache(maxsize=1)
-def _failed(tree: Tree, store: Store) -> dict[Key, str]:
-    """What this process could not do, with the reason: no other job of the sweep tries it here again."""
-    return {}

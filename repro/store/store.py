@@ -69,6 +69,8 @@ class Store:
         """
         self.root = root
         self.stale_seconds = stale_seconds
+        self.failed: dict[str, UserError] = {}
+        """By key, what could not be made here and why: it is not tried again by whoever has this object."""
         self._leases = Leases(root, stale_seconds)
         self._seen: dict[str, int] = {}
         self._results: dict[tuple[str, str], dict[str, Any]] = {}

@@ -9,7 +9,6 @@ worker was faster, a checkpoint is gone) is noticed under the lease, where it co
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from repro.common.errors import Preempted
@@ -31,19 +30,11 @@ POLL_SHARE = 0.05
 """Of a worker's time, at most, that polling takes."""
 
 
-@dataclass
-class _Memory:
-    """What this process knows of a tree, whichever of its runs a worker is for."""
-
-    order: list[Key]
-    """All nodes, the most urgent first."""
-    failed: dict[Key, Diverged] = field(default_factory=dict)
-
-
 @lru_cache(maxsize=1)
-def _memory(tree: Tree, store: Store) -> _Memory:
+def _order(tree: Tree) -> tuple[Key, ...]:
+    """All nodes, the most urgent first; the same for whichever of its runs a worker is."""
     urgency = critical_path(tree)
-    return _Memory(sorted(tree.nodes, key=lambda key: -urgency[key]))
+    return tuple(sorted(tree.nodes, key=lambda key: -urgency[key]))
 
 
 class Worker:
@@ -61,7 +52,6 @@ class Worker:
         self._leases = ExitStack()
         """The lease on what is being done, if something is; only rank 0 holds one."""
         self._lease: Lease | None = None
-        self._memory = _memory(tree, store)
         self._stored: dict[Key, int] = {}
         self._open: dict[Key, None] = {}
         """Nodes to make or to measure, the most urgent first."""
@@ -98,7 +88,7 @@ class Worker:
         begin = time.monotonic()
         self._stored = self._store.steps()
         left = self._tree.missing(self._stored) | set(measures.unmeasured(self._tree, self._stored, self._store))
-        self._open = dict.fromkeys(key for key in self._memory.order if key in left)
+        self._open = dict.fromkeys(key for key in _order(self._tree) if key in left)
         self._polled = time.monotonic()
         self._poll_seconds = self._polled - begin
 
@@ -106,7 +96,7 @@ class Worker:
         for key in self._open:
             parents = self._tree.nodes[key].parents
             ready = key in self._stored or all(parent in self._stored for parent in parents)
-            if key in self._memory.failed or not ready:
+            if key in self._store.failed or not ready:
                 continue
             with ExitStack() as leases:
                 self._lease = leases.enter_context(self._store.lease(key, *parents))
@@ -117,8 +107,8 @@ class Worker:
 
     def _over(self) -> bool:
         """With nothing to take: whether the run is finished; waits a little for others when it is not."""
-        for key in self._tree.own(self._own).keys() & self._memory.failed.keys():
-            raise self._memory.failed[key]
+        for key in self._tree.own(self._own).keys() & self._store.failed.keys():
+            raise self._store.failed[key]
         if not any(key in self._open for key in self._tree.ends[self._own]):
             return True
         self._stop.wait(max(WAIT_SECONDS, self._poll_seconds / POLL_SHARE))
@@ -146,7 +136,7 @@ class Worker:
             # It was quarantined: now it is missing, and one of the next rounds makes it again.
             self._poll_seconds = 0.0
         except Diverged as error:
-            self._memory.failed[key] = error
+            self._store.failed[key] = error
             what = {"reason": str(error)}
             lead(lambda: self._store.put_result(measures.DIVERGED, key, what))
 

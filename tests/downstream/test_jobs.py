@@ -33,7 +33,7 @@ class Items:
     """Three items to work on, and what was done of them."""
 
     def __init__(self, store: Store) -> None:
-        self.tree, self.store, self.done, self.tried = Tree([]), store, set[str](), list[str]()
+        self.store, self.done, self.tried = store, set[str](), list[str]()
         self.errors: dict[str, Exception] = {}
         self.todo = [Job(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
 
@@ -45,7 +45,7 @@ class Items:
 
     def drain(self, stop: threading.Event) -> None:
         key = attrgetter("weights")
-        jobs.drain(self.tree, self.todo, key, lambda: self.done, self.do, self.store, stop)
+        jobs.drain(self.todo, key, lambda: self.done, self.do, self.store, stop)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
     assert "fine-tuned under finetune.seeds=0, " + again.format("finetune") in message
     assert len(scored) == 1, "version 2 as it was pre-trained"
 
-    jobs._failed.cache_clear()  # what the messages say is given to new processes
+    store.failed.clear()  # what the messages say is given to new processes
     Worker(tree, 0, store, threading.Event()).work()
     finetune._work(tree, 0, store, threading.Event())
     evaluate._work(tree, 0, store, threading.Event())
