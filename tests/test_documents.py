@@ -104,12 +104,15 @@ def test_every_promise_names_a_test_that_exists() -> None:
 
 
 def test_what_make_test_leaves_out_of_the_promises_is_marked_so() -> None:
+    marked = 0
     for line in (ROOT / "docs/promises.md").read_text().splitlines():
         for found in re.finditer(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", line):
             source = (ROOT / found[2]).read_text()
             marks = re.findall(rf"((?:^@pytest\.mark\.\w+\n)+)def {found[1]}\b", source, flags=re.MULTILINE)
             seldom = any(re.search(r"mark\.(slow|torture|slurm)$", each, flags=re.MULTILINE) for each in marks)
             assert not seldom or "**T**" in line[: found.start()], found[1]
+            marked += seldom
+    assert marked, "the marks are looked for where they stand"
 
 
 def test_the_layout_in_the_design_names_every_room_and_command_in_the_order_that_lint_checks() -> None:

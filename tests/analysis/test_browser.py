@@ -270,7 +270,9 @@ def test_all_can_be_reached_by_the_keyboard(opened: Opened) -> None:
 def test_every_link_of_every_page_leads_somewhere(folder: Path) -> None:
     for page in (folder / "report.html", *sorted(folder.glob("claims/*")), *sorted(folder.glob("recipes/*"))):
         text = page.read_text()
-        for link in re.findall(r"""(?:href|src)="((?!data:)[^"]+)\"""", text):
+        links = re.findall(r"""(?:href|src)="((?!data:)[^"]+)\"""", text)
+        assert links, page.name
+        for link in links:
             name, _, anchor = link.partition("#")
             target = (page.parent / name).resolve() if name else page
             assert target.is_file(), (page.name, link)

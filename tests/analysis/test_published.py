@@ -571,7 +571,9 @@ def test_what_advice_foretold_of_two_maxima_is_what_it_recorded_and_what_came() 
 
 
 def test_a_claims_page_says_what_tells_its_verdicts_apart() -> None:
-    for page in (PUBLISHED / "proxy/claims").glob("*.html"):
+    pages = list((PUBLISHED / "proxy/claims").glob("*.html"))
+    assert len(pages) == 16
+    for page in pages:
         said = re.findall(r'<span class="id">\d+</span>\s*<span>(.*?)</span>', page.read_text())
         assert said, page
         assert len(said) == len(set(said)), page

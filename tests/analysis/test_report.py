@@ -141,7 +141,9 @@ def test_a_name_from_a_configuration_is_data_everywhere(whole):
 
 
 def test_rows_of_markdown_tables_have_as_many_cells_as_their_head(whole):
-    for path in (whole / "tables").glob("*.md"):
+    tables = list((whole / "tables").glob("*.md"))
+    assert len(tables) > 10
+    for path in tables:
         lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, path.name
 
@@ -249,7 +251,9 @@ def test_where_each_figure_comes_from_is_said(whole):
 
 
 def test_no_figure_carries_a_date_or_a_version(whole):
-    for path in (path for path in (whole / "figures").iterdir() if path.suffix != ".csv"):
+    figures = [path for path in (whole / "figures").iterdir() if path.suffix != ".csv"]
+    assert {path.suffix for path in figures} == {".png", ".pdf"}
+    for path in figures:
         data = path.read_bytes()
         assert b"CreationDate" not in data
         assert b"atplotlib" not in data

@@ -51,13 +51,13 @@ def test_overlap_counts_a_version_that_holds_the_held_out_text(
     streams: dict[str, Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = streams["dealt"]
-    before, monkeypatched = overlap(stream), stream.heldout(1).blocks
+    before, held = overlap(stream), stream.heldout(1).blocks
     real = stream.blocks
 
     def leaked(ids: np.ndarray) -> np.ndarray:
         blocks = real(ids)
         if len(ids) and ids[0] == 0:  # version 1
-            blocks[: len(monkeypatched)] = monkeypatched
+            blocks[: len(held)] = held
         return blocks
 
     monkeypatch.setattr(stream, "blocks", leaked)

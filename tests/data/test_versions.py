@@ -383,7 +383,9 @@ def test_a_damaged_unit_is_prepared_again_as_it_was(dumps: Path, tmp_path: Path)
     harmed: Callable[[Path], object] = Path.unlink
     open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
     before = contents(tmp_path)
-    for name in [name for name in before if name.endswith(("train.tokens", "manifest.json"))]:
+    harmful = [name for name in before if name.endswith(("train.tokens", "manifest.json"))]
+    assert len(harmful) == 2 * 3
+    for name in harmful:
         harmed(tmp_path / name)
         open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)
         assert contents(tmp_path) == before
