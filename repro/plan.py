@@ -95,7 +95,7 @@ def table(plan: Plan) -> "RenderableType":
         ("FLOPs", f"{summary['flops']:.2e}"),
         ("checkpoints", f"{summary['checkpoints']:,}, {_figure(summary['checkpoint_bytes'] / 1e9)} GB"),
         ("to train", f"{unique - stored:,} steps, {_figure(summary['estimated_hours'])} {unit}-hours, {time}"),
-        ("assumed", f"{estimate['flops_per_second'] / 1e12:g} TFLOP/s a {unit}: {estimate['basis']}"),
+        ("assumed", f"{estimate['flops_per_second'] / 1e12:g} TFLOP/s per {unit}: {estimate['basis']}"),
         *((f"left over, version {row['version']}", _left_over(row)) for row in summary["left_over"]),
     ):
         totals.add_row(name, value)

@@ -465,7 +465,7 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     of_parameter = sorted((steps * runs["tokens_per_step"] / runs["parameters"]).unique())
     short, middle, long = (f"{each:.1f}" for each in of_parameter)
     assert f"{long} tokens per parameter" in text
-    assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens a parameter" in text
+    assert f"500, 1,000 and 2,000 steps ({short}, {middle} and {long} tokens per parameter" in text
 
 
 def cells(claim: str, factor: str) -> Callable[..., tuple[float, float, float]]:

@@ -151,7 +151,7 @@ def test_gpu_hours_come_with_what_they_assume(capsys: pytest.CaptureFixture[str]
     hours = planned(capsys, *overrides)["estimated_hours"]
     assert isinstance(hours, float)
     assert f"40,000 steps, {hours:,.0f} GPU-hours, about {hours / 8:,.0f} h on one worker of 8 processes" in text
-    assert "100 TFLOP/s a GPU: a guess" in text
+    assert "100 TFLOP/s per GPU: a guess" in text
 
 
 REFUSED = {
