@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.advice.laws import Curve, since
+from repro.advice.laws import RateCurve, since
 from repro.advice.question import Question
 from repro.common import progress
 from repro.common.errors import UserError
@@ -36,7 +36,7 @@ APART = {"max_lr": "rate", "min_lr": "floor", "warmup_steps": "warm-up", "carry_
 """In which of the ledger's columns candidates of one recipe and schedule may differ, and what they are called."""
 
 PLAIN = ("cycle", "mixed")
-"""Curve and order of what others are compared with."""
+"""RateCurve and order of what others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ class Candidate:
             return "it starts from derived weights"
         return ""
 
-    def curves(self, parameters: int) -> list[Curve]:
+    def curves(self, parameters: int) -> list[RateCurve]:
         """Of every version."""
         s = self.run.settings
         replay = float(fraction("paradigm.replay", s.paradigm.replay))
         return [
-            Curve(
+            RateCurve(
                 np.asarray(trajectory.learning_rates),
                 parameters,
                 since(trajectory.learning_rates, self.run.releases.steps, number, self.mixed),

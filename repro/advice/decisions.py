@@ -9,7 +9,7 @@ import numpy as np
 
 from repro.advice.candidates import Candidate
 from repro.advice.evidence import Version
-from repro.advice.laws import Curve
+from repro.advice.laws import RateCurve
 from repro.advice.predictions import Estimate, Knowledge, seen
 from repro.advice.question import Question
 from repro.common.errors import UserError
@@ -189,7 +189,7 @@ class _Base:
     """At its maximum rate."""
 
     @cached_property
-    def curves(self) -> Sequence[Curve]:
+    def curves(self) -> Sequence[RateCurve]:
         return self.candidate.curves(self.size)
 
     @cached_property
@@ -253,7 +253,7 @@ def _by_law(candidate: Candidate, base: _Base, knowledge: Knowledge) -> Row:
     return Row(candidate, losses, tuple(over), beyond, _extra(curves, over[-1], knowledge))
 
 
-def _extra(curves: Sequence[Curve], over: Estimate, knowledge: Knowledge) -> float:
+def _extra(curves: Sequence[RateCurve], over: Estimate, knowledge: Knowledge) -> float:
     """Steps that the last version's curve has to be stretched by, to reach the loss of retraining.
 
     Args:
@@ -275,7 +275,7 @@ def _extra(curves: Sequence[Curve], over: Estimate, knowledge: Knowledge) -> flo
     return float(brentq(above, 1.0, MOST, xtol=1e-3) - 1) * len(curves[-1].rates)
 
 
-def _stretched(curve: Curve, times: float) -> Curve:
+def _stretched(curve: RateCurve, times: float) -> RateCurve:
     steps = len(curve.rates)
     longer = np.interp(np.linspace(0, steps - 1, round(steps * times)), np.arange(steps), curve.rates)
     return replace(curve, rates=longer, since=curve.since * times)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.advice.evidence import Cell, Version
-from repro.advice.laws import LAWS, Curve, Law, Sites, since
+from repro.advice.laws import LAWS, Law, RateCurve, Sites, since
 from repro.common import progress
 
 Array = NDArray[np.float64]
@@ -129,10 +129,10 @@ class Evidence:
         return float(np.sqrt(squares / self.freedom)) if self.freedom > 0 else float("nan")
 
 
-def curve_of(cell: Cell, version: Version) -> Curve:
+def curve_of(cell: Cell, version: Version) -> RateCurve:
     """What leads to a version of a ledger."""
     old = since(version.rates, cell.lengths, version.number, cell.mixed)
-    return Curve(version.rates, cell.parameters, old, cell.replay)
+    return RateCurve(version.rates, cell.parameters, old, cell.replay)
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ class Beyond:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedLaw:
     """A law, fitted to everything and judged on what was left out."""
 
     fit: Fit
@@ -317,7 +317,7 @@ class Judged:
         return float(np.median(np.abs(self.missed(2))))
 
 
-def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) -> Judged:
+def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) -> JudgedLaw:
     """Fit a law to all cells, and to all but each one in turn, which it then has to predict.
 
     Args:
@@ -347,7 +347,7 @@ def judge(law: Law, evidence: Evidence, data: Data, done: Callable[[], None]) ->
         return beyond(octaves - limit, others - limit)
 
     half = data.heldout_steps.max() / 2
-    return Judged(
+    return JudgedLaw(
         whole,
         tuple(missed),
         ahead=beyond(np.log2(data.heldout_steps / half), np.log2(data.training_steps / half)),
@@ -364,7 +364,7 @@ def candidates(evidence: Evidence) -> list[Law]:
     return [law(shifts=s, sizes=sizes, rates=rates, replays=replays) for s in (False, True) for law in LAWS]
 
 
-def choose(evidence: Evidence) -> list[Judged]:
+def choose(evidence: Evidence) -> list[JudgedLaw]:
     """All laws, the one that misses least first; one with a shift only where that takes off a twentieth."""
     data, laws = Data.of(evidence), candidates(evidence)
     with progress.steps("Fitting laws", len(laws) * len(evidence.cells)) as done:
@@ -372,7 +372,7 @@ def choose(evidence: Evidence) -> list[Judged]:
     return sorted(judged, key=lambda each: each.error * (1.05 if each.fit.law.shifts else 1.0))
 
 
-def bootstrap(chosen: Judged, evidence: Evidence, draws: int, seed: int = 0) -> list[Fit]:
+def bootstrap(chosen: JudgedLaw, evidence: Evidence, draws: int, seed: int = 0) -> list[Fit]:
     """The law fitted again to seeds drawn with replacement."""
     data = Data.of(evidence)
     random = np.random.Generator(np.random.PCG64(seed))

@@ -40,7 +40,7 @@ CHINCHILLA = 0.34
 
 
 @dataclass(frozen=True)
-class Curve:
+class RateCurve:
     """What happens up to a version."""
 
     rates: Array
@@ -52,7 +52,7 @@ class Curve:
 
 
 def since(rates: Array, lengths: Sequence[int], version: int, mixed: bool) -> Array:
-    """`Curve.since` of slices 1 to `version`, whose data arrive over `lengths` steps each."""
+    """`RateCurve.since` of slices 1 to `version`, whose data arrive over `lengths` steps each."""
     if mixed:
         return np.zeros(version)
     ends = np.minimum(np.cumsum(lengths[:version]), len(rates))
@@ -117,7 +117,9 @@ class Sites:
     """(places,)"""
 
     @classmethod
-    def of(cls, curves: Sequence[Curve], places: Sequence[Sequence[int]], reference: tuple[float, float]) -> "Sites":
+    def of(
+        cls, curves: Sequence[RateCurve], places: Sequence[Sequence[int]], reference: tuple[float, float]
+    ) -> "Sites":
         """
         Args:
             places: for each curve, numbers of steps after which its loss is asked for.

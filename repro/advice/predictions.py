@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from repro.advice.candidates import Candidate, same
 from repro.advice.evidence import Cell, Version
-from repro.advice.fits import Evidence, Fit, Judged, curve_of
-from repro.advice.laws import Curve, Sites
+from repro.advice.fits import Evidence, Fit, JudgedLaw, curve_of
+from repro.advice.laws import RateCurve, Sites
 
 Array = NDArray[np.float64]
 
@@ -61,13 +61,13 @@ class Knowledge:
     cells: tuple[Cell, ...]
     """All of the data and the architecture, those included that no law speaks of."""
     evidence: Evidence
-    laws: tuple[Judged, ...]
+    laws: tuple[JudgedLaw, ...]
     """The one that misses least first."""
     draws: tuple[Fit, ...]
     """Of that law."""
 
     @property
-    def law(self) -> Judged:
+    def law(self) -> JudgedLaw:
         return self.laws[0]
 
     @property
@@ -89,7 +89,7 @@ class Knowledge:
                     found.setdefault(name, []).append(value)
         return {name: (min(values), max(values)) for name, values in found.items()}
 
-    def beyond(self, curve: Curve) -> list[str]:
+    def beyond(self, curve: RateCurve) -> list[str]:
         """How far a prediction lies outside the fit: a sentence for each way; empty: it does not."""
         said = []
         for name, value in _place(curve).items():
@@ -102,13 +102,13 @@ class Knowledge:
                 said.append(f"{value / low:.3g} times the least {name} of the fit")
         return said
 
-    def losses(self, fits: Sequence[Fit], curves: Sequence[Curve]) -> Array:
+    def losses(self, fits: Sequence[Fit], curves: Sequence[RateCurve]) -> Array:
         """(fits, versions): nats per token of slices 1 to k."""
         sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], self.evidence.reference)
         hard = np.array([self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)])
         return np.array([fit.predict(sites) + hard for fit in fits])
 
-    def predict(self, curves: Sequence[Curve]) -> list[Estimate]:
+    def predict(self, curves: Sequence[RateCurve]) -> list[Estimate]:
         """The versions of a recipe, by law."""
         center, *drawn = self.losses((self.law.fit, *self.draws), curves)
         moved = np.std(drawn, axis=0) if drawn else 0 * center
@@ -118,7 +118,7 @@ class Knowledge:
         spread = np.sqrt(moved**2 + unseen**2 + missed**2 + self.level**2)
         return [self._estimate(float(c), float(s), 1) for c, s in zip(center, spread, strict=True)]
 
-    def against(self, curves: Sequence[Curve], measured: Sequence[Version]) -> list[Estimate]:
+    def against(self, curves: Sequence[RateCurve], measured: Sequence[Version]) -> list[Estimate]:
         """How much more loss a recipe's versions have, by law, than another's had: what was seen is not predicted.
 
         Args:
@@ -134,7 +134,7 @@ class Knowledge:
             found.append(self._estimate(own.center - other.center, spread, 2))
         return found
 
-    def contrast(self, curves: Sequence[Curve], others: Sequence[Curve]) -> list[Estimate]:
+    def contrast(self, curves: Sequence[RateCurve], others: Sequence[RateCurve]) -> list[Estimate]:
         """How much more loss a recipe's versions have than another's, by law."""
         fits = (self.law.fit, *self.draws)
         each = self.losses(fits, curves) - self.losses(fits, others)
@@ -146,7 +146,7 @@ class Knowledge:
         spread = np.sqrt(moved**2 + (self._contrast_error + ahead) ** 2)
         return [self._estimate(float(c), float(s), 2) for c, s in zip(each[0], spread, strict=True)]
 
-    def apart(self, curves: Sequence[Curve], other: "Knowledge", others: Sequence[Curve]) -> list[Estimate]:
+    def apart(self, curves: Sequence[RateCurve], other: "Knowledge", others: Sequence[RateCurve]) -> list[Estimate]:
         """How much more loss a recipe's versions have than another's have by another law."""
         pairs = zip(self.predict(curves), other.predict(others), strict=True)
         return [
@@ -160,7 +160,7 @@ class Knowledge:
         freedom = len(self.law.missed(2))
         return Estimate(center, nothing if self.one_seed else spread, noise, freedom)
 
-    def _beyond(self, curve: Curve, what: Literal["level", "between"]) -> float:
+    def _beyond(self, curve: RateCurve, what: Literal["level", "between"]) -> float:
         """What the law misses beyond the longest training, and the sizes and maximum rates, that it was fitted to."""
         times = len(curve.rates) / self._spans["steps"][1]
         missed = getattr(self.law.ahead, what) * float(np.log2(times)) if times > 1 else 0.0
@@ -185,7 +185,7 @@ class Knowledge:
         steps = [_place(curve_of(cell, version))[DECAY] for cell in self.evidence.cells for version in cell.versions]
         return min(each for each in steps if each > 0)
 
-    def _shorter(self, curve: Curve) -> float:
+    def _shorter(self, curve: RateCurve) -> float:
         """What the law misses of decays that are shorter than it was fitted to."""
         steps = _place(curve)[DECAY]
         return SHORTER * float(np.log2(self._shortest / steps)) if 0 < steps < self._shortest else 0.0
@@ -230,7 +230,7 @@ def seen(losses: Mapping[int, float]) -> Estimate:
     return Estimate(float(values.mean()), noise / np.sqrt(len(values)), 0.0, max(1, len(values) - 1), "measured")
 
 
-def _place(curve: Curve) -> dict[str, float]:
+def _place(curve: RateCurve) -> dict[str, float]:
     """Where a curve lies among others."""
     first = int(np.argmax(curve.rates >= curve.rates.max() * (1 - 1e-12)))
     flat = np.flatnonzero((np.diff(curve.rates[first:]) == 0) & (curve.rates[first + 1 :] < 0.99 * curve.rates.max()))

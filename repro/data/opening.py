@@ -11,7 +11,7 @@ from repro.data.blocks import Slice, damaged, read_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.corpora.corpus import corpus as chosen
 from repro.data.memory import known_identity, known_releases, known_tokenizer, remember, remember_tokenizer
-from repro.data.stream import Stream, Version, VirtualStream, tokens_key
+from repro.data.stream import PreparedVersion, Stream, VirtualStream, tokens_key
 from repro.data.versions import Chain
 
 LAYOUT = 1
@@ -103,5 +103,7 @@ def _whole(folder: Path, settings: StreamSettings) -> Stream:
     def part(kind: str, version: int) -> Slice:
         return Slice(folder, f"{kind}-{version}", manifest["dtype"], length, length)
 
-    parts = [Version(part("train", k), part("heldout", k), fingerprint) for k in range(1, settings.versions + 1)]
+    parts = [
+        PreparedVersion(part("train", k), part("heldout", k), fingerprint) for k in range(1, settings.versions + 1)
+    ]
     return Stream(settings, parts, folder, manifest["vocab_size"], grows=False)

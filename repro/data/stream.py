@@ -101,7 +101,7 @@ class VersionStream:
 
 
 @dataclass(frozen=True)
-class Version:
+class PreparedVersion:
     """One version on disk."""
 
     train: Slice
@@ -116,7 +116,13 @@ class Stream(VersionStream):
     """A read-only view of a prepared stream."""
 
     def __init__(
-        self, settings: StreamSettings, versions: Sequence[Version], folder: Path, vocab_size: int, *, grows: bool
+        self,
+        settings: StreamSettings,
+        versions: Sequence[PreparedVersion],
+        folder: Path,
+        vocab_size: int,
+        *,
+        grows: bool,
     ) -> None:
         """
         Args:

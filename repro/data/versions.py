@@ -32,7 +32,7 @@ from repro.data.corpora.corpus import Corpus
 from repro.data.counts import TRAINED_BEFORE
 from repro.data.memory import known_tokenizer
 from repro.data.preparation import check_heldout, exclusively, in_time, replaced, share_of
-from repro.data.stream import Stream, Version
+from repro.data.stream import PreparedVersion, Stream
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def open_chain(units: Chain) -> Stream:
     if units.dealt:
         return Stream(s, _dealt(s, folders[0], manifests[0]), folders[0], vocab_size, grows=True)
     slices = [
-        Version(
+        PreparedVersion(
             _slice(folder, "train", manifest),
             _slice(folder, "heldout", manifest),
             fingerprint=manifest["fingerprint"],
@@ -153,7 +153,7 @@ def _slice(folder: Path, kind: str, manifest: dict[str, Any], first: int = 0, co
     return Slice(folder, kind, manifest["dtype"], length, int(manifest["stride"]), first, count)
 
 
-def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Version]:
+def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[PreparedVersion]:
     """Consecutive stretches of one unit: of training blocks as many as a version's steps take, of held-out blocks as
     many as are evaluated."""
     train, heldout = _slice(folder, "train", manifest), _slice(folder, "heldout", manifest)
@@ -176,7 +176,7 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Ve
         held = number * s.heldout_blocks
         rest = None if number == s.versions - 1 else end - start  # the last one has what is left over
         versions.append(
-            Version(
+            PreparedVersion(
                 _slice(folder, "train", manifest, start, rest),
                 _slice(folder, "heldout", manifest, held, s.heldout_blocks),
                 fingerprint=digest([manifest["fingerprint"], start, held]),

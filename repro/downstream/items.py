@@ -23,7 +23,7 @@ from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.data import packages
 from repro.data.packages import Package
-from repro.downstream.readers import READERS, Question, Splits, folded
+from repro.downstream.readers import READERS, MultipleChoice, Splits, folded
 
 GROUP = "nine_local"
 CHECKSUMS = CONF / "tasks" / GROUP / "checksums.json"
@@ -110,18 +110,18 @@ def _split(name: str, splits: Splits) -> Splits:
     return halves
 
 
-def _usable(item: Question) -> bool:
+def _usable(item: MultipleChoice) -> bool:
     """Short enough, and with choices that differ in more than the white space around them."""
     short = len(item.question.encode()) <= LONGEST_QUESTION
     short = short and all(0 < len(choice.encode()) <= LONGEST_CHOICE for choice in item.choices)
     return short and len(set(item.choices)) == len(item.choices)
 
 
-def _line(item: Question) -> str:
+def _line(item: MultipleChoice) -> str:
     return json.dumps({key: value for key, value in asdict(item).items() if key != "family"})
 
 
-def _content(item: Question) -> str:
+def _content(item: MultipleChoice) -> str:
     return json.dumps([folded(item.question), item.choices, item.gold])
 
 

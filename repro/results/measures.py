@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any
 
 from repro.common.canonical import digest
@@ -86,7 +85,7 @@ def missing(tree: Tree, key: Key, store: Store) -> list[int]:
 
 def unmeasured(tree: Tree, stored: Collection[Key], store: Store) -> list[Key]:
     """Versions that are stored, and not measured for each run that releases them."""
-    measured = _measured(tree, store)
+    measured = store.measured.setdefault(tree, set())
     left = []
     for key in tree.releases.keys() - measured:
         if key in stored:
@@ -95,12 +94,6 @@ def unmeasured(tree: Tree, stored: Collection[Key], store: Store) -> list[Key]:
             else:
                 measured.add(key)
     return left
-
-
-@lru_cache(maxsize=2)
-def _measured(tree: Tree, store: Store) -> set[Key]:
-    """What this process has seen to be measured."""
-    return set()
 
 
 def diverged(tree: Tree, run: int, stored: Collection[Key], store: Store) -> list[int]:

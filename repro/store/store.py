@@ -71,6 +71,8 @@ class Store:
         self.stale_seconds = stale_seconds
         self.failed: dict[str, UserError] = {}
         """By key, what could not be made here and why: it is not tried again by whoever has this object."""
+        self.measured: dict[object, set[str]] = {}
+        """By plan, keys of versions that were seen to be measured for all of its runs: they are not looked up again."""
         self._leases = Leases(root, stale_seconds)
         self._seen: dict[str, int] = {}
         self._results: dict[tuple[str, str], dict[str, Any]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from repro.advice.candidates import Candidate, planned
-from repro.advice.laws import Annealing, Curve, Law, Sites
+from repro.advice.laws import Annealing, Law, RateCurve, Sites
 from repro.advice.question import Question
 from repro.planning import sweeps
 from repro.recipes.recipe import recipe
@@ -41,7 +41,7 @@ class World:
     """The seed of the text's cut."""
     reference: tuple[float, float] = (40_000.0, 0.01)
 
-    def loss(self, curves: Sequence[Curve], places: Sequence[Sequence[int]]) -> np.ndarray:
+    def loss(self, curves: Sequence[RateCurve], places: Sequence[Sequence[int]]) -> np.ndarray:
         return self.law.loss(self.values, Sites.of(curves, places, self.reference))
 
     def ends(self, candidate: Candidate) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from advice.lawful import HARD, TRUE, World, candidates, write
 
 from repro.advice import evidence, fits
-from repro.advice.laws import Annealing, Curve, MultiPower, Sites, since
+from repro.advice.laws import Annealing, MultiPower, RateCurve, Sites, since
 
 SWEEP = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.4,0.6", "schedule=cosine,linear")
 
@@ -22,7 +22,7 @@ def test_the_annealing_law_is_the_papers_sum() -> None:
         momentum = keep * momentum + (before - now)
         annealed += momentum
     values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "memory": memory}
-    sites = Sites.of([Curve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
+    sites = Sites.of([RateCurve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
     expected = 2.0 + rates.sum() ** -0.5 - 3.0 * annealed * (1 - keep)
     assert Annealing().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
 
@@ -35,7 +35,7 @@ def test_the_multi_power_law_is_the_papers_sum() -> None:
         (rates[k - 1] - rates[k]) * (1 - (1 + 2.0 * rates[k] ** -0.6 * rates[k:].sum()) ** -0.4)
         for k in range(1, len(rates))
     )
-    sites = Sites.of([Curve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
+    sites = Sites.of([RateCurve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
     expected = 2.0 + rates.sum() ** -0.5 - 3.0 * reduction
     assert MultiPower().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
 
@@ -47,7 +47,7 @@ def test_going_up_and_down_again_gains_nothing_for_ever(law: Annealing | MultiPo
     down = np.linspace(0.01, 0.001, 50)
     cycles = np.concatenate([np.full(20, 0.01), *[down] * 8, np.full(4000, 0.01)])
     held = np.full(len(cycles), cycles.mean())
-    one, other = (Curve(rates, 1000, np.empty(0)) for rates in (cycles, held))
+    one, other = (RateCurve(rates, 1000, np.empty(0)) for rates in (cycles, held))
     sites = Sites.of([one, other], [[len(cycles)], [len(cycles)]], (1000.0, 0.01))
     up, flat = law.loss(values, sites)
     assert up == pytest.approx(flat, abs=2e-3)
