@@ -126,8 +126,19 @@ def complaints_of(group: Any, prefix: str) -> Iterator[str]:
             yield from complaints_of(value, f"{label}.")
         several = isinstance(value, list | tuple) and one.metadata.get("several", True)
         for each in value if several else [value]:
-            if one.metadata and each is not None:
+            if isinstance(each, str) and not _is_text(each):
+                yield f"{label}={each!r} is not UTF-8, as what is written of it has to be; rename it."
+            elif one.metadata and each is not None:
                 yield from _complaint(label, each, one.metadata)
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be encoded: what a command line or a folder says in other bytes than UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _complaint(label: str, value: Any, rule: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -161,6 +162,12 @@ def test_releases_come_in_the_order_of_their_names_or_of_their_list(dumps: Path)
     ]
     (documents,) = ({d.date for d in corpus(dumps).documents(dumps) if d.part == 1},)
     assert documents == {"2021"}
+
+
+def test_a_release_whose_name_is_not_utf_8_has_one_that_can_be_written(dumps: Path) -> None:
+    os.rename(dumps / "dump-1", os.fsencode(dumps) + b"/caf\xe9")  # noqa: PTH104
+    assert corpus(dumps).release_names()[0] == r"caf\xe9"
+    assert {d.part for d in corpus(dumps).documents(dumps)} == {1, 2, 3, 4}
 
 
 def test_what_is_no_release_is_left_out_and_what_lies_beside_them_is_named(

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from repro import plan, train
+from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.config.registries import CORPORA
 from repro.launching import training
@@ -26,6 +28,13 @@ def test_a_path_that_looks_like_a_number_stays_what_was_typed(name: str) -> None
     (other,) = sweeps.compose(["corpus=local", f"corpus.path={name}"])
     assert (settings.store.path, settings.data.path, other.corpus.path) == (name, name, name)
     assert Path(settings.ledger.path).name == name
+
+
+@pytest.mark.parametrize("setting", ["corpus.path", "corpus.pattern", "store.path"])
+def test_a_value_that_is_not_utf_8_is_refused_before_anything_is_trained(setting: str) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    with pytest.raises(UserError, match=rf"{setting}='caf\\udce9' is not UTF-8"):
+        sweeps.compose(["corpus=local", f'{setting}="{name}"'])
 
 
 def test_a_word_that_looks_like_a_number_stays_what_was_typed() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,14 @@ class ReleaseFolders(Files):
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "
                 f"{LIST} (columns name, folder, date)."
             )
-        return [ReleaseFolder(each.name, each, None) for each in sorted(folders, key=lambda each: natural(each.name))]
+        folders.sort(key=lambda each: natural(each.name))
+        return [ReleaseFolder(_spelled(each.name), each, None) for each in folders]
+
+
+def _spelled(name: str) -> str:
+    """A folder's name as it can be written, into a release's files and the name of its folder: bytes that are no UTF-8
+    (of an old archive, say) are spelled out."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _is_release(entry: Path) -> bool:
@@ -121,7 +129,7 @@ def _from_list(root: Path) -> list[ReleaseFolder]:
             raise UserError(f"{path}, line {number} names no folder; its columns are name, folder and date.")
         if not folder.is_dir():
             raise UserError(f"{path}, line {number}: {folder} is no folder.")
-        releases.append(ReleaseFolder(row.get("name") or folder.name, folder, row.get("date") or None))
+        releases.append(ReleaseFolder(row.get("name") or _spelled(folder.name), folder, row.get("date") or None))
     if not releases:
         raise UserError(f"{path} lists no release.")
     return releases

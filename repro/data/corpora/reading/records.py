@@ -124,7 +124,8 @@ class Reader:
         if files.kind(path)[1]:
             raise UserError(f"{path}: Parquet compresses by itself; decompress the file first.")
         try:
-            with parquet.ParquetFile(path) as file:
+            # Opened here: pyarrow takes no name that is not UTF-8.
+            with path.open("rb") as raw, parquet.ParquetFile(raw) as file:
                 names = file.schema_arrow.names
                 roots = {each.partition(".")[0] for each in self._columns() if each not in names}
                 wanted = [name for name in names if name in self._columns() or name in roots]
