@@ -55,16 +55,18 @@ class Grid:
     def _widths(self, squeeze: int) -> list[int]:
         """What each column takes. Squeezed once, headers, names and cells of several words break between words; twice,
         names within them, too."""
+        from rich.cells import cell_len
+
         widths = []
         for place, head in enumerate(self._head):
             cells = [row[place] for row in self._rows]
             if squeeze:
                 words = [
-                    _longest(cell) if place < self._names or _SEVERAL.search(cell) else len(cell) for cell in cells
+                    _longest(cell) if place < self._names or _SEVERAL.search(cell) else cell_len(cell) for cell in cells
                 ]
                 widest = max([_longest(head), *words])
             else:
-                widest = max(map(len, [head, *cells]))
+                widest = max(map(cell_len, [head, *cells]))
             widths.append(min(widest, LEAST) if place < self._names and squeeze == 2 else widest)
         return widths
 
@@ -88,7 +90,9 @@ class Grid:
 
 
 def _longest(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=0)
 
 
 def console() -> "Console":

@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from repro.common import grid
 from repro.common.errors import UserError, printable
+from repro.common.grid import Grid
 from repro.data import counts
 from repro.exports.release import Release
 from repro.planning import prices
@@ -32,9 +34,7 @@ def show(
         trained: steps that it took.
         dry: whether all of this lies ahead.
     """
-    from rich.console import Console
-
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = grid.console()
     console.print(_gains(every, store))
     facts = _facts()
     for name, value in (
@@ -50,34 +50,28 @@ def _facts() -> "Table":
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     return table
 
 
-def _gains(every: Sequence[Release], store: Store) -> "Table":
+def _gains(every: Sequence[Release], store: Store) -> Grid:
     """PPL by slice and release, and how the last one differs from the one before."""
-    from rich.table import Table
-
-    table = Table(title="PPL by slice (rows) and release (columns)")
-    table.add_column("held-out text of", overflow="fold")
     shown = every[-SHOWN:]
-    for release in shown:
-        table.add_column(printable(release.name), justify="right", overflow="fold")
-    table.add_column("change", justify="right", no_wrap=True)
+    head = ["held-out text of", *(printable(release.name) for release in shown), "change"]
+    table = Grid("PPL by slice (rows) and release (columns)", head)
     known = [measures.known(release.run, release.node.key, store) for release in shown]
     slices = [measures.by_slice(rows) for rows in known]
     for each in every:
         _row(table, each.name, [found.get(each.version) for found in slices])
-    table.add_section()
     last = every[-1].version
     whole = [measures.perplexity(rows, last) if len(rows) == last else None for rows in known]
     _row(table, "all of these", whole)
     return table
 
 
-def _row(table: "Table", name: str, values: Sequence[float | None]) -> None:
-    table.add_row(printable(name), *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
+def _row(table: Grid, name: str, values: Sequence[float | None]) -> None:
+    table.add(name, *("-" if value is None else f"{value:.2f}" for value in values), _change(values))
 
 
 def _change(values: Sequence[float | None]) -> str:

@@ -218,6 +218,19 @@ def test_gains_and_losses_by_slice_are_those_of_the_releases_files(say: Say) -> 
     ]
 
 
+def test_no_digit_of_a_release_is_cut_in_a_narrow_terminal(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        dump(Path("dumps"), number, COUNTS[0])
+    say()
+    slices = told("dump-2")["perplexity"]["by_slice"]
+    monkeypatch.setenv("COLUMNS", "24")
+    text = say()
+    assert max(map(len, text.splitlines())) <= 24
+    for value in slices.values():
+        assert f"{value:.2f}" in text
+    assert "nothing: all" in text
+
+
 def test_releases_one_by_one_are_the_releases_at_once(say: Say) -> None:
     for number, count in enumerate(COUNTS, start=1):
         dump(Path("dumps"), number, count)

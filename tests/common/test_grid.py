@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from repro.common import grid
@@ -30,6 +31,18 @@ def test_no_digit_is_cut_and_no_line_is_longer_than_the_terminal(versions: int, 
     assert "…" not in text
     for version in range(versions):
         assert text.count(f"{100 + version}.{version:02d}") == len(NAMES)
+
+
+@pytest.mark.parametrize("width", range(24, 90, 6))
+def test_names_of_wide_characters_cut_no_digit(width: int) -> None:
+    numbers = ("1234.56", "2345.67", "3456.78", "+11.1%")
+    made = grid.Grid("t", ["held-out text of", *(f"日本語の文章集{number}" for number in range(3)), "change"])
+    made.add("日本語の文章集1", *numbers)
+    out = Console(width=width, file=io.StringIO(), record=True, markup=False, emoji=False)
+    out.print(made)
+    text = out.export_text()
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert [number for number in numbers if number not in text] == []
 
 
 def test_a_name_is_folded_and_is_no_markup() -> None:
