@@ -267,6 +267,11 @@ def test_a_local_corpus_is_identified_by_its_content(tmp_path: Path) -> None:
     assert local(tmp_path / "two").identity() != same
 
 
+def test_the_working_directory_has_a_name_in_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert local(Path()).name == f"local {tmp_path.name}"
+
+
 # Hugging Face data sets (from local files: no hub is asked)
 
 

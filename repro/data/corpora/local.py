@@ -1,6 +1,7 @@
 """A user's own files."""
 
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Files(Corpus):
 
     @property
     def name(self) -> str:
-        return f"{self.kind} {self.root.name}"  # where it lies is nobody's business in a table
+        # Where it lies is nobody's business in a table. (`.` has a name, too.)
+        return f"{self.kind} {Path(os.path.abspath(self.root)).name}"  # noqa: PTH100
 
     @property
     def root(self) -> Path:
