@@ -40,6 +40,7 @@ def show(
     for name, value in (
         *_costs(plan, every, new, trained, dry),
         *_next(plan, every[-1].run),
+        ("times", _assumed(every[-1].run)),
         *_keep(plan, every, store),
     ):
         facts.add_row(printable(name), printable(value))
@@ -153,6 +154,12 @@ def _checkpoint(node: Node, store: Store) -> str:
 def _bytes(node: Node, store: Store) -> int:
     """What a checkpoint takes, or is expected to."""
     return upkeep.size(store.checkpoint_folder(node.key, node.step)) or node.bytes
+
+
+def _assumed(run: Run) -> str:
+    """What times rest on."""
+    estimate = run.settings.estimate
+    return f"assumed, not measured: {estimate.flops_per_second / 1e12:g} TFLOP/s ({estimate.basis})"
 
 
 def _time(run: Run, steps: int) -> str:

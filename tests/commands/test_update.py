@@ -180,6 +180,7 @@ def test_a_dry_run_says_it_all_beforehand_and_writes_nothing(say: Say, tmp_path:
     (steps,) = re.findall(r"to train +([\d,]+) steps", ahead)
     (promised,) = re.findall(r"cost of dump-2 +([\d,]+ steps, \d+% of training it from scratch)", ahead)
     (following,) = re.findall(r"the next one +(with as much data: .*)", ahead)
+    assert re.search(r"times +assumed, not measured: 0\.04 TFLOP/s \(one thread of a laptop", ahead)
     assert "to be made" in ahead
     afterwards = say()
     assert f"trained now       {steps} steps" in afterwards
