@@ -257,7 +257,7 @@ def downstream_scores(view: View, *studies: str, finetuned: bool = True) -> pd.D
     Args:
         studies: whose runs; the main comparison's if none is named.
     """
-    rows = view.runs(*(studies or pooled())).merge(view.ledger.downstream, on="run")
+    rows = view.scored(*(studies or pooled())).merge(view.ledger.downstream, on="run")
     rows = rows[rows["finetune_seed"].notna() == finetuned]
     preferred = {"acc": 0, "exact_match": 1}
     rows = rows.assign(_rank=[preferred.get(str(metric), 2) for metric in rows["metric"]])

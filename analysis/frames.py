@@ -175,7 +175,7 @@ class View:
     """The recipe that stands for PTFS: it, or its twin in order of arrival."""
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     """What was worked out of these runs: shared by every view that is made of this one, and told apart by `_once`."""
-    _asked: set[tuple[str, ...]] = field(default_factory=set, repr=False)
+    _asked: set[tuple[tuple[str, ...], bool]] = field(default_factory=set, repr=False)
 
     @property
     def label(self) -> str:
@@ -202,6 +202,10 @@ class View:
         """Rows of runs.csv that belong to any of `studies` in this setting; see the module's invariants."""
         return self._split(*studies)[0]
 
+    def scored(self, *studies: str) -> pd.DataFrame:
+        """As `runs`, but only of those with downstream scores: they may have another numerics than most of a seed's."""
+        return self._split(*studies, scored=True)[0]
+
     def scores(self, *studies: str) -> pd.DataFrame:
         """`runs` joined with each version's loss, PPL and bits a byte."""
         runs = self.runs(*studies)
@@ -224,8 +228,8 @@ class View:
     @property
     def used(self) -> pd.DataFrame:
         """Runs that were asked for since it was `watched`, with the studies that they were asked for as."""
-        asked = {study for studies in self._asked for study in studies}
-        kept = {run for studies in self._asked for run in self._split(*studies)[0]["run"]}
+        asked = {study for studies, _ in self._asked for study in studies}
+        kept = {run for studies, scored in self._asked for run in self._split(*studies, scored=scored)[0]["run"]}
         rows = self.ledger.rows
         return rows[rows["run"].isin(kept) & rows["study"].isin(asked)]
 
@@ -292,9 +296,9 @@ class View:
         found: T = self._known[key]
         return found
 
-    def _split(self, *studies: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        self._asked.add(studies)
-        return self._once(("split", studies), lambda: self._divide(studies))
+    def _split(self, *studies: str, scored: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+        self._asked.add((studies, scored))
+        return self._once(("split", studies, scored), lambda: self._divide(studies, scored=scored))
 
     def _fitting(self, studies: Sequence[str]) -> pd.DataFrame:
         """Runs of studies in this setting; a study that nothing registered may vary anything."""
@@ -319,8 +323,10 @@ class View:
         runs = _ordered(self.usual.name_variants(self._fitting(self.ledger.reported)))
         return reading.plain(runs.assign(_cell=runs.groupby([*CELL, "seed"], dropna=False, sort=False).ngroup()))
 
-    def _divide(self, studies: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _divide(self, studies: Sequence[str], *, scored: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
         rows = self._every[self._every["study"].isin(studies)].drop_duplicates("run")
+        if scored:
+            rows = rows[rows["run"].isin(self.ledger.downstream["run"])]
         kept = rows
         if len(set(rows["numerics"])) > 1:
             # The numerics with most of the runs that may be compared, the first by name among equals.

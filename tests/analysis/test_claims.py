@@ -215,6 +215,15 @@ def test_without_a_control_nothing_is_said_of_fine_tuning(tmp_path):
     assert "no untrained model was fine-tuned as a control" in one.reason
 
 
+def test_what_was_fine_tuned_under_another_numerics_than_the_main_comparisons_is_judged(tmp_path):
+    build(tmp_path, ["main", "alpha"])
+    build(tmp_path, ["downstream"], Synthetic(numerics=("other",)))
+    view = load(tmp_path, "synthetic").primary()
+    assert set(view.runs("main", "downstream")["numerics"]) == {"n0"}
+    assert set(contrasts.downstream_scores(view)["numerics"]) == {"other"}
+    assert judged(tmp_path)["D1"].verdict == "reproduced"
+
+
 def test_a_better_paradigm_downstream_contradicts_d1(tmp_path):
     build(tmp_path, ["downstream"], Synthetic(downstream_gain=-0.02))
     assert judged(tmp_path)["D1"].verdict == "contradicted"
