@@ -50,9 +50,9 @@ def downstream(view: View) -> Table | None:
     return Table(
         name="downstream", data=pd.DataFrame(data), rows=rows,
         head=["task", "metric", *map(recipe_name, shown), "chance", "items"],
-        caption=f"After fine-tuning, per cent, averaged over {seed_count(scores)} seeds, "
-        f"version{'s' * (len(versions) > 1)} {listed(versions)}, "
-        f"{scores['finetune_seed'].nunique()} fine-tuning seeds and {scores['schedule'].nunique()} schedules; ± one "
-        "standard error of a single evaluation. Version 1 is left out, as in every comparison. "
+        caption=f"After fine-tuning, per cent; version{'s' * (len(versions) > 1)} {listed(versions)}, mean over seeds "
+        f"({seed_count(scores)}), fine-tuning seeds ({scores['finetune_seed'].nunique()}) and schedules "
+        f"({scores['schedule'].nunique()}); ± one standard error of a single evaluation. Version 1 is left out, as in "
+        "every comparison. "
         f"lm-eval {listed(scores['lm_eval'])}. {numerics_of(scores)}",
     )  # fmt: skip
