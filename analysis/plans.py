@@ -4,7 +4,9 @@ A study is judged when all of its planned seeds are there, and all the values th
 seeds alone. Scales that list no seeds are judged as they are.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import pandas as pd
 from hydra.errors import HydraException
@@ -50,14 +52,14 @@ def values(scale: str, study: str, setting: str, column: str) -> tuple[str, ...]
 
 
 @lru_cache
-def rates(scale: str, schedule: str) -> dict[str, float]:
+def rates(scale: str, schedule: str) -> Mapping[str, float]:
     """What a scale gives a schedule, by column of runs.csv; nothing where it is none of ours."""
     try:
         (settings,) = sweeps.compose([f"scale={scale}", f"schedule={schedule}"])
     except (UserError, HydraException, OmegaConfBaseException):
-        return {}
+        return MappingProxyType({})
     given = settings.schedule
-    return {"max_lr": given.max_lr, "min_lr": given.floor_lr, "warmup_steps": given.warmup_steps}
+    return MappingProxyType({"max_lr": given.max_lr, "min_lr": given.floor_lr, "warmup_steps": given.warmup_steps})
 
 
 def planned(rows: pd.DataFrame, scale: str) -> "pd.Series[bool]":

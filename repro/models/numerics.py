@@ -7,11 +7,12 @@ batch is split. All of it keys the store, and nothing is promised across it.
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from repro.common.errors import UserError
@@ -115,7 +116,7 @@ def _part(part: str) -> dict[str, str]:
     if part == ONEDNN:
         # It cuts its products to the caches' sizes, which go with the processor's model.
         return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
-    return _processor(part) | _variables(VARIABLES.get(part.partition(":")[0], ()), "variables")
+    return dict(_processor(part)) | _variables(VARIABLES.get(part.partition(":")[0], ()), "variables")
 
 
 def _inductors() -> list[str]:
@@ -198,7 +199,7 @@ def check_here(device: str) -> None:
 
 
 @lru_cache
-def _processor(device: str) -> dict[str, str]:
+def _processor(device: str) -> Mapping[str, str]:
     import torch
 
     try:
@@ -207,13 +208,14 @@ def _processor(device: str) -> dict[str, str]:
         raise UserError(f"numerics.device={device!r} is no device; cpu and cuda work.") from None
     if kind == "cuda":
         if not torch.cuda.is_available() or (torch.device(device).index or 0) >= torch.cuda.device_count():
-            return {"processor": NONE_HERE}
+            return MappingProxyType({"processor": NONE_HERE})
         major, minor = torch.cuda.get_device_capability(device)
-        return {"processor": f"{torch.cuda.get_device_name(device)} sm_{major}{minor}", "cuda": str(torch.version.cuda)}
+        name = f"{torch.cuda.get_device_name(device)} sm_{major}{minor}"
+        return MappingProxyType({"processor": name, "cuda": str(torch.version.cuda)})
     if device != "cpu":
         raise UserError(f"numerics.device={device!r} is not supported; cpu, cuda and cuda:NUMBER are.")
     # MKL chooses its kernels by vendor as well as by instruction set.
-    return {"processor": f"{platform.machine()} {_cpu('vendor_id')} {_capability()}"}
+    return MappingProxyType({"processor": f"{platform.machine()} {_cpu('vendor_id')} {_capability()}"})
 
 
 def _capability() -> str:

@@ -7,9 +7,10 @@ another processor chose there, under the same torch, holds here too. Frozen plan
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from repro.common.canonical import canonical, digest
@@ -68,10 +69,10 @@ def _choice(run: Run, store: Store, keep: bool) -> dict[str, Any]:
     if (found := _kept(store, about, machine)) is not None:
         return found
     if not keep:
-        return _measured(canonical(run.shape.linear), canonical(about), machine)
+        return dict(_measured(canonical(run.shape.linear), canonical(about), machine))
     with store.keeping():  # so that all who begin at once agree
         if (found := _kept(store, about, machine)) is None:
-            found = _measured(canonical(run.shape.linear), canonical(about), machine)
+            found = dict(_measured(canonical(run.shape.linear), canonical(about), machine))
             store.put_result(KIND, digest(about | {"machine": machine})[:16], found | {"about": about})
     return found
 
@@ -90,13 +91,14 @@ def _tokens(run: Run, asked: NumericsSettings) -> int:
 
 
 @lru_cache(maxsize=256)
-def _measured(linear: str, about: str, machine: str) -> dict[str, Any]:
+def _measured(linear: str, about: str, machine: str) -> Mapping[str, Any]:
     """Once a process, so that what plans and does not keep its choice plans alike."""
     from repro.models import matmul
 
     told = json.loads(about)
     ratio = matmul.speed(json.loads(linear), told["tokens"], told["threads"])
-    return {"matmul": "onednn" if ratio > CLEARLY else "torch", "speed": round(ratio, 3), "machine": machine}
+    choice = "onednn" if ratio > CLEARLY else "torch"
+    return MappingProxyType({"matmul": choice, "speed": round(ratio, 3), "machine": machine})
 
 
 def _line(run: Run, found: dict[str, Any], store: Store) -> str:

@@ -1,8 +1,9 @@
 """Rows of the ledger's tables: what the store knows of each run of a plan, one row a fact."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def uncut_conditions(r: Run) -> str:
     seeds. The number of versions is a column of its own."""
     s = r.settings
     text = {name: value for name, value in tokens_key(s.stream).items() if name not in ("split_seed", "versions")}
-    text["corpus"] = [_identity(s.corpus, s.data.path), corpus(s.corpus).near_duplicates]
+    text["corpus"] = [dict(_identity(s.corpus, s.data.path)), corpus(s.corpus).near_duplicates]
     text["tokenizer"] = known_tokenizer(s.stream.tokenizer, Path(s.data.path))
     return digest(_conditions(r, text))[:8]
 
@@ -63,8 +64,8 @@ def _conditions(r: Run, text: object) -> list[object]:
 
 
 @lru_cache(maxsize=16)
-def _identity(settings: CorpusSettings, data_path: str) -> dict[str, object]:
-    return known_identity(corpus(settings), Path(data_path))
+def _identity(settings: CorpusSettings, data_path: str) -> Mapping[str, object]:
+    return MappingProxyType(known_identity(corpus(settings), Path(data_path)))
 
 
 def shared_optimizer(s: Settings) -> Optimizer:
