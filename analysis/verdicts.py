@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from analysis import lengths, plans, readings, stats
-from analysis.commands import command
+from analysis.commands import again, command
 from analysis.contrasts import THREE, TWIN, TWO_STAGE, downstream_scores
 from analysis.evidence import Part, weakest
 from analysis.frames import View
@@ -63,7 +63,10 @@ class Judged:
 
     @property
     def command(self) -> str:
-        return command(self.claim.study, self.view.ledger.scale, self.view)
+        """What made the runs that it rests on; what makes all of them, where it is not judged."""
+        if self.verdict in ("not judged", "not run"):
+            return command(self.claim.study, self.view.ledger.scale, self.view)
+        return again(self.claim.study, self.view)
 
     @property
     def power(self) -> dict[str, float]:

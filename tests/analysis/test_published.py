@@ -583,6 +583,9 @@ def test_what_is_said_of_fine_tuning_is_what_came() -> None:
     claims = pd.read_csv(PUBLISHED / "proxy/claims.csv").query("claim == 'D1' and beside.isna()")
     assert claims["verdict"].to_list() == ["undecided"]
     assert claims["reason"].str.startswith("reproduced by itself (p = 0.015)").all()
+    made = " schedule=cosine schedule.max_lr=0.004 'finetune.versions=[0,1,4]' seed=100,101,102,103,104 scale=proxy -m"
+    verbs = ("train", "finetune", "evaluate")
+    assert claims["command"].item() == " && ".join(f"python -m repro.{verb} study=downstream{made}" for verb in verbs)
 
 
 def test_what_advice_foretold_of_two_maxima_is_what_it_recorded_and_what_came() -> None:
