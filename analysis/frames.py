@@ -176,6 +176,7 @@ class View:
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     """What was worked out of these runs: shared by every view that is made of this one, and told apart by `_once`."""
     _asked: set[tuple[tuple[str, ...], bool]] = field(default_factory=set, repr=False)
+    """Studies whose runs were asked for, and whether only those with downstream scores: see `used`."""
 
     @property
     def label(self) -> str:

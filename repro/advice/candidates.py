@@ -36,7 +36,7 @@ APART = {"max_lr": "rate", "min_lr": "floor", "warmup_steps": "warm-up", "carry_
 """In which of the ledger's columns candidates of one recipe and schedule may differ, and what they are called."""
 
 PLAIN = ("cycle", "mixed")
-"""RateCurve and order of what others are compared with."""
+"""Curve and order of what others are compared with."""
 
 
 @dataclass(frozen=True)
