@@ -305,7 +305,10 @@ class MultiPower(Law):
     )
 
     def pays(self, values: dict[str, float], since: Since) -> Array:
-        x = values["C"] * since.rate ** -values["gamma"] * since.area
+        # A drop to a rate of 0 pays nothing while the rate stays there, and all of it once the rate has risen.
+        with np.errstate(divide="ignore"):
+            scale = np.where(since.area > 0, since.rate ** -values["gamma"], 0.0)
+        x = values["C"] * scale * since.area
         return np.asarray(1 - (1 + x) ** -values["beta"])
 
 

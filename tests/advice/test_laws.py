@@ -40,6 +40,18 @@ def test_the_multi_power_law_is_the_papers_sum() -> None:
     assert MultiPower().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("law", [Annealing(), MultiPower()])
+@pytest.mark.parametrize("after", [[], [0.0] * 5, [0.0] * 5 + [0.01] * 20])
+def test_a_floor_of_zero_is_the_limit_of_low_floors(law: Annealing | MultiPower, after: list[float]) -> None:
+    """0 to a negative power, times nothing that has passed since, is no number."""
+    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 2.0, "gamma": 0.6, "beta": 0.4, "memory": 10.0}
+    curve = np.concatenate([np.full(20, 0.01), np.linspace(0.01, 0.0, 30), after])
+    curves = [RateCurve(np.maximum(curve, floor), 1000, np.empty(0)) for floor in (0.0, 1e-30)]
+    zero, low = law.loss(values, Sites.of(curves, [[len(curve)]] * 2, (1000.0, 0.01)))
+    assert zero == pytest.approx(low, abs=1e-9)
+
+
 @pytest.mark.parametrize("law", [Annealing(), MultiPower()])
 def test_going_up_and_down_again_gains_nothing_for_ever(law: Annealing | MultiPower) -> None:
     """A law that did would advise cycles without end."""
