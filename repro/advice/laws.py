@@ -80,9 +80,11 @@ class Since:
         return self.steps > 0
 
     @cached_property
-    def stretches(self) -> "Since":
-        """Those alone, (stretches,)."""
-        return Since(self.rate[self.any], self.steps[self.any], self.area[self.any])
+    def stretches(self) -> tuple["Since", NDArray[np.intp]]:
+        """Those alone and once each, (stretches,), as curves share their beginnings; and of each of `any`, which it is."""
+        whole = np.stack([self.rate[self.any], self.steps[self.any], self.area[self.any]])
+        once, which = np.unique(whole, axis=1, return_inverse=True)
+        return Since(*once), which.ravel()
 
     def put(self, row: int, rate: Array, start: NDArray[np.int64], stop: NDArray[np.int64], sums: Array) -> None:
         """
@@ -247,10 +249,15 @@ class Law:
             kernel: G's numbers.
         """
         values = dict(zip([each.name for each in self.kernel], kernel, strict=True))
-        paid, undone = np.zeros_like(sites.drop), np.zeros_like(sites.drop)
-        paid[sites.paid.any] = self.pays(values, sites.paid.stretches)
-        undone[sites.undone.any] = self.pays(values, sites.undone.stretches)
+        paid, undone = (self._paid(values, each) for each in (sites.paid, sites.undone))
         return np.asarray((sites.drop * (paid * (1 - undone))).sum(axis=1))
+
+    def _paid(self, values: dict[str, float], since: Since) -> Array:
+        """(places, pieces)"""
+        paid = np.zeros_like(since.steps)
+        once, which = since.stretches
+        paid[since.any] = self.pays(values, once)[which]
+        return paid
 
     def loss(self, values: dict[str, float], sites: Sites, drops: Array | None = None) -> Array:
         """(places,)

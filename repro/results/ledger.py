@@ -22,7 +22,7 @@ from repro.data.opening import is_prepared
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
-from repro.results.columns import COLUMNS, LATER, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, is_absurd, settings_of_old
 from repro.results.rows import Row
 from repro.store import leftovers, tables
 from repro.store.store import Store
@@ -171,8 +171,9 @@ def read(path: Path, table: str) -> list[list[str]]:
         header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
     except (UnicodeDecodeError, csv.Error, Flaw):
         header, rows = [], []
+    counts = [place for place, column in enumerate(header) if column in COUNTS]
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or any(is_absurd(*pair, table) for pair in zip(header, row, strict=True)):
+        if len(row) != len(header) or any(is_absurd(header[place], row[place], table) for place in counts):
             raise UserError(
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."
