@@ -81,7 +81,7 @@ class Since:
 
     @cached_property
     def stretches(self) -> tuple["Since", NDArray[np.intp]]:
-        """Those alone and once each, (stretches,), as curves share their beginnings; and of each of `any`, which it is."""
+        """Those alone and once each, (stretches,), as curves share beginnings; and, of each of `any`, which it is."""
         whole = np.stack([self.rate[self.any], self.steps[self.any], self.area[self.any]])
         once, which = np.unique(whole, axis=1, return_inverse=True)
         return Since(*once), which.ravel()
