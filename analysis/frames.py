@@ -109,7 +109,7 @@ class Ledger:
     @property
     def called(self) -> tuple[set[str], set[str]]:
         """Names of all recipes, variants among them, and of all schedules."""
-        every = pd.concat([view.runs(*view.ran)[["paradigm", "schedule"]] for view in self.views])
+        every = pd.concat([view.runs(study)[["paradigm", "schedule"]] for view in self.views for study in view.ran])
         return set(every["paradigm"]), set(every["schedule"])
 
     def primary(self) -> "View":

@@ -76,7 +76,8 @@ def _said(one: Judged) -> str:
 
 def recipes(view: View, sections: Sequence[Section]) -> list[Page]:
     """Of every recipe with results in the primary setting."""
-    present = names.recipes(view.runs(*view.ledger.reported)["paradigm"])
+    # Study by study: together, those of a seed's runs stand that have the numerics of most.
+    present = names.recipes(pd.concat([view.runs(study)["paradigm"] for study in view.ran]))
     return [_recipe(recipe, view, sections) for recipe in present]
 
 

@@ -52,7 +52,8 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
 
 SINCE = ("main_from_alpha", "frontier_from_alpha", "multi_step_from_main", "versions_from_alpha",
          "next_size_from_ladder", "length_500_from_ladder", "length_1000_from_ladder",
-         "unequal_from_frontier", "maximum_0.002_from_rates", "maximum_0.0056_from_rates")  # fmt: skip
+         "unequal_from_frontier", "maximum_0.002_from_rates", "maximum_0.0056_from_rates",
+         "branch_from_all", "branch_floor_from_all")  # fmt: skip
 """Records with the intervals of 27 November 2026."""
 WORDS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
 

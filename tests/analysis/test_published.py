@@ -54,6 +54,15 @@ def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> No
         assert np.array_equal(*pixels), name
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_recipe_of_a_study_of_the_primary_setting_has_a_page(scale: str) -> None:
+    """Whatever numerics most of a seed's runs have, which is headline's where other studies ran on another machine."""
+    ledger = published(scale)
+    view = ledger.primary()
+    ran = {recipe for study in view.ran for recipe in view.runs(study)["paradigm"]}
+    assert len(list((PUBLISHED / scale / "recipes").glob("*.html"))) == len(ran) > 3
+
+
 def test_the_frozen_evidence_is_as_it_was_published_and_says_that_it_is_superseded() -> None:
     folder = PUBLISHED / FROZEN
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -135,6 +144,8 @@ def test_what_the_readme_says_in_short_is_what_the_page_of_results_says_at_lengt
     assert f"version 4 is {last[0]} % with CPT and {last[1]} % with path switching" in short
     both = [percent(apart("chronological", f"{each}, replay=0.25", "ptfs", 4)[0]) for each in ("cpt", "path_switching")]
     assert "with a quarter of every batch from earlier versions, {:+.1f} and {:+.1f} %".format(*both) in short
+    shape = re.findall(r"takes off ([\d.]+ % \[[\d., ]+\]) at version 4 for the same steps", long)
+    assert f"takes off {shape[0]} at version 4, for the same steps" in short
     best = re.findall(r"schedule-free AdamW (\S+ % \[\S+ \S+ at \d+ %)", long)
     assert f"schedule-free AdamW, {best[0]} of PTFS's steps" in short
 
@@ -251,6 +262,56 @@ def test_what_is_said_of_unequal_releases_is_what_came() -> None:
     lengths = [f"{int(each):,}" for each in view.label.removeprefix("steps_per_version=").split()]
     assert f"With versions of {', '.join(lengths[:-1])} and {lengths[-1]} steps" in text
     assert all(apart("unequal", "path_switching", "cpt", number)[2] < 0 for number in (2, 3, 4))
+
+
+SHAPES = {"cosine": "cosine", "linear": "straight line", "sqrt": "1 - sqrt", "exponential": "exponential"}
+
+
+def test_what_is_said_of_the_shape_of_a_branch_is_what_came() -> None:
+    """The table of its section, whole: version 4 over a cosine to a tenth of the same length, and over PTFS."""
+    section = results().partition("## The shape of a branch\n")[2].partition("\n## ")[0]
+    wide, ptfs = branches(), of_frontier("ptfs")
+    lines = []
+    for shape, name in SHAPES.items():
+        for floor, said in ((0.0004, "a tenth"), (0.0, "0")):
+            cells = [name, said]
+            for alpha in (0.2, 0.6):
+                mine = pd.DataFrame({"mine": wide[4, alpha, shape, floor], "ptfs": ptfs[4]})
+                mine["usual"] = wide[4, alpha, "cosine", 0.0004]
+                assert len(mine.dropna()) == 5
+                usual = (shape, floor) == ("cosine", 0.0004)
+                cells += ["" if usual else in_words(interval(mine, "mine", "usual"))]
+                cells += [in_words(interval(mine, "mine", "ptfs"))]
+            lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    assert re.findall(r"^\| (?:cosine|straight|1 - sqrt|exponential).*", section, flags=re.MULTILINE) == lines, (
+        "\n" + "\n".join(lines)
+    )
+    text = " ".join(section.split())
+    best, usual = ((4, 0.6, *each) for each in (("sqrt", 0.0), ("cosine", 0.0004)))
+    last = interval(pd.DataFrame({"one": wide[best], "other": wide[usual]}), "other", "one")
+    first = pd.DataFrame({"one": wide[1, 0.6, "sqrt", 0.0], "other": wide[1, 0.6, "cosine", 0.0004]})
+    assert "takes off {:.1f} % [{:.1f}, {:.1f}]".format(*last) in text
+    assert "at version 1 it is {:.1f} % [{:.1f}, {:.1f}] worse".format(*interval(first, "one", "other")) in text
+    assert wide[4].loc[:, 0.6].mean().idxmin() == best[2:]
+
+
+def in_words(of: tuple[float, float, float]) -> str:
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*of)
+
+
+def branches() -> pd.DataFrame:
+    """Losses of the study `branch`: (seeds; version, alpha, schedule, floor)."""
+    (view,) = (view for view in published("proxy").views if "branch" in view.ran)
+    return view.scores("branch").pivot_table(
+        index="seed", columns=["version", "alpha", "schedule", "min_lr"], values="loss"
+    )
+
+
+def of_frontier(recipe: str) -> pd.DataFrame:
+    """Losses of a recipe in `frontier`: (seeds; versions)."""
+    (view,) = (view for view in published("proxy").views if "frontier" in view.ran)
+    scores = view.scores("frontier")
+    return scores[scores["paradigm"] == recipe].pivot_table(index="seed", columns="version", values="loss")
 
 
 def test_what_is_said_of_a_stream_in_order_of_time_is_what_came() -> None:
