@@ -76,7 +76,7 @@ def _said(one: Judged) -> str:
 
 def recipes(view: View, sections: Sequence[Section]) -> list[Page]:
     """Of every recipe with results in the primary setting."""
-    # Study by study: together, those of a seed's runs stand that have the numerics of most.
+    # Study by study: of all at once, only runs under the numerics that most of a seed's runs have would be here.
     present = names.recipes(pd.concat([view.runs(study)["paradigm"] for study in view.ran]))
     return [_recipe(recipe, view, sections) for recipe in present]
 

@@ -73,7 +73,7 @@ def _table(path: Path, name: str) -> pd.DataFrame:
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}.")
     if set(COUNTS) & set(frame):
-        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(c, cell, name)]
+        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(cell, name)]
         if odd:
             raise UserError(f"{path}, column {odd[0][0]}: no run has {odd[0][1]!r}; the table is none of this suite's.")
     if name == "runs":

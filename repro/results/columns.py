@@ -52,17 +52,13 @@ OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
 
 
-def is_absurd(column: str, cell: str, table: str = "") -> bool:
-    """Whether a count is none that a run can have: whoever counted or drew up to it might never end.
+def is_absurd(count: str, table: str = "") -> bool:
+    """Whether a cell of one of COUNTS says what no run can have: whoever counted or drew up to it might never end.
 
     Downstream, version 0 is the model before any training.
     """
     least = 0 if table == "downstream" else 1
-    return (
-        column in COUNTS
-        and cell != ""
-        and not (re.fullmatch("[0-9]{1,9}", cell) and least <= int(cell) <= MOST_VERSIONS)
-    )
+    return count != "" and not (re.fullmatch("[0-9]{1,9}", count) and least <= int(count) <= MOST_VERSIONS)
 
 
 def settings_text(own: dict[str, str]) -> str:

@@ -173,7 +173,7 @@ def read(path: Path, table: str) -> list[list[str]]:
         header, rows = [], []
     counts = [place for place, column in enumerate(header) if column in COUNTS]
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or any(is_absurd(header[place], row[place], table) for place in counts):
+        if len(row) != len(header) or any(is_absurd(row[place], table) for place in counts):
             raise UserError(
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."

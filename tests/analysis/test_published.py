@@ -16,6 +16,7 @@ import scipy.stats
 from ledgers import published
 
 from analysis import report
+from analysis.pages import recipe_path
 from analysis.rendering import LIBRARY
 from repro.advice import evidence as ledgers
 from repro.advice import records
@@ -60,7 +61,9 @@ def test_every_recipe_of_a_study_of_the_primary_setting_has_a_page(scale: str) -
     ledger = published(scale)
     view = ledger.primary()
     ran = {recipe for study in view.ran for recipe in view.runs(study)["paradigm"]}
-    assert len(list((PUBLISHED / scale / "recipes").glob("*.html"))) == len(ran) > 3
+    pages = {f"recipes/{path.name}" for path in (PUBLISHED / scale / "recipes").glob("*.html")}
+    assert pages == {recipe_path(recipe) for recipe in ran}
+    assert len(pages) > 3
 
 
 def test_the_frozen_evidence_is_as_it_was_published_and_says_that_it_is_superseded() -> None:
@@ -289,10 +292,24 @@ def test_what_is_said_of_the_shape_of_a_branch_is_what_came() -> None:
     text = " ".join(section.split())
     best, usual = ((4, 0.6, *each) for each in (("sqrt", 0.0), ("cosine", 0.0004)))
     last = interval(pd.DataFrame({"one": wide[best], "other": wide[usual]}), "other", "one")
+    before = interval(pd.DataFrame({"one": wide[usual], "other": ptfs[4]}), "one", "other")
+    assert last[0] > before[0] / 2  # as said
     first = pd.DataFrame({"one": wide[1, 0.6, "sqrt", 0.0], "other": wide[1, 0.6, "cosine", 0.0004]})
     assert "takes off {:.1f} % [{:.1f}, {:.1f}]".format(*last) in text
     assert "at version 1 it is {:.1f} % [{:.1f}, {:.1f}] worse".format(*interval(first, "one", "other")) in text
     assert wide[4].loc[:, 0.6].mean().idxmin() == best[2:]
+    content = json.loads((PUBLISHED / "proxy/data/predictions/branch_from_all.json").read_text())["content"]
+    (told,) = (
+        row
+        for row in content["predictions"]
+        if (row["about"]["schedule"], row["about"]["settings"]) == ("sqrt", "alpha=0.6 branch=decay")
+        and float(row["about"]["min_lr"]) == 0
+    )
+    over = (told["ppl_over_retraining_percent"], *told["interval_percent"])
+    came = interval(pd.DataFrame({"one": wide[best], "other": ptfs[4]}), "one", "other")
+    page = " ".join((ROOT / "docs/advice.md").read_text().split())
+    assert "{:+.1f} % [{:+.1f}, {:+.1f}] over PTFS was expected".format(*over) in page
+    assert "{:+.1f} % [{:+.1f}, {:+.1f}] came".format(*map(percent, came)) in page
 
 
 def in_words(of: tuple[float, float, float]) -> str:
@@ -302,6 +319,7 @@ def in_words(of: tuple[float, float, float]) -> str:
 def branches() -> pd.DataFrame:
     """Losses of the study `branch`: (seeds; version, alpha, schedule, floor)."""
     (view,) = (view for view in published("proxy").views if "branch" in view.ran)
+    assert set(view.runs("branch")["numerics"]) == set(view.runs("frontier")["numerics"])  # so that they may be paired
     return view.scores("branch").pivot_table(
         index="seed", columns=["version", "alpha", "schedule", "min_lr"], values="loss"
     )
