@@ -36,6 +36,12 @@ def plus_minus(interval: stats.Interval, decimals: int = 2) -> str:
     return f"{interval.estimate:.{decimals}f}{half}"
 
 
+def bounds(interval: stats.Interval, decimals: int = 2) -> str:
+    """A signed difference with its interval's ends; without them where it has none."""
+    low, middle, high = (f"{value:+.{decimals}f}" for value in (interval.low, interval.estimate, interval.high))
+    return middle + ("" if np.isnan(interval.low) else f" [{low}, {high}]")
+
+
 def percent(nats: stats.Values) -> str:
     """The mean over seeds of a difference in nats, as per cent of PPL (100 x nats)."""
     interval = stats.mean_interval(nats)

@@ -3,12 +3,12 @@
 from analysis.figures.future import FUTURE as FUTURE_PLOT
 from analysis.findings.future import FINDINGS
 from analysis.registries import Study
-from analysis.tables.future import FUTURE
+from analysis.tables.future import FUTURE, FUTURE_PAIRED
 
 STUDY = Study(
     name="future",
     question="How should the fine-tuned model follow a new version: anew, going on, or taken over?",
     sweeps=("update",),
     verbs=("train", "finetune", "evaluate"),
-    shows=(FUTURE, FUTURE_PLOT, FINDINGS),
+    shows=(FUTURE, FUTURE_PAIRED, FUTURE_PLOT, FINDINGS),
 )

@@ -4,31 +4,39 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import downstream_scores
-from analysis.formats import number, plus_minus
+from analysis.contrasts import PTFS, downstream_scores
+from analysis.formats import bounds, number, plus_minus
 from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import TableOf
-from analysis.tables.table import Table, numerics_note
+from analysis.tables.table import Table, ends, numerics_note
 
 STUDY = "future"
 WAYS = ("anew", "continue", "transfer")
 """Values of `finetune.update`."""
 KEYS = ["schedule", "paradigm", "version", "seed"]
+MEASURES = {"value": "points", "gold_bits_per_byte": "bits"}
+"""Columns of downstream.csv, and what they are called in columns of tables: higher is better of the first alone."""
+DECIMALS = {"points": 2, "bits": 3}
 
 
-def scores(view: View) -> pd.DataFrame:
-    """Average score in points over tasks and fine-tuning seeds: (schedule, recipe, version, seed; ways)."""
-    return by_task(view).groupby(level=KEYS).mean()
+def scores(view: View, column: str = "value") -> pd.DataFrame:
+    """Average over tasks and fine-tuning seeds: (schedule, recipe, version, seed; ways).
+
+    Args:
+        column: one of `MEASURES`; scores (`value`) in points.
+    """
+    return by_task(view, column).groupby(level=KEYS).mean()
 
 
-def by_task(view: View) -> pd.DataFrame:
+def by_task(view: View, column: str = "value") -> pd.DataFrame:
     """The same before averaging over tasks."""
     rows = downstream_scores(view, STUDY)
     rows = rows[rows["version"] >= 2]
     way = rows["settings"].str.extract(r"\bupdate=(\w+)")[0].fillna(WAYS[0])
-    wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task"], columns="way", values="value")
-    return 100 * wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna()
+    wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task"], columns="way", values=column)
+    wide = wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna()
+    return wide * (100 if column == "value" else 1)
 
 
 def future(view: View) -> Table | None:
@@ -63,4 +71,43 @@ def future(view: View) -> Table | None:
     )  # fmt: skip
 
 
+def differences(found: pd.DataFrame) -> pd.DataFrame:
+    """Of `scores`, each way less fine-tuning anew, and less PTFS in the same way: (... seed, way; beside)."""
+    found = found.reindex(columns=list(WAYS))
+    ptfs = found[found.index.get_level_values("paradigm") == PTFS].droplevel("paradigm")
+    ptfs = ptfs.reindex(found.droplevel("paradigm").index).set_axis(found.index)
+    less = {"anew": found.sub(found[WAYS[0]], axis=0).drop(columns=WAYS[0])}
+    less["PTFS"] = (found - ptfs).drop(index=PTFS, level="paradigm", errors="ignore")
+    return pd.DataFrame({beside: table.stack() for beside, table in less.items()}).dropna(how="all")  # noqa: PD013
+
+
+def paired(view: View) -> Table | None:
+    """`differences` with intervals over seeds, in points of the score and in bits a byte of the gold answer."""
+    less = pd.concat({unit: differences(scores(view, column)) for column, unit in MEASURES.items()}, axis=1)
+    if less.empty:
+        return None
+    less = less.reindex(recipes(less.index.get_level_values("paradigm")), level="paradigm")
+    columns = [(unit, beside) for unit in MEASURES.values() for beside in ("anew", "PTFS")]
+    rows, data = [], []
+    for key, at in less.groupby(level=[*KEYS[:3], "way"], sort=False):
+        schedule, recipe, version, way = map(str, key)
+        cells = []
+        data.append({"schedule": schedule, "paradigm": recipe, "version": int(version), "update": way})
+        for unit, beside in columns:
+            values = at[unit, beside].dropna().to_numpy(dtype=np.float64)
+            interval = stats.mean_interval(values) if len(values) else None
+            cells.append("" if interval is None else bounds(interval, DECIMALS[unit]))
+            if interval is not None:
+                data[-1] |= ends(f"{unit}_less_{beside.lower()}", interval)
+        rows.append([schedule_name(schedule), recipe_name(recipe), f"v{version}", way, *cells, str(len(at))])
+    return Table(
+        name=f"{STUDY}_paired", data=pd.DataFrame(data), rows=rows,
+        head=["schedule", "paradigm", "version", "way", *(f"{unit} less {beside}" for unit, beside in columns), "n"],
+        caption="Ways of updating a fine-tuned model, paired by seed, with 95 % intervals. Points: of the average "
+        "score, where more is better. Bits: a byte of the gold answer, where less is better. Less anew: of the same "
+        f"recipe. Less PTFS: in the same way. {numerics_note(view, STUDY)}",
+    )  # fmt: skip
+
+
 FUTURE = TableOf(STUDY, make=future)
+FUTURE_PAIRED = TableOf(f"{STUDY}_paired", make=paired)

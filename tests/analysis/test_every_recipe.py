@@ -21,7 +21,7 @@ from analysis.registries import CLAIMS
 from analysis.tables.branch import branch
 from analysis.tables.comparison import by_version
 from analysis.tables.frontier import plasticity, regrets
-from analysis.tables.future import future
+from analysis.tables.future import future, paired
 from analysis.tables.grow import grow
 from analysis.tables.rates import rates
 from analysis.tables.table import NOT_COMPARED
@@ -212,6 +212,25 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     (said,) = updating(view(tmp_path, "future"))
     anew, further, transfer = map(float, re.findall(r"([\d.]+) (?:anew|continue|transfer)", said)[:3])
     assert (further - anew, anew - transfer) == pytest.approx((1, 1), abs=0.3)  # points, by construction
+
+
+def test_ways_to_update_are_paired_by_seed_with_intervals(tmp_path: Path) -> None:
+    """By construction, going on gains a point over fine-tuning anew, and path switching two over PTFS, whose seeds
+    differ by much more: what they share drops out."""
+    table = paired(view(tmp_path, "future"))
+    assert table is not None
+    data = table.data.set_index(["paradigm", "version", "update"])
+    assert list(dict.fromkeys(data.index.get_level_values("paradigm"))) == ["ptfs", "cpt", "path_switching"]
+    assert ("ptfs", 2, "anew") not in data.index  # there is nothing to compare it with
+    for (recipe, _, way), row in data.iterrows():
+        gain = {"anew": np.nan, "continue": 1.0, "transfer": -1.0}[way]
+        ahead = {"ptfs": np.nan, "cpt": 0.0, "path_switching": 2.0}[recipe]
+        for beside, truth in (("anew", gain), ("ptfs", ahead)):
+            of = f"points_less_{beside}"
+            assert row[of] == pytest.approx(truth, abs=0.3, nan_ok=True)
+            assert row[f"bits_less_{beside}"] == pytest.approx(-truth / 100, abs=0.003, nan_ok=True)
+            assert np.isnan(truth) or row[of] - row[f"{of}_low"] < 0.6
+    assert {row[-1] for row in table.rows} == {"3"}
 
 
 def test_a_model_that_grows_stands_beside_the_larger_one_with_steps_and_flops(tmp_path: Path) -> None:
