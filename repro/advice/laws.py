@@ -25,7 +25,7 @@ The size law is the usual one (arXiv 2203.15556): L0 = floor + F (parameters / r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -39,9 +39,9 @@ CHINCHILLA = 0.34
 """delta, where the ledger has too few sizes to tell (arXiv 2203.15556)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RateCurve:
-    """What happens up to a version."""
+    """What happens up to a version. Equal are those of the same content, so that what is made of one can be kept."""
 
     rates: Array
     """(steps,)"""
@@ -49,6 +49,16 @@ class RateCurve:
     since: Array
     """For each slice that is measured, the sum of rates since its data were last read as a full part of a batch."""
     replay: float = 0.0
+
+    @cached_property
+    def _content(self) -> tuple[bytes, int, bytes, float]:
+        return self.rates.tobytes(), self.parameters, self.since.tobytes(), self.replay
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RateCurve) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
 
 
 def since(rates: Array, lengths: Sequence[int], version: int, mixed: bool) -> Array:
@@ -147,6 +157,12 @@ class Sites:
         top = np.array([curves[i].rates.max() / reference[1] for i, _ in rows])
         replay = np.array([curves[i].replay for i, _ in rows])
         return cls(total, drop, paid, undone, size, top, old, counted, replay)
+
+
+@lru_cache(maxsize=256)
+def last_sites(curves: tuple[RateCurve, ...], reference: tuple[float, float]) -> Sites:
+    """The last places of a few curves, kept: each question about a recipe asks of the same."""
+    return Sites.of(curves, [[len(curve.rates)] for curve in curves], reference)
 
 
 PIECE = np.dtype([("start", "i8"), ("drop", "f8"), ("rate", "f8"), ("undone", "i8"), ("undone_rate", "f8")])

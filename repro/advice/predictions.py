@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from repro.advice.candidates import Candidate, same
 from repro.advice.evidence import Cell, Version
 from repro.advice.fits import Evidence, Fit, JudgedLaw, curve_of
-from repro.advice.laws import RateCurve, Sites
+from repro.advice.laws import RateCurve, last_sites
 
 Array = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ class Knowledge:
 
     def losses(self, fits: Sequence[Fit], curves: Sequence[RateCurve]) -> Array:
         """(fits, versions): nats per token of slices 1 to k."""
-        sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], self.evidence.reference)
+        sites = last_sites(tuple(curves), self.evidence.reference)
         hard = np.array([self.evidence.hardness(k)[0] for k in range(1, len(curves) + 1)])
         return np.array([fit.predict(sites) + hard for fit in fits])
 

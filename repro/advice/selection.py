@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from threadpoolctl import threadpool_limits
+
 from repro.advice import fits
 from repro.advice.candidates import Candidate
 from repro.advice.evidence import DATA, Cell
@@ -65,8 +67,10 @@ def learn(cells: Sequence[Cell], candidates: Sequence[Candidate], size: int | No
 
 
 def _fitted(alike: Sequence[Cell], evidence: Evidence) -> Knowledge:
-    laws = fits.choose(evidence)
-    draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
+    # On several threads, linear algebra adds in another order, and a fit ends elsewhere by a little.
+    with threadpool_limits(1, user_api="blas"):
+        laws = fits.choose(evidence)
+        draws = fits.bootstrap(laws[0], evidence, DRAWS) if len(evidence.seeds) > 1 else []
     return Knowledge(tuple(alike), evidence, tuple(laws), tuple(draws))
 
 

@@ -230,6 +230,19 @@ class VirtualStream(VersionStream):
             longer._block_digests = np.concatenate([stream.block_digests, new.view(np.uint8).reshape(-1, 16)])
         return longer
 
+    def __eq__(self, other: object) -> bool:
+        """Of the same settings, stand-ins are the same, so that what is made of one serves all recipes planned."""
+        if not isinstance(other, VirtualStream) or self._block_digests is not None or other._block_digests is not None:
+            return self is other
+        return self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content) if self._block_digests is None else id(self)
+
+    @property
+    def _content(self) -> tuple[object, ...]:
+        return self.fingerprint, self.version_blocks, self.sequence_length, self.vocab_size
+
     def batch_digests(
         self, ids: Callable[[int, int], npt.NDArray[np.int64]], name: str, steps: int
     ) -> npt.NDArray[np.void]:

@@ -4,7 +4,7 @@ An order knows nothing of learning rates. Blocks are numbered through the stream
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Protocol
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from repro.common.registry import Registry
 
 
-class Blocks(Protocol):
+class Blocks(Hashable, Protocol):
     """What an order needs to know of a version stream (`repro.data.stream`)."""
 
     @property
@@ -62,7 +62,7 @@ class Order:
         # Whole versions, so that trajectories of all lengths share one computation.
         ends = list(itertools.accumulate(blocks // self.batch_size for blocks in stream.version_blocks))
         whole = next((end for end in ends if end >= steps), steps)
-        return _digests(self, _Same(stream), whole)[:steps]
+        return _digests(self, stream, whole)[:steps]
 
 
 ORDERS: Registry[type[Order]] = Registry("paradigm.order")
@@ -208,22 +208,8 @@ def _shuffled(draw: Sequence[int], count: int) -> NDArray[np.int64]:
     return order.astype(np.int64)
 
 
-class _Same:
-    """Hashes a stream by identity, so that it can stand in a cache's key."""
-
-    def __init__(self, stream: Blocks) -> None:
-        self.stream = stream
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.stream is self.stream
-
-    def __hash__(self) -> int:
-        return id(self.stream)
-
-
 @lru_cache(maxsize=256)
-def _digests(order: Order, same: _Same, steps: int) -> NDArray[np.void]:
-    stream = same.stream
+def _digests(order: Order, stream: Blocks, steps: int) -> NDArray[np.void]:
     digests = stream.batch_digests(lambda start, stop: order.batches(stream, start, stop), repr(order), steps)
     digests.setflags(write=False)
     return digests

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from advice.lawful import HARD, TRUE, World, candidates, write
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro import advise
 from repro.advice import evidence, fits, records
@@ -106,6 +107,22 @@ def test_the_same_ledger_gives_the_same_advice(ledger, capsys) -> None:
     once = told(capsys, *words)
     FITTED.clear()
     assert told(capsys, *words) == once
+
+
+def test_advice_does_not_depend_on_how_many_threads_linear_algebra_has(ledger, capsys, monkeypatch) -> None:
+    """With two, a fit to a large ledger ends elsewhere in the fourth digit."""
+    seen = set()
+
+    def fit(*known, own=fits.fit):
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return own(*known)
+
+    monkeypatch.setattr(fits, "fit", fit)
+    FITTED.clear()
+    with threadpool_limits(2, user_api="blas"):
+        told(capsys, "scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
+        assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {2}
+    assert seen == {1}
 
 
 def test_a_budget_and_a_delay_bind(ledger, capsys) -> None:

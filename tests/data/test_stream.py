@@ -35,7 +35,7 @@ from repro.data.corpora.hf import HuggingFace
 from repro.data.corpora.local import Local
 from repro.data.corpora.sotu import Sotu
 from repro.data.opening import describe, is_prepared, open_stream
-from repro.data.stream import Stream, VersionStream
+from repro.data.stream import Stream, VersionStream, VirtualStream
 from repro.data.text import cut_text
 from repro.data.tokenizer import END_OF_TEXT
 
@@ -507,6 +507,11 @@ def test_a_virtual_streams_batches_have_distinct_stand_ins_by_order_and_place() 
     other = digests(describe(corpus, replace(settings, steps_per_version=9)), "arrival", 10)
     assert not set(map(bytes, one)) & set(map(bytes, other))
     assert not np.array_equal(one, digests(describe(corpus, replace(settings, split_seed=1)), "arrival", 1000))
+    # Equal stand-ins share what is made of one; those that differ do not.
+    assert len({virtual, describe(corpus, settings)}) == 1
+    longer = VirtualStream.like(virtual, 8)
+    assert longer == VirtualStream.like(describe(corpus, settings), 8)
+    assert len({virtual, longer, describe(corpus, replace(settings, split_seed=1))}) == 3
 
 
 # Dates, and text that is gone

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from repro.common.disk import Flaw, read_document, write_document
 from repro.common.errors import UserError
 from repro.models.architectures.architecture import Architecture, Shape
 
+_version = lru_cache(version)
+"""Kept, since each time it reads a package's whole description, and every run of a plan asks."""
+
 
 def known(of: Architecture, vocab_size: int, sequence_length: int, data_path: Path) -> Shape:
     """A model's shape; that it is known says that these versions of torch and transformers can build it.
@@ -17,7 +21,7 @@ def known(of: Architecture, vocab_size: int, sequence_length: int, data_path: Pa
     Raises:
         UserError: they cannot.
     """
-    content = [of.identity(vocab_size, sequence_length), version("torch"), version("transformers")]
+    content = [of.identity(vocab_size, sequence_length), _version("torch"), _version("transformers")]
     path = data_path / "shapes" / f"{digest(content)[:32]}.json"
     with contextlib.suppress(Flaw, UserError, TypeError):  # one that cannot be read is counted again
         if (before := read_document(path)) is not None:
