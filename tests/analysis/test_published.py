@@ -312,6 +312,69 @@ def test_what_is_said_of_the_shape_of_a_branch_is_what_came() -> None:
     assert "{:+.1f} % [{:+.1f}, {:+.1f}] came".format(*map(percent, came)) in page
 
 
+def test_what_is_said_of_the_same_shape_for_all_is_what_came() -> None:
+    """The table, whole: recipes beside each other under one schedule, and each beside itself under a cosine."""
+    section = results().partition("### The same shape for all\n")[2].partition("\n## ")[0]
+    wide = branches()
+    usual = {recipe: of_frontier(recipe) for recipe in ("ptfs", "cpt")}
+    usual["path_switching"] = pd.DataFrame({k: wide[k, 0.6, "cosine", 0.0004] for k in range(1, 5)})
+    shaped = {recipe: of_main_under_sqrt(recipe) for recipe in ("ptfs", "ptfs, order=arrival", "cpt")}
+    shaped["path_switching"] = pd.DataFrame({k: wide[k, 0.6, "sqrt", 0.0] for k in range(1, 5)})
+
+    def line(name: str, one: pd.DataFrame, other: pd.DataFrame) -> str:
+        told = []
+        for k in range(1, 5):
+            both = pd.DataFrame({"one": one[k], "other": other[k]}).dropna()
+            assert len(both) == 5
+            told.append(in_words(interval(both, "one", "other")))
+        return f"| {name} | {' | '.join(told)} |"
+
+    switch = "path_switching"
+    pairs = {"path switching over PTFS": (switch, "ptfs"), "CPT over path switching": ("cpt", switch)}
+    lines = [
+        line(f"{name}, {schedule}", losses[one], losses[other])
+        for name, (one, other) in pairs.items()
+        for schedule, losses in (("cosine", usual), ("1 - sqrt", shaped))
+    ]
+    lines += [
+        line(f"{name}, 1 - sqrt over cosine", shaped[recipe], usual[recipe])
+        for recipe, name in (("ptfs", "PTFS"), ("cpt", "CPT"), ("path_switching", "path switching"))
+    ]
+    assert re.findall(r"^\| (?:path|CPT|PTFS).*", section, flags=re.MULTILINE) == lines, "\n" + "\n".join(lines)
+    text = " ".join(section.split())
+    orders = pd.DataFrame({"one": shaped["ptfs, order=arrival"][4], "other": shaped["ptfs"][4]})
+    assert "PTFS's version 4 is {} over that on mixed data".format(in_words(interval(orders, "one", "other"))) in text
+    apart = {name: of["path_switching"][4] - of["ptfs"][4] for name, of in (("shaped", shaped), ("usual", usual))}
+    assert "(by {})".format(in_words(interval(pd.DataFrame(apart), "shaped", "usual"))) in text
+    gains = {recipe: float((usual[recipe][4] - shaped[recipe][4]).mean()) for recipe in usual}
+    assert 0.7 < gains["ptfs"] / gains["path_switching"] < 0.8  # three quarters, as said
+    lead = {name: (of["cpt"] - of["path_switching"]).mean() for name, of in (("shaped", shaped), ("usual", usual))}
+    assert (lead["shaped"] > 2 * lead["usual"]).all()  # at every version, as said
+    behind = pd.DataFrame({"one": shaped["path_switching"][4], "other": shaped["ptfs"][4]})
+    mean, low, high = map(percent, interval(behind, "one", "other"))
+    short = f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]"
+    assert f"{short} over PTFS under the same" in " ".join(digest().split())
+    content = json.loads((PUBLISHED / "proxy/data/predictions/sqrt_from_branch.json").read_text())["content"]
+    told = {row["about"]["paradigm"]: row for row in content["predictions"]}["cpt"]
+    over = (told["ppl_over_retraining_percent"], *told["interval_percent"])
+    came = interval(pd.DataFrame({"one": shaped["cpt"][4], "other": shaped["ptfs"][4]}), "one", "other")
+    page = " ".join((ROOT / "docs/advice.md").read_text().split())
+    said = "{:+.1f} % [{:+.1f}, {:+.1f}]"
+    assert f"CPT was expected {said.format(*over)} over PTFS, and {said.format(*map(percent, came))} came" in page
+
+
+def of_main_under_sqrt(recipe: str) -> pd.DataFrame:
+    """Losses of a recipe in `main` under 1 - sqrt down to 0: (seeds; versions)."""
+    (view,) = (view for view in published("proxy").views if "branch" in view.ran)
+    ledger = view.ledger
+    runs = ledger.runs[ledger.runs["run"].isin(ledger.studies.query("study == 'main'")["run"])]
+    kind, _, order = recipe.partition(", order=")
+    runs = runs[(runs["schedule"] == "sqrt") & (runs["min_lr"] == 0) & (runs["paradigm"] == kind)]
+    runs = runs[(runs["order"] == (order or "mixed")) | (kind != "ptfs")]
+    assert set(runs["numerics"]) == set(view.runs("branch")["numerics"])  # so that they may be paired
+    return runs.merge(ledger.scores, on="run").pivot_table(index="seed", columns="version", values="loss")
+
+
 def in_words(of: tuple[float, float, float]) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*of)
 
