@@ -16,7 +16,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile $(if $(filter 
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slow test-exports test-slurm torture bench gpu gpu-study lint docs report clean
+.PHONY: reproduce evidence test test-slow test-exports test-slurm test-two-hosts torture bench gpu gpu-study lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -53,6 +53,10 @@ test-exports: $(VENV)/installed-test
 # Needs root and Debian: installs Slurm, starts one of its own, and stops it.
 test-slurm: $(VENV)/installed-slurm
 	tests/slurm/with_slurm.sh env $(RUN) pytest -m slurm
+
+# Needs root and Debian: two hosts in networks of their own, and a file system between them (GlusterFS).
+test-two-hosts: $(VENV)/installed-test
+	tests/two_hosts/with_two_hosts.sh env $(RUN) pytest -m two_hosts -n 0
 
 # Faults at length and at random: a bounded number of rounds, seeds printed, tables at the end.
 ROUNDS ?= 200

@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from repro.common.errors import UserError
 
@@ -24,6 +25,12 @@ DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, err
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+STALE_TRIES = 100
+STALE_SECONDS = 0.05
+"""Between two tries of what is stale."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STORE = "store.path (tables: ledger.path)"
 """The setting to change where nothing else is named."""
@@ -41,15 +48,35 @@ def read(path: Path) -> bytes:
         UserError: it cannot be read for a reason that does not lie in it.
     """
     try:
-        # Opening a pipe that nobody writes to would wait for ever.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Flaw("is no ordinary file")
-            return file.read()
+        return not_stale(_read, path)
     except OSError as error:
         if error.errno in DAMAGE:
             raise Flaw(f"cannot be read ({error.strerror})") from None
         raise unreadable(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    # Opening a pipe that nobody writes to would wait for ever.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise Flaw("is no ordinary file")
+        return file.read()
+
+
+def not_stale(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Open anew what another node removed or replaced while it was open here: a network's file system calls it stale.
+
+    Raises:
+        OSError: of the call; that it is stale, where it stays so.
+    """
+    for _ in range(STALE_TRIES):
+        try:
+            return call(*args, **kwargs)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            time.sleep(STALE_SECONDS)
+    return call(*args, **kwargs)
 
 
 def unreadable(path: Path, error: OSError) -> UserError:

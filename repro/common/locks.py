@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.common.disk import Flaw, read
+from repro.common.disk import Flaw, not_stale, read
 from repro.common.errors import UserError, printable
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -34,12 +34,10 @@ def acquire(path: Path) -> int | None:
         UserError: its file system has no locks.
     """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if not _locked(path, handle, fcntl.LOCK_EX):
-            return None
-        if _same(path, handle):
+        handle = not_stale(_opened, path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
+        if handle is None or _same(path, handle):
             return handle
-        os.close(handle)  # its holder removed the file between the two calls: that lock guards no name
+        _close(handle)  # its holder removed the file between the two calls: that lock guards no name
 
 
 def release(path: Path, handle: int) -> None:
@@ -47,7 +45,13 @@ def release(path: Path, handle: int) -> None:
     with contextlib.suppress(OSError):
         if _same(path, handle):
             path.unlink()
-    os.close(handle)
+    _close(handle)
+
+
+def _close(handle: int) -> None:
+    """Drop the lock. A network's file system may say that the file is gone: it is closed all the same."""
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
 
 def is_held(path: Path) -> bool:
@@ -63,32 +67,34 @@ def remove_stale(path: Path) -> None:
 def _left(path: Path, *, remove: bool) -> bool:
     # Some file systems let only what is open for writing be locked for one alone; elsewhere, a shared lock has to do.
     writable = os.access(path, os.W_OK)
+    how = (os.O_RDWR, fcntl.LOCK_EX) if writable else (os.O_RDONLY, fcntl.LOCK_SH)
     try:
-        handle = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        handle = not_stale(_opened, path, *how)
     except FileNotFoundError:
         return False
-    if not _locked(path, handle, fcntl.LOCK_EX if writable else fcntl.LOCK_SH):
+    if handle is None:
         return True
     if remove:
         release(path, handle)
     else:
-        os.close(handle)
+        _close(handle)
     return False
 
 
-def _locked(path: Path, handle: int, how: int) -> bool:
-    """Lock an open file; False, and closed, when someone else holds it.
+def _opened(path: Path, flags: int, how: int) -> int | None:
+    """Open a file and lock it; None when someone else holds it.
 
     Raises:
         UserError: its file system has no locks.
     """
+    handle = os.open(path, flags, 0o666)
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
-        return True
+        return handle
     except OSError as error:
-        os.close(handle)
+        _close(handle)
         if error.errno in (errno.EAGAIN, errno.EACCES):
-            return False
+            return None
         if error.errno in NO_LOCKS:
             raise UserError(
                 f"{path.parent} lies on a file system without locks (flock says: {error.strerror}), and they are what "
@@ -134,5 +140,7 @@ def _same(path: Path, handle: int) -> bool:
     """Whether the path still names the open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):  # the second: another node removed it
+            return False
+        raise

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from repro import train
-from repro.common import locks
+from repro.common import disk, locks
 from repro.common.errors import UserError
 from repro.data import packages
 from repro.data.packages import Package
@@ -82,6 +82,64 @@ def test_a_lock_that_may_only_be_read_is_seen_to_be_held(tmp_path: Path, monkeyp
     assert locks.is_held(path)
     locks.release(path, handle)
     assert asked == [fcntl.LOCK_SH | fcntl.LOCK_NB], "NFS lets nobody lock for himself what he cannot write"
+
+
+@pytest.mark.parametrize("call", ["open", "flock", "fstat", "close"])
+def test_a_lock_that_another_node_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A network tells of it in calls that never fail elsewhere (`make test-two-hosts`)."""
+    path, module = tmp_path / "lock", fcntl if call == "flock" else os
+    own, refused = getattr(module, call), []
+
+    def stale(*given, **named):  # once: the next try finds the folder as it is
+        if call == "close" or not refused:
+            refused.append(call)
+            if call == "close":
+                own(*given)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return own(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, stale)
+        with locks.held(path):
+            pass
+        assert refused
+    assert not locks.is_held(path)
+    handle = locks.acquire(path)
+    assert handle is not None
+    locks.release(path, handle)
+    assert not path.exists()
+
+
+def test_what_stays_stale_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(*given: object) -> int:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(disk, "STALE_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", stale)
+        with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+            locks.acquire(tmp_path / "lock")
+        with pytest.raises(UserError, match=rf"cannot be read: {os.strerror(errno.ESTALE)}"):
+            disk.read(tmp_path / "file")
+
+
+def test_a_file_that_another_node_replaced_while_it_was_read_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("new")
+    own, refused = os.fstat, []
+
+    def stale(handle: int) -> os.stat_result:
+        if not refused:
+            refused.append(handle)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return own(handle)
+
+    monkeypatch.setattr(os, "fstat", stale)
+    assert disk.read(path) == b"new"
 
 
 @pytest.mark.parametrize("module", ["repro.plan", "repro.train", "repro.store", "analysis.report"])
