@@ -57,10 +57,19 @@ def read(path: Path) -> bytes:
 
 def _read(path: Path) -> bytes:
     # Opening a pipe that nobody writes to would wait for ever.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Flaw("is no ordinary file")
-        return file.read()
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with open(handle, "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise Flaw("is no ordinary file")
+            return file.read()
+    except FileNotFoundError:
+        raise stale(path) from None  # it was opened
+
+
+def stale(path: Path) -> OSError:
+    """What is raised of a file that another node removed or replaced while it was open here."""
+    return OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
 
 
 def not_stale(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.common.disk import Flaw, not_stale, read
+from repro.common.disk import Flaw, not_stale, read, stale
 from repro.common.errors import UserError, printable
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
@@ -87,7 +87,12 @@ def _opened(path: Path, flags: int, how: int) -> int | None:
     Raises:
         UserError: its file system has no locks.
     """
-    handle = os.open(path, flags, 0o666)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        if flags & os.O_CREAT and path.parent.is_dir():
+            raise stale(path) from None  # removed by another node while it was opened here
+        raise
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
         return handle
@@ -95,6 +100,8 @@ def _opened(path: Path, flags: int, how: int) -> int | None:
         _close(handle)
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return None
+        if error.errno == errno.ENOENT:
+            raise stale(path) from None
         if error.errno in NO_LOCKS:
             raise UserError(
                 f"{path.parent} lies on a file system without locks (flock says: {error.strerror}), and they are what "

@@ -84,9 +84,10 @@ def test_a_lock_that_may_only_be_read_is_seen_to_be_held(tmp_path: Path, monkeyp
     assert asked == [fcntl.LOCK_SH | fcntl.LOCK_NB], "NFS lets nobody lock for himself what he cannot write"
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOENT])
 @pytest.mark.parametrize("call", ["open", "flock", "fstat", "close"])
 def test_a_lock_that_another_node_removed_meanwhile_is_taken_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     """A network tells of it in calls that never fail elsewhere (`make test-two-hosts`)."""
     path, module = tmp_path / "lock", fcntl if call == "flock" else os
@@ -97,7 +98,7 @@ def test_a_lock_that_another_node_removed_meanwhile_is_taken_anew(
             refused.append(call)
             if call == "close":
                 own(*given)
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            raise OSError(number, os.strerror(number))
         return own(*given, **named)
 
     with monkeypatch.context() as patched:
@@ -125,8 +126,9 @@ def test_what_stays_stale_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             disk.read(tmp_path / "file")
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOENT])
 def test_a_file_that_another_node_replaced_while_it_was_read_is_read_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     path = tmp_path / "file"
     path.write_text("new")
@@ -135,7 +137,7 @@ def test_a_file_that_another_node_replaced_while_it_was_read_is_read_anew(
     def stale(handle: int) -> os.stat_result:
         if not refused:
             refused.append(handle)
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            raise OSError(number, os.strerror(number))
         return own(handle)
 
     monkeypatch.setattr(os, "fstat", stale)
