@@ -36,17 +36,16 @@ def plus_minus(interval: stats.Interval, decimals: int = 2) -> str:
     return f"{interval.estimate:.{decimals}f}{half}"
 
 
-def bounds(interval: stats.Interval, decimals: int = 2) -> str:
+def bounds(interval: stats.Interval, decimals: int = 2, *, scale: float = 1, unit: str = "") -> str:
     """A signed difference with its interval's ends; without them where it has none."""
-    low, middle, high = (f"{value:+.{decimals}f}" for value in (interval.low, interval.estimate, interval.high))
-    return middle + ("" if np.isnan(interval.low) else f" [{low}, {high}]")
+    ends = (interval.low, interval.estimate, interval.high)
+    low, middle, high = (f"{scale * value:+.{decimals}f}" for value in ends)
+    return f"{middle}{unit}" + ("" if np.isnan(interval.low) else f" [{low}, {high}]")
 
 
 def percent(nats: stats.Values) -> str:
     """The mean over seeds of a difference in nats, as per cent of PPL (100 x nats)."""
-    interval = stats.mean_interval(nats)
-    low, middle, high = (100 * x for x in (interval.low, interval.estimate, interval.high))
-    return f"{middle:+.2f} %" + ("" if np.isnan(low) else f" [{low:+.2f}, {high:+.2f}]")
+    return bounds(stats.mean_interval(nats), scale=100, unit=" %")
 
 
 def paired(nats: stats.Values, n: int) -> str:

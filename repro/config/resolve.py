@@ -2,8 +2,10 @@
 
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +14,7 @@ from omegaconf.errors import InterpolationResolutionError
 from repro.common.errors import UserError
 from repro.common.registry import nearest, suggestion
 from repro.config import checks, registries, resolvers
+from repro.config.parts import made
 from repro.config.registries import OPEN, chooser
 from repro.config.settings import Settings
 
@@ -102,16 +105,19 @@ def has(group: str, cls: type, name: str) -> bool:
     return False
 
 
-def checked(config: DictConfig) -> Settings:
-    """The settings that a typed configuration holds; raises as `from_config` does."""
+def checked(config: DictConfig, known: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """The settings that a typed configuration holds; raises as `from_config` does.
+
+    Args:
+        known: what parts of it become, where that is known (repro.config.parts).
+    """
     try:
-        settings = OmegaConf.to_object(config)
+        settings = Settings(**{name: known[name] if name in known else made(config, name) for name in map(str, config)})
     except InterpolationResolutionError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):  # of one of our resolvers
             cause = cause.__cause__ or cause.__context__
         raise cause or error from None
-    assert isinstance(settings, Settings)
     settings = settings.paradigm.adapted(settings)
     checks.check(settings)
     return replace(settings, ledger=replace(settings.ledger, path=_one_place(settings.ledger.path)))

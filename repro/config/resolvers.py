@@ -50,7 +50,10 @@ def _read(table: str) -> dict[str, int]:
         raise UserError(f"{table!r} is no table of names and whole numbers; one looks like a=1,b=2.") from None
 
 
+RESOLVERS = {resolver.__name__: resolver for resolver in (tenth, names, entry, upto)}
+
+
 def register() -> None:
     """Make them known to OmegaConf; again does no harm."""
-    for resolver in (tenth, names, entry, upto):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    for name, resolver in RESOLVERS.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -14,7 +14,6 @@ import io
 import math
 import random
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from repro.common.packages import installed
 from repro.config.settings import TaskSettings
 from repro.downstream import tasks
 
@@ -151,7 +151,7 @@ def _row(name: str, leaves: list[Task], results: dict[str, Any]) -> Score:
         chance=math.fsum(n * chance for n, chance in zip(counts, chances, strict=True)) / items,
         items=items,
         gold_bits_per_byte=bits / size if size else None,
-        lm_eval=version("lm_eval"),
+        lm_eval=installed("lm_eval"),
         task_hash=hashlib.sha256("".join(hashes).encode()).hexdigest(),
     )
 

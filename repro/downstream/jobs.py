@@ -8,12 +8,12 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import digest
 from repro.common.errors import Preempted, UserError
+from repro.common.packages import installed
 from repro.config import places
 from repro.config.settings import TaskSettings
 from repro.downstream import tasks

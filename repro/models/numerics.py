@@ -10,12 +10,12 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from repro.common.errors import UserError
+from repro.common.packages import installed
 from repro.config.settings import AUTO, NumericsSettings, Settings
 from repro.models.optimizers.optimizer import optimizer
 
@@ -70,11 +70,11 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
     more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
     if numerics.activation_checkpointing:
         more["activation_checkpointing"] = True
-    more |= {package: _version(package) for package in optimizer(settings).packages}
+    more |= {package: installed(package) for package in optimizer(settings).packages}
     return more | {
         "engine": ENGINE,
-        "torch": _version("torch"),
-        "transformers": _version("transformers"),
+        "torch": installed("torch"),
+        "transformers": installed("transformers"),
         **_where(settings, machine),
         "device": numerics.device,
         "dtype": numerics.dtype,
@@ -83,9 +83,6 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         "micro_batch_blocks": numerics.micro_batch_size or settings.stream.global_batch_size // numerics.world_size,
         "world_size": numerics.world_size,
     }
-
-
-_version = lru_cache(version)
 
 
 def here(every: Iterable[Settings]) -> Machine:
@@ -137,11 +134,6 @@ def choosable(settings: NumericsSettings) -> bool:
 def processor_model() -> str:
     """What the speed of products goes with, in words."""
     return f"{_cpu('vendor_id')} family {_cpu('cpu family')} model {_cpu('model')} {_capability()}"
-
-
-def torch_version() -> str:
-    """PyTorch's, as keys have it."""
-    return _version("torch")
 
 
 def onednn(settings: NumericsSettings) -> bool:

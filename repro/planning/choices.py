@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from repro.common.canonical import canonical, digest
+from repro.common.packages import installed
 from repro.config.settings import AUTO, NumericsSettings
 from repro.models import numerics
 from repro.models.architectures.architecture import architecture
@@ -60,7 +61,7 @@ def _choice(run: Run, store: Store, keep: bool) -> dict[str, Any]:
     """What is kept, or measured now."""
     asked = run.settings.numerics
     about = {
-        "torch": numerics.torch_version(),
+        "torch": installed("torch"),
         "threads": asked.threads,
         "tokens": _tokens(run, asked),
         "model": run.architecture.identity(*run.model_shape),

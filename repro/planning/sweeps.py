@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import repro.recipes  # noqa: F401  (they fill the registries)
 from repro.common import progress
 from repro.common.errors import UserError
 from repro.config import registries
+from repro.config.parts import Part, parts, unchanged
 from repro.config.places import CONF
 from repro.config.registries import OPEN, chooser
 from repro.config.resolve import check_name, checked, has, typed
@@ -161,7 +162,9 @@ def _jobs(overrides: Sequence[str], multirun: bool) -> "list[list[Override]]":
                 count *= sum(1 for _ in islice(last.sweep_string_iterator(), MOST_JOBS + 1))
         if count > MOST_JOBS:
             raise UserError(f"{' '.join(overrides)}: the sweep has more than {MOST_JOBS:,} runs, the most at once.")
-        return [parser.parse_overrides(job) for job in BasicSweeper.split_arguments(every, max_batch_size=None)[0]]
+        jobs = BasicSweeper.split_arguments(every, max_batch_size=None)[0]
+        parsed = {line: parser.parse_overrides([line])[0] for line in dict.fromkeys(chain(*jobs))}
+        return [[parsed[line] for line in job] for job in jobs]
 
 
 def elements(override: str) -> list[str]:
@@ -220,7 +223,7 @@ def _all(jobs: "Sequence[Sequence[Override]]", typed: Set[str]) -> list[Settings
             )
     if len(places := {each.store.path for each in sweep}) > 1:
         raise UserError(f"store.path must be one for a whole sweep, and here it is {', '.join(sorted(places)[:3])}.")
-    return [one for place, one in enumerate(sweep) if one not in sweep[:place]]
+    return list({repr(one): one for one in sweep}.values())
 
 
 def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> Settings:
@@ -241,7 +244,8 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
                 works={group: None},
             )
     with translated(_lines(overrides)):
-        config = pickle.loads(_typed(_lines(each for each in overrides if not _is_value(each))))
+        untouched, known = _typed(_lines(each for each in overrides if not _is_value(each)))
+        config = pickle.loads(untouched)
         for each in overrides:
             if not _is_value(each):
                 continue
@@ -253,7 +257,7 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
             else:
                 with _named(each):
                     OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
-    return checked(config)
+    return checked(config, unchanged(known, [each.key_or_group for each in overrides if _is_value(each)]))
 
 
 def _refuse_sweep(override: "Override") -> None:
@@ -300,9 +304,11 @@ def _lines(overrides: "Iterable[Override]") -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _typed(overrides: tuple[str, ...]) -> bytes:
-    """A configuration to change: kept in bytes, which become another one in a third of the time of a deep copy."""
-    return pickle.dumps(typed(_compose(overrides)))
+def _typed(overrides: tuple[str, ...]) -> tuple[bytes, dict[str, Part]]:
+    """A configuration to change: kept in bytes, which become another one in a third of the time of a deep copy, and
+    what its parts become where they are not changed."""
+    config = typed(_compose(overrides))
+    return pickle.dumps(config), parts(config)
 
 
 @lru_cache(maxsize=256)

@@ -30,6 +30,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+from repro.common.packages import installed
 from repro.data.stream import Stream
 from repro.models import matmul, numerics
 from repro.models.architectures.architecture import architecture
@@ -177,7 +178,7 @@ def fastest(r: Run, steps: int) -> float:
 def machine(note: str = "", *, gpu: bool = False) -> str:
     """The machine, in words, and what else is to be known of it."""
     words = [torch.cuda.get_device_name()] if gpu else [numerics.processor_model(), f"{os.cpu_count()} cores"]
-    words += [f"torch {numerics.torch_version()}", note]
+    words += [f"torch {installed('torch')}", note]
     return ", ".join(word for word in words if word)
 
 

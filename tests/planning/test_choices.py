@@ -95,7 +95,7 @@ def test_a_store_goes_on_as_it_was_begun_on_another_processor(
     planned(smoke(AUTO, *SMALL))
     monkeypatch.setattr(numerics, "processor_model", lambda: "another")
     assert chosen(planned(smoke(AUTO, *SMALL))) == {"onednn"}
-    monkeypatch.setattr(numerics, "torch_version", lambda: "a newer one")  # under which nothing was begun
+    monkeypatch.setattr(choices, "installed", lambda package: "a newer one")  # under which nothing was begun
     assert chosen(planned(smoke(AUTO, *SMALL))) == {"torch"}
 
 

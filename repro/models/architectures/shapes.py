@@ -2,17 +2,13 @@
 
 import contextlib
 from dataclasses import asdict
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 from repro.common.canonical import digest
 from repro.common.disk import Flaw, read_document, write_document
 from repro.common.errors import UserError
+from repro.common.packages import installed
 from repro.models.architectures.architecture import Architecture, Shape
-
-_version = lru_cache(version)
-"""Kept, since each time it reads a package's whole description, and every run of a plan asks."""
 
 
 def known(of: Architecture, vocab_size: int, sequence_length: int, data_path: Path) -> Shape:
@@ -21,7 +17,7 @@ def known(of: Architecture, vocab_size: int, sequence_length: int, data_path: Pa
     Raises:
         UserError: they cannot.
     """
-    content = [of.identity(vocab_size, sequence_length), _version("torch"), _version("transformers")]
+    content = [of.identity(vocab_size, sequence_length), installed("torch"), installed("transformers")]
     path = data_path / "shapes" / f"{digest(content)[:32]}.json"
     with contextlib.suppress(Flaw, UserError, TypeError):  # one that cannot be read is counted again
         if (before := read_document(path)) is not None:

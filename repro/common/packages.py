@@ -1,0 +1,12 @@
+"""Which version of a package is installed here."""
+
+from functools import lru_cache
+from importlib.metadata import version
+
+installed = lru_cache(version)
+"""The version of a package, by its name. Kept, since each time the package's whole description is read, and every run
+of a plan asks for several.
+
+Raises:
+    importlib.metadata.PackageNotFoundError: it is not installed.
+"""
