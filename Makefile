@@ -16,7 +16,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --no-compile $(if $(filter 
 RUN := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(VENV)/bin/python -m
 SWEEP := study=$(STUDY) scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
 
-.PHONY: reproduce evidence test test-slow test-exports test-slurm test-two-hosts torture bench gpu gpu-study lint docs report clean
+.PHONY: reproduce evidence test pytest test-slow test-exports test-slurm test-two-hosts torture bench gpu gpu-study lint docs report clean
 
 reproduce: $(VENV)/installed
 	$(RUN) repro.train $(SWEEP)
@@ -31,7 +31,11 @@ DRY_RUN ?= false
 evidence: $(VENV)/installed
 	$(RUN) analysis.protocol scale=proxy root=$(ROOT) workers=$(WORKERS) dry_run=$(DRY_RUN)
 
-test: $(VENV)/installed-test lint
+# Side by side: tests wait for disks and processes often enough to leave the type checker a core.
+test: $(VENV)/installed-test
+	$(MAKE) --jobs=2 lint pytest
+
+pytest: $(VENV)/installed-test
 	$(RUN) pytest -n $(WORKERS)
 
 # Tests that take long and repeat much of what others hold.
