@@ -18,6 +18,8 @@ HELDOUT_SPREAD = 0.005
 """Nats by which a held-out loss may miss a law before it counts little more."""
 FIRST_SPREAD = 0.02
 """The same for a first version: soon after the start laws hold less, and updates are what is asked about."""
+TELLABLE = 1e-4
+"""Nats: laws that miss less than that are as good as one another."""
 TRAINING_SPREAD = 0.1
 """The same for a mean of the training loss, of which there are many, noisier ones."""
 
@@ -369,7 +371,7 @@ def choose(evidence: Evidence) -> list[JudgedLaw]:
     data, laws = Data.of(evidence), candidates(evidence)
     with progress.steps("Fitting laws", len(laws) * len(evidence.cells)) as done:
         judged = [judge(law, evidence, data, done) for law in laws]
-    return sorted(judged, key=lambda each: each.error * (1.05 if each.fit.law.shifts else 1.0))
+    return sorted(judged, key=lambda each: max(each.error, TELLABLE) * (1.05 if each.fit.law.shifts else 1.0))
 
 
 def bootstrap(chosen: JudgedLaw, evidence: Evidence, draws: int, seed: int = 0) -> list[Fit]:

@@ -2,9 +2,11 @@
 
 All have one form, in nats per token after s steps at rates eta_1 to eta_s:
 
-    loss = L0(parameters) + A S1(s)^-alpha - B sum_k (eta_{k-1} - eta_k) G_k(s) + shift,   S1(s) = sum_{i<=s} eta_i,
+    loss = L0(parameters) + A S_p(s)^-alpha - B sum_k (eta_{k-1} - eta_k) G_k(s) + shift,
+    S_p(s) = eta_max sum_{i<=s} (eta_i / eta_max)^p,
 
-where k runs over the steps after the first warm-up. They differ in G, how fast a drop of the rate pays:
+where k runs over the steps after the first warm-up. The laws' authors have p = 1: it is fitted here, since with Adam a
+low rate does more than its share, and is ours. They differ in G, how fast a drop of the rate pays:
 
 - annealing law (arXiv 2408.11029): S2(s) = sum_i sum_{k<=i} (eta_{k-1} - eta_k) lambda^{i-k}, so that
   G_k(s) = 1 - lambda^(s-k+1), with 1/(1 - lambda) drawn into B;
@@ -31,7 +33,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from repro.advice.areas import HIGHEST, LOWEST, Array, areas, polynomials
 
 PIECES = 150
 """Into how many pieces a curve is cut, at most, to sum over its drops."""
@@ -110,7 +112,7 @@ class Sites:
     """Places on curves where a loss is known or asked for, laid out for the laws: rows are places, columns pieces."""
 
     area: Array
-    """(places,): S1"""
+    """(places, terms): S_p as `repro.advice.areas` keeps it"""
     drop: Array
     """(places, pieces): eta_{k-1} - eta_k; 0 beyond the place"""
     paid: "Since"
@@ -142,7 +144,8 @@ class Sites:
         slices = max([len(curve.since) for curve in curves])
         rows = [(i, at) for i, each in enumerate(places) for at in each]
         drop, paid, undone = np.zeros((len(rows), width)), Since.none(len(rows), width), Since.none(len(rows), width)
-        total, old, counted = np.zeros(len(rows)), np.zeros((len(rows), slices)), np.zeros((len(rows), slices))
+        old, counted = np.zeros((len(rows), slices)), np.zeros((len(rows), slices))
+        area = np.concatenate([polynomials(c.rates, each) for c, each in zip(curves, places, strict=True) if len(each)])
         sums = [np.concatenate([[0.0], np.cumsum(curve.rates)]) for curve in curves]
         for row, (i, at) in enumerate(rows):
             own = pieces[i][pieces[i]["start"] < at]
@@ -150,13 +153,12 @@ class Sites:
             drop[row, :n] = own["drop"]
             paid.put(row, own["rate"], own["start"], until, sums[i])
             undone.put(row, own["undone_rate"], until, np.full(n, at), sums[i])
-            total[row] = sums[i][at]
             old[row, : len(curves[i].since)] = curves[i].since
             counted[row, : len(curves[i].since)] = 1 / max(len(curves[i].since), 1)
         size = np.array([curves[i].parameters / reference[0] for i, _ in rows])
         top = np.array([curves[i].rates.max() / reference[1] for i, _ in rows])
         replay = np.array([curves[i].replay for i, _ in rows])
-        return cls(total, drop, paid, undone, size, top, old, counted, replay)
+        return cls(area, drop, paid, undone, size, top, old, counted, replay)
 
 
 @lru_cache(maxsize=256)
@@ -215,6 +217,8 @@ class Parameter:
         return float(np.exp(coded)) if self.log else coded
 
 
+POWER = Parameter("power", 0.5, LOWEST, HIGHEST, log=False)
+"""p, by which rates count in the area"""
 RATE = (Parameter("rho", 0.7, 0.0, 1.5, log=False), Parameter("sigma", 0.0, -2.0, 2.0, log=False))
 """Of the maximum rate, where a ledger has several; see this module's top."""
 
@@ -251,6 +255,7 @@ class Law:
             Parameter("A", 1.0, 1e-4, 50.0),
             Parameter("alpha", 0.5, 0.02, 3.0),
             Parameter("B", 50.0, 1e-4, 1e6),
+            POWER,
             *self.kernel,
             *size[:2],
             *(RATE[: max(0, self.rates - 1)]),
@@ -283,7 +288,7 @@ class Law:
         """
         if drops is None:
             drops = self.drops([values[each.name] for each in self.kernel], sites)
-        area = sites.area
+        area = areas(sites.area, values["power"])
         if "rho" in values:
             paid = sites.top ** -values["rho"]
             drops, area = drops * paid, area * paid

@@ -17,7 +17,7 @@ from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived
 from repro.results.columns import COLUMNS
 
-TRUE = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "B": 12.0, "memory": 15.0}
+TRUE = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "power": 0.6, "B": 12.0, "memory": 15.0}
 """Of the annealing law, at scale smoke's rates and lengths."""
 HARD = np.array([0.0, 0.06, 0.02, -0.01, 0.03, 0.01])
 """By how much each slice is harder than the first."""

@@ -9,6 +9,8 @@ from advice.lawful import HARD, TRUE, World, candidates, write
 from repro.advice import evidence, fits
 from repro.advice.laws import Annealing, MultiPower, RateCurve, Sites, since
 
+PLAIN = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "power": 1.0, "B": 3.0}
+"""Rates count in full, as the laws' papers have it."""
 SWEEP = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.4,0.6", "schedule=cosine,linear")
 
 
@@ -21,7 +23,7 @@ def test_the_annealing_law_is_the_papers_sum() -> None:
     for before, now in pairwise(rates):
         momentum = keep * momentum + (before - now)
         annealed += momentum
-    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "memory": memory}
+    values = PLAIN | {"memory": memory}
     sites = Sites.of([RateCurve(rates, 1000, np.empty(0))], [[len(rates)]], (1000.0, 0.01))
     expected = 2.0 + rates.sum() ** -0.5 - 3.0 * annealed * (1 - keep)
     assert Annealing().loss(values, sites)[0] == pytest.approx(expected, abs=1e-9)
@@ -30,7 +32,7 @@ def test_the_annealing_law_is_the_papers_sum() -> None:
 def test_the_multi_power_law_is_the_papers_sum() -> None:
     """2503.12811, summed as it is written there, over a curve that falls."""
     rates = np.concatenate([np.full(20, 0.01), np.linspace(0.01, 0.001, 30)])
-    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 2.0, "gamma": 0.6, "beta": 0.4}
+    values = PLAIN | {"C": 2.0, "gamma": 0.6, "beta": 0.4}
     reduction = sum(
         (rates[k - 1] - rates[k]) * (1 - (1 + 2.0 * rates[k] ** -0.6 * rates[k:].sum()) ** -0.4)
         for k in range(1, len(rates))
@@ -45,7 +47,7 @@ def test_the_multi_power_law_is_the_papers_sum() -> None:
 @pytest.mark.parametrize("after", [[], [0.0] * 5, [0.0] * 5 + [0.01] * 20])
 def test_a_floor_of_zero_is_the_limit_of_low_floors(law: Annealing | MultiPower, after: list[float]) -> None:
     """0 to a negative power, times nothing that has passed since, is no number."""
-    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 2.0, "gamma": 0.6, "beta": 0.4, "memory": 10.0}
+    values = PLAIN | {"C": 2.0, "gamma": 0.6, "beta": 0.4, "memory": 10.0}
     curve = np.concatenate([np.full(20, 0.01), np.linspace(0.01, 0.0, 30), after])
     curves = [RateCurve(np.maximum(curve, floor), 1000, np.empty(0)) for floor in (0.0, 1e-30)]
     zero, low = law.loss(values, Sites.of(curves, [[len(curve)]] * 2, (1000.0, 0.01)))
@@ -55,7 +57,7 @@ def test_a_floor_of_zero_is_the_limit_of_low_floors(law: Annealing | MultiPower,
 @pytest.mark.parametrize("law", [Annealing(), MultiPower()])
 def test_going_up_and_down_again_gains_nothing_for_ever(law: Annealing | MultiPower) -> None:
     """A law that did would advise cycles without end."""
-    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "B": 3.0, "C": 50.0, "gamma": 0.9, "beta": 0.9, "memory": 10.0}
+    values = PLAIN | {"C": 50.0, "gamma": 0.9, "beta": 0.9, "memory": 10.0}
     down = np.linspace(0.01, 0.001, 50)
     cycles = np.concatenate([np.full(20, 0.01), *[down] * 8, np.full(4000, 0.01)])
     held = np.full(len(cycles), cycles.mean())
@@ -84,9 +86,23 @@ def test_a_fit_finds_the_numbers_that_made_a_ledger(tmp_path) -> None:
     assert chosen.error < 0.002
 
 
+def test_by_which_power_rates_count_is_found_and_what_falls_at_once_is_predicted_by_it(tmp_path) -> None:
+    """Cosines cannot tell of a curve that is low for most of its steps; their power can."""
+    write(tmp_path, candidates(*SWEEP), World(noise=0.0, values=TRUE | {"power": 0.3}))
+    known = fits.Evidence(tuple(evidence.read(tmp_path)))
+    data = fits.Data.of(known)
+    found = fits.fit(Annealing(), data, data.means(known.seeds))
+    assert found.values["power"] == pytest.approx(0.3, abs=0.02)
+    (fast,) = candidates("paradigm=ptfs", "schedule=sqrt", "schedule.min_lr=0")
+    curves = fast.curves(known.cells[0].parameters)
+    sites = Sites.of(curves, [[len(curve.rates)] for curve in curves], known.reference)
+    there = World(values=TRUE | {"power": 0.3}).loss(curves, [[len(curve.rates)] for curve in curves])
+    assert found.predict(sites) == pytest.approx(there, abs=0.01)
+
+
 def test_the_law_that_made_a_ledger_is_chosen(tmp_path) -> None:
     law = MultiPower()
-    values = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "B": 15.0, "C": 3.0, "gamma": 0.6, "beta": 0.5}
+    values = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "power": 0.7, "B": 15.0, "C": 3.0, "gamma": 0.6, "beta": 0.5}
     write(tmp_path, candidates(*SWEEP), World(law=law, values=values, noise=0.0))
     known = fits.Evidence(tuple(evidence.read(tmp_path)))
     judged = {each.fit.law: each.error for each in fits.choose(known)}
