@@ -1,5 +1,6 @@
 """Shared by all tests: one cache of prepared data, one thread per process, no hub."""
 
+import gc
 import json
 import os
 import shutil
@@ -14,6 +15,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Nearly a million objects are imported by now, and stay: looking through them for garbage again and again takes a
+    fifteenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
