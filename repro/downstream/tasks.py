@@ -129,9 +129,19 @@ def training_examples(settings: TaskSettings, data_path: Path, max_examples: int
     A task that has fewer than its even share gives all it has, and the others share the rest. Tasks without a
     training split give nothing.
     """
-    loaded = load(settings, data_path)
-    sources = [_in_turn([_examples(task) for task in leaves(loaded, name)]) for name in settings.names]
-    return list(itertools.islice(_in_turn(sources), max_examples))
+    load(settings, data_path)  # says what is wrong with them, and is kept
+    place = (settings.group, places.tasks(settings.include_path), settings.offline, data_path)
+    return list(_training_examples(*place, tuple(settings.names), max_examples))
+
+
+@lru_cache(maxsize=4)
+def _training_examples(
+    group: str, include_path: Path, offline: bool, data_path: Path, names: tuple[str, ...], max_examples: int | None
+) -> tuple[Example, ...]:
+    """Takes seconds, as lm-eval compiles a task's template for every item, and a process may fine-tune many models."""
+    loaded = _load(group, include_path, offline, data_path)
+    sources = [_in_turn([_examples(task) for task in leaves(loaded, name)]) for name in names]
+    return tuple(itertools.islice(_in_turn(sources), max_examples))
 
 
 def _examples(task: Task) -> Iterator[Example]:
