@@ -4,10 +4,10 @@ Fits laws of the learning rate to a scale's ledger, plans every recipe for what 
 comes next, what would change that, and what each costs. Settings of the question, besides Hydra's overrides:
 
     advise.releases=4                 N
-    advise.tokens=614400              of new data per release; [614400,819200,...]: one number each
+    advise.tokens=2048000             of new data per release; [2048000,4096000,...]: one number each
     advise.parameters=231744          of the model, where the ledger has several sizes
-    advise.budget='12000 steps'       for all releases; also tokens, flops, device-hours
-    advise.delay='600 steps'          from data to release, at most
+    advise.budget='20000 steps'       for all releases; also tokens, flops, device-hours
+    advise.delay='2000 steps'         from data to release, at most
     advise.margin=0.5                 per cent of PPL that count as equal; the cheaper wins then
 
 A sweep (paradigm=cpt,path_switching paradigm.alpha=0.2,0.6, study=..., -m ...) says which recipes are asked about;

@@ -65,8 +65,10 @@ def test_the_table_of_sizes_is_the_codes() -> None:
 def test_the_page_of_recipes_is_the_registrys() -> None:
     page = (ROOT / "docs" / "recipes.md").read_text()
     assert page == recipe_page.page()
-    assert {path.stem for path in (ROOT / "docs/figures/recipes").iterdir()} == set(recipe_page.runs())
+    assert {path.stem for path in (ROOT / "docs/figures/recipes").iterdir()} == {*recipe_page.runs(), "schedules"}
     costs = dict(re.findall(r"^\| \[(\w+)\]\S+ \|[^|]+\| ([\d.]+) % ", page, flags=re.MULTILINE))
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|[^|]*\| [^|]+ \|$", page, flags=re.MULTILINE)
+    assert set(rows) == {path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml")}
     assert (costs["ptfs"], costs["cpt"], costs["path_switching"], costs["wsd"]) == ("100", "40", "58", "46")
 
 

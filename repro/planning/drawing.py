@@ -1,4 +1,4 @@
-"""Learning-rate curves, before anything is trained: of a plan (repro.plan figure=plan.png), and of a recipe."""
+"""Learning-rate curves, before anything is trained: of a plan (repro.plan figure=plan.png), a recipe, and schedules."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from repro.common import style
 from repro.planning.runs import Run
 from repro.recipes.recipe import recipe
+from repro.recipes.schedules import Schedule, rates
 from repro.recipes.trajectory import Derived, Trajectory
 
 MOST_PANELS = 24
@@ -65,4 +66,21 @@ def draw_recipe(run: Run, unit: int, path: Path) -> None:
         axes.set_xlim(left=0)
         axes.set_xlabel("training step (T)")
         axes.set_ylabel("rate / maximum")
+        figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def draw_schedules(schedules: Sequence[Schedule], path: Path) -> None:
+    """One cycle of each without warm-up, relative to the maximum rate."""
+    steps = 1000
+    with style.context():
+        figure = style.new(5.6, 2.6)
+        axes = figure.subplots()
+        for number, one in enumerate(schedules):
+            values = rates(one.cycle(steps, warm=False), 0, steps) / one.max_lr
+            axes.plot((1 + np.arange(steps)) / steps, values, linestyle=one.line, color=f"C{number}", label=one.label)
+        axes.set_ylim(0, 1.08)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("share of the cycle")
+        axes.set_ylabel("rate / maximum")
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         figure.savefig(path, dpi=110, metadata={"Software": None})

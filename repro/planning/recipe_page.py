@@ -1,4 +1,4 @@
-"""The page of all recipes, made from the registry: mechanism, sources, cost, delay, settings and learning rates.
+"""The page of all recipes and schedules, made from the registries: mechanism, sources, cost, settings, learning rates.
 
 Nothing on it is typed in. Costs and delays are those of plans over four versions of T steps whose data are stand-ins.
 """
@@ -12,14 +12,15 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from repro.config.registries import RECIPES
-from repro.config.settings import ParadigmSettings
+from repro.config.registries import RECIPES, SCHEDULES
+from repro.config.settings import ParadigmSettings, ScheduleSettings
 from repro.data.stream import VirtualStream
 from repro.planning import prices, sweeps
-from repro.planning.drawing import draw_recipe
+from repro.planning.drawing import draw_recipe, draw_schedules
 from repro.planning.runs import Run
 from repro.planning.tree import merge
 from repro.recipes.recipe import Recipe
+from repro.recipes.schedules import Schedule, schedule
 
 T = 100
 """Steps of each of the four versions that the page is planned with."""
@@ -37,7 +38,17 @@ version, over those of pre-training it. *Delay*: steps from its data's arrival t
 defaults; `python -m repro.plan` prints yours. Figures show a cosine, with the maximum as 1; a branch is dashed, and
 dots are the checkpoints that a version is a mean of.
 
+How the rate moves within a cycle or a branch is [the schedule's](#schedules) business.
 Every recipe also takes """
+SCHEDULES_HEAD = """## Schedules
+
+`schedule=NAME` says how the rate moves within a cycle: held at `schedule.max_lr` for a while, then decayed to
+`schedule.min_lr`, which is a tenth of the maximum unless it is set. `schedule=sqrt schedule.min_lr=0` is "1 - sqrt down
+to 0". A branch is the decay alone, stretched over all of it (`paradigm.branch=decay`), or a whole cycle (`cycle`).
+`schedule.warmup_steps` counts once, at a random initialization.
+
+| `schedule=` | called | within a cycle | settings of its own | source |
+|---|---|---|---|---|"""
 ARXIV = re.compile(r"\d{4}\.\d{5}")
 
 
@@ -49,6 +60,12 @@ def runs() -> dict[str, Run]:
             (settings,) = sweeps.compose([f"paradigm={name}", *GIVEN])
             found[name] = Run(settings, VirtualStream(settings.corpus, settings.stream))
     return found
+
+
+def schedules() -> list[Schedule]:
+    """Every schedule of the suite, with its defaults."""
+    names = [name for name, one in SCHEDULES.items() if one.__module__.startswith("repro.")]
+    return [schedule(one) for name in names for one in sweeps.compose([*GIVEN, f"schedule={name}"])]
 
 
 def page(figures: str = "figures/recipes") -> str:
@@ -70,12 +87,15 @@ def page(figures: str = "figures/recipes") -> str:
         lines.append(f"| [{name}](#{name}) | {_recipe(run).label} | {' | '.join(_prices(run))} |")
     for name, run in every.items():
         lines += ["", *_section(name, run, common, figures)]
+    lines += ["", SCHEDULES_HEAD, *map(_schedule_row, schedules())]
+    lines += ["", f"![Learning rate within a cycle under each schedule]({figures}/schedules.png)"]
     return "\n".join(lines) + "\n"
 
 
 def draw(folder: Path) -> None:
-    """Every recipe's learning rates, NAME.png each."""
+    """Every recipe's learning rates, NAME.png each, and all schedules', schedules.png."""
     folder.mkdir(parents=True, exist_ok=True)
+    draw_schedules(schedules(), folder / "schedules.png")
     for name, run in runs().items():
         draw_recipe(run, T, folder / f"{name}.png")
 
@@ -111,6 +131,18 @@ def _section(name: str, run: Run, common: set[str], figures: str) -> Iterator[st
             cells = (f"`paradigm.{one.name}`", _code(default), _values(one), meanings.get(one.name, ""))
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield from ("", f"![Learning rates of {recipe.label} over four versions]({figures}/{name}.png)")
+
+
+def _schedule_row(one: Schedule) -> str:
+    shared = {each.name for each in fields(ScheduleSettings)}
+    meanings = _meanings(type(one))
+    own = [
+        f"`schedule.{each.name}`: {meanings[each.name]} {_values(each)}; {_code(each.default)} by default."
+        for each in fields(one)
+        if each.name not in shared
+    ]
+    how = inspect.getdoc(type(one)) or ""
+    return f"| `{one.kind}` | {one.label} | {how} | {' '.join(own)} | {_source(one.source)} |"
 
 
 def _source(source: str) -> str:

@@ -190,7 +190,7 @@ class Knee(Schedule):
 @SCHEDULES.register("multi_step")
 @dataclass(frozen=True, kw_only=True)
 class MultiStep(Schedule):
-    """The maximum, then two drops: to 31.6 % of it, and to the minimum."""
+    """The maximum until 80 % of a cycle, 31.6 % of it until 90 %, then the minimum."""
 
     label = "multi-step"
     source = "DeepSeek LLM, 2024"
@@ -262,7 +262,7 @@ class Linear(Schedule):
 @SCHEDULES.register("sqrt")
 @dataclass(frozen=True, kw_only=True)
 class Sqrt(Schedule):
-    """1 - sqrt: fast at first, slow at the end."""
+    """1 - sqrt of the share that is done: fast at first, slow at the end."""
 
     label = "1 - sqrt"
     source = "2405.18392"
