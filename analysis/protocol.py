@@ -25,14 +25,16 @@ from repro.planning.arguments import CommandLine
 
 SHARED_ONLY = ("components", "first_stage", "second_stage", "frontier")
 """Studies of recipes that were not tuned: at the shared maximum alone."""
+FIVE_SEEDS = "hydra.sweeper.params.seed=${sweep.fewer_seeds}"
+"""What shapes were tried with, of a study that has eight."""
 AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequal", "chronological")
 """Studies of tuned recipes, under a cosine: at the shared maximum, and each at its own best."""
 ORDER = (
     *("rates", "headline", "components", "main", "alpha", "first_stage", "second_stage", "versions", "ladder"),
-    *("frontier", "branch"),
-    *("architecture", "data_scale", "max_lr", "unequal", "chronological", "downstream"),
+    *("data_scale", "frontier", "unequal", "chronological", "architecture", "max_lr", "downstream"),
+    *("branch", "shape"),
 )
-"""Parts, in the protocol's order."""
+"""Parts, in the order of the protocol with its departures. `shape`: other recipes with the branch's best shape."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,8 @@ def extended(path: Path, scale: str) -> list[list[str]]:
     return found
 
 
-def parts(best: Maxima, largest: Sequence[str]) -> dict[str, list[list[str]]]:
-    """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once.
-
-    Args:
-        largest: overrides that choose the largest model of the ladder.
-    """
+def parts(best: Maxima) -> dict[str, list[list[str]]]:
+    """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once."""
     shared = [] if best.shared is None else [f"schedule.max_lr={best.shared}"]
     tuned = ["study=rates", f"paradigm={','.join(THREE)}", "stream.versions=2"]
     found = {
@@ -101,7 +99,12 @@ def parts(best: Maxima, largest: Sequence[str]) -> dict[str, list[list[str]]]:
         "main": [["study=main", *shared], *_own("main", best, THREE_SCHEDULES)],
         "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), (SWITCH,))],
         "max_lr": [["study=max_lr"]],
-        "downstream": [[f"study={study}", *largest, "schedule=cosine", *shared] for study in ("downstream", "future")],
+        "shape": [["study=main", "schedule=sqrt", "schedule.min_lr=0", FIVE_SEEDS, *shared]],
+        "downstream": [
+            # What D1's rule and premise need, and the base cell, which is judged once.
+            ["study=downstream", "schedule=cosine", "finetune.versions=[0,1,${stream.versions}]", *shared],
+            ["study=future", "schedule=cosine", *shared],
+        ],
     }
     found |= {study: [[f"study={study}", *shared]] for study in (*SHARED_ONLY, *AT_BEST)}
     for study in AT_BEST:
@@ -121,14 +124,6 @@ def _own(study: str, best: Maxima, schedules: Sequence[str], recipes: Sequence[s
                     chosen = [] if study == "branch" else [f"schedule={schedule}"]
                     branch = [f"paradigm.branch={reading}"] if two else []
                     yield [f"study={study}", *chosen, f"paradigm={recipe}", *branch, f"schedule.max_lr={rate}"]
-
-
-def largest(scale: str) -> list[str]:
-    """Overrides that choose the largest model of a scale's ladder, as the ladder trains it."""
-    runs = sweeps.compose(["study=ladder", f"scale={scale}"])
-    last = max(runs, key=lambda s: s.stream.steps[0])
-    stream = [f"stream.steps_per_version={last.stream.steps[0]}", f"schedule.warmup_steps={last.schedule.warmup_steps}"]
-    return [f"size={last.model.name}", f"corpus={last.corpus.kind}", *stream]
 
 
 def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
@@ -160,9 +155,8 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
         UserError: a command failed.
     """
     report = [f"scale={scale}", f"root={root}"]
-    top = largest(scale)
     for name in names:
-        for given in parts(read_best(root / scale / "tables" / "best_rates.csv"), top)[name]:
+        for given in parts(read_best(root / scale / "tables" / "best_rates.csv"))[name]:
             verbs = ("train", "finetune", "evaluate") if name == "downstream" else ("train",)
             for verb in verbs:
                 _run(f"repro.{verb}", [*given, *common, *launcher])
@@ -196,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [name for name in ORDER if not chosen or name in chosen]
         common = [f"scale={scale}", f"ledger.path={root / scale / 'data'}", *line.words()]
         best = read_best(root / scale / "tables" / "best_rates.csv")
-        asked = [given for name in names for given in parts(best, largest(scale))[name]]
+        asked = [given for name in names for given in parts(best)[name]]
         print(f"{', '.join(names)}: {price(asked, common)}.", flush=True)
         if not dry:
             carry_out(scale, root, names, common, ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={workers}"])
