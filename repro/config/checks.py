@@ -125,6 +125,8 @@ def complaints_of(group: Any, prefix: str) -> Iterator[str]:
         if is_dataclass(value):
             yield from complaints_of(value, f"{label}.")
         several = isinstance(value, list | tuple) and one.metadata.get("several", True)
+        if several and not value and one.default_factory is not list:
+            yield f"{label}=[] is empty; at least one value works."
         for each in value if several else [value]:
             if isinstance(each, str) and not _is_text(each):
                 yield f"{label}={each!r} is not UTF-8, as what is written of it has to be; rename it."

@@ -11,7 +11,7 @@ def tenth(steps: object) -> int:
     Raises:
         UserError: it is no whole number of steps.
     """
-    first = steps[0] if isinstance(steps, ListConfig | list | tuple) else steps
+    first = steps[0] if isinstance(steps, ListConfig | list | tuple) and len(steps) else steps
     if not isinstance(first, int) or first % 10:
         raise UserError(
             f"stream.steps_per_version={first}: this study's warm-up is a tenth of it, and that must be a whole number "

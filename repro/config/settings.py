@@ -72,7 +72,7 @@ class StreamSettings:
     """Tokens predicted in one block."""
     vocab_size: int = within(257, 2**31 - 1)
     """Entries of the byte-level BPE trained on version 1's text. One that is given has its own."""
-    tokenizer: str | None = None
+    tokenizer: str | None = path(None)
     """A tokenizer to use rather than train one: a folder with `tokenizer.json`, or such a file."""
     heldout_share: float = within(1e-6, 1 - 1e-6, 0.05)
     """Share of each version's text (whole documents) kept for evaluation."""
@@ -283,7 +283,7 @@ class TaskSettings:
     """Name of the group, as lm-eval knows it."""
     names: list[str] = MISSING
     """The group's tasks."""
-    include_path: str = MISSING
+    include_path: str = path()
     """Folder with the task files."""
     offline: bool = True
     """False: the tasks' data come from a hub."""

@@ -188,7 +188,8 @@ def _steps(given: Sequence[str], most: str | None, multirun: bool) -> str | None
     except (UserError, HydraException, OmegaConfBaseException):
         return None
     multiple = math.lcm(*(recipe(each).step_multiple(each) for each in sweep))
-    asked = [each.stream.steps for each in sweep if each.stream.steps_per_version != AUTO]
+    given_steps = [each.stream.steps_per_version for each in sweep if each.stream.steps_per_version != AUTO]
+    asked = [each if isinstance(each, tuple) else (int(each),) for each in given_steps]
     if not asked:
         return None
     lengths = min(asked) if most in (MULTIPLE, None) else [int(str(most))]

@@ -12,6 +12,9 @@ WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", 
          "tracker.uri")  # fmt: skip
 """Those that hold text, whatever it looks like."""
 
+_COMMA = re.compile(r""",(?=(?:[^'"\\]|\\.|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*$)""", re.DOTALL)
+"""Between the elements of a sweep: not within quotes."""
+_HOME = re.compile(r"""(["']?)(~(?:/.*)?)\1""", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan|true|false", re.IGNORECASE)
 
 
@@ -24,11 +27,13 @@ def _argument(argument: str) -> str:
     name, equals, value = argument.partition("=")
     if not equals or name.lstrip("+") not in WORDS:
         return argument
-    return f"{name}={','.join(_value(each) for each in value.split(','))}"
+    return f"{name}={','.join(map(_value, _COMMA.split(value)))}"
 
 
 def _value(value: str) -> str:
-    if value == "~" or value.startswith("~/"):
-        value = str(Path(value).expanduser())
+    if home := _HOME.fullmatch(value):
+        quote, value = home[1], str(Path(home[2]).expanduser())
+        if quote:
+            return f"{quote}{value}{quote}"
         return f"'{value}'" if re.search(r"[^\w./-]", value) and "'" not in value else value
     return f"'{value}'" if _NUMBER.fullmatch(value) else value

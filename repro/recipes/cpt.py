@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from repro.config.checks import choice, within
+from repro.config.checks import Complaint, choice, within
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.recipes.recipe import Recipe, Releases
@@ -32,6 +32,12 @@ class Cpt(Recipe):
         """See `repro.config.checks.Complaining`."""
         if self.start == "previous_end" and self.rewarm_steps:
             yield f"paradigm.start=previous_end has no second warm-up; paradigm.rewarm_steps={self.rewarm_steps} has."
+        if self.rewarm_steps and settings.schedule.kind == "constant":
+            yield Complaint.of(
+                f"schedule=constant never leaves the maximum, so that paradigm.rewarm_steps={self.rewarm_steps} would "
+                "change nothing; another schedule works, or leave it out.",
+                paradigm__rewarm_steps=0,
+            )
         if self.start == "previous_end" and settings.schedule.floor_lr == 0:
             yield "paradigm.start=previous_end goes on from the minimum, and with schedule.min_lr=0 there is nothing."
 

@@ -57,13 +57,13 @@ class Grow(PathSwitching):
     def product(self, releases: Releases, version: int) -> Product:
         model = releases.settings.model
         assert isinstance(model, Llama)
-        small = self._smaller(model)
+        small, order = self._smaller(model), self.data_order(releases, version)
         if version < self.grow_at:
-            return releases.trajectory(self.phases(releases, version), model=small)
+            return releases.trajectory(self.phases(releases, version), order, model=small)
         schedule, grown = releases.schedule, releases.until(self.grow_at - 1)
         start = Derived(
             Growth(_shape(small), _shape(model)),
-            (releases.trajectory([Phase(steps=grown, curve=schedule.constant(warm=True))], model=small),),
+            (releases.trajectory([Phase(steps=grown, curve=schedule.constant(warm=True))], order, model=small),),
         )
         branch = self.branch_steps(releases, version)
         trunk = releases.until(version) - grown - branch
@@ -78,6 +78,7 @@ class Grow(PathSwitching):
                 Phase(steps=trunk, curve=schedule.constant(warm=True)),
                 Phase(steps=branch, curve=decay, reset_optimizer=not self.carry_optimizer),
             ],
+            order,
             start=start,
         )
 

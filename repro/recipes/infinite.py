@@ -48,6 +48,12 @@ class Infinite(Recipe):
                 f"cooled at step {cool} (paradigm.cooldown_share={self.cooldown_share}); together they must not "
                 "exceed 1."
             )
+        if cool < schedule.warmup_steps:
+            raise UserError(
+                f"paradigm.cooldown_share={self.cooldown_share} of version 1 is {cool} steps, in which "
+                f"schedule.warmup_steps={schedule.warmup_steps} and the cooling after it have to fit; a larger share "
+                "works, or a shorter warm-up."
+            )
         high = self._constant(schedule.max_lr)
         cosine = Cosine(kind="cosine", max_lr=schedule.max_lr, min_lr=high, warmup_steps=schedule.warmup_steps)
         held = [Phase(steps=trunk - cool, curve=schedule.constant(warm=False, high=high))] if trunk > cool else []

@@ -77,5 +77,9 @@ class Ptfs(Recipe):
     @property
     def _switching(self) -> PathSwitching:
         return PathSwitching(
-            kind="path_switching", alpha=self.alpha, branch=self.branch, branch_share=self.branch_share
+            kind="path_switching",
+            carry_optimizer=self.carry_optimizer,
+            alpha=self.alpha,
+            branch=self.branch,
+            branch_share=self.branch_share,
         )

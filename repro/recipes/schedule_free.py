@@ -1,5 +1,6 @@
 """Schedule-free: a constant rate, and versions that are the optimizer's own running average."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,9 +27,17 @@ class ScheduleFree(Trunk):
     colour = "#44AA99"
     decays = True  # its average stands for a decay
 
+    def complaints(self, settings: Settings) -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        if not isinstance(settings.optimizer, ScheduleFreeAdamW):
+            yield (
+                f"paradigm=schedule_free is a form of AdamW, and optimizer.kind={settings.optimizer.kind} another "
+                "optimizer; leave the recipe out of a sweep under it, or give optimizer=adamw."
+            )
+
     def adapted(self, settings: Settings) -> Settings:
         given = settings.optimizer
-        if not isinstance(given, AdamW) or isinstance(given, ScheduleFreeAdamW):
+        if type(given) is not AdamW:
             return settings
         own = ScheduleFreeAdamW(
             kind="schedule_free",

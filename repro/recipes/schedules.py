@@ -116,11 +116,12 @@ class Schedule(ScheduleSettings):
         """
         held = self.held(steps)
         self.check_decay(steps - held)
-        if rewarm > (held or steps - 1):
+        most = held or steps - 1
+        if rewarm > most:
             raise UserError(
-                f"paradigm.rewarm_steps={rewarm} reaches into the decay of schedule={self.kind}, which begins at step "
-                f"{held} of a cycle of {steps}; at most {held or steps - 1} works.",
-                works={"paradigm.rewarm_steps": str(held or steps - 1)},
+                f"paradigm.rewarm_steps={rewarm} leaves schedule={self.kind} no decay in a cycle of {steps} steps, or "
+                f"too short a one; at most {most} works.",
+                works={"paradigm.rewarm_steps": str(most)},
             )
         return replace(self._curve(max(held, rewarm), steps, rewarm, None, None), warm_from=self.floor_lr)
 

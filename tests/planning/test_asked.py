@@ -97,6 +97,17 @@ def test_too_little_text_is_answered_with_lengths_that_everything_fits(little: l
     assert len(plan.tree.runs) == 12
 
 
+def test_too_little_text_for_releases_is_answered_too(little: list[str], tmp_path: Path) -> None:
+    """How many versions there are is not known then: it ended in a traceback."""
+    (tmp_path / "dumps").mkdir()
+    texts = next(each for each in little if each.startswith("corpus.path=")).partition("=")[2]
+    (tmp_path / "dumps" / "a").symlink_to(texts)
+    given = ["corpus=releases", f"corpus.path={tmp_path / 'dumps'}", "stream.steps_per_version=100000"]
+    said, plan = refused([*(each for each in little if not each.startswith("corpus")), *given])
+    assert "stream.steps_per_version=100000 needs" in said
+    assert plan.tree.runs[0].settings.stream.steps_per_version > 50
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

@@ -7,6 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
+from repro.common.errors import UserError
 from repro.config.registries import ARCHITECTURES, CORPORA
 from repro.config.settings import Settings
 from repro.planning.places import WORDS, as_typed
@@ -34,6 +35,40 @@ def test_what_is_quoted_and_what_holds_no_path_is_left_alone() -> None:
     given = ["store.path='1e3'", "seed=0,1", "corpus.path=a,b", "study=main", "-m"]
     assert as_typed(given) == given
     assert as_typed(as_typed(["corpus.path=1e3,x"])) == ["corpus.path='1e3',x"]
+
+
+def test_a_comma_within_quotes_is_part_of_a_path() -> None:
+    given = ['corpus.path="my,12,texts"', r"corpus.path='it\'s, 12',x"]
+    assert as_typed(given) == given
+    assert as_typed(["corpus.path='a,1','b',12"]) == ["corpus.path='a,1','b','12'"]
+    (settings,) = compose(["scale=smoke", "corpus=local", *as_typed(["corpus.path='my,12,texts'"])])
+    assert settings.corpus.path == "my,12,texts"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_tilde_within_quotes_is_the_home_folder(quote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (settings,) = compose(["scale=smoke", *as_typed([f"store.path={quote}~/a b{quote}"])])
+    assert settings.store.path == "/home/me/a b"
+
+
+def test_no_place_is_the_empty_one() -> None:
+    """`corpus.path=$UNSET` was the folder that the command was typed in."""
+    given = ["corpus=local", "corpus.path=", "tasks.include_path=", "model.init=", "stream.tokenizer=", "store.path="]
+    with pytest.raises(UserError) as refusal:
+        compose(["scale=smoke", *given])
+    said = str(refusal.value).splitlines()
+    assert {line.partition("=")[0] for line in said} == {each.partition("=")[0] for each in given[1:]}
+    assert all(line.endswith("='' is no path.") for line in said)
+
+
+def test_a_setting_of_several_values_has_one() -> None:
+    given = ["finetune.seeds=[]", "tasks.names=[]", "stream.steps_per_version=[]", "finetune.versions=[]"]
+    with pytest.raises(UserError) as refusal:
+        compose(["scale=smoke", *given])
+    assert {line.partition(" is empty")[0] for line in str(refusal.value).splitlines()} == {*given}
+    with pytest.raises(UserError, match=r"stream\.steps_per_version=\[\]"):
+        compose(["scale=smoke", "study=data_scale", "stream.steps_per_version=[]"])
 
 
 def free(group: type, prefix: str = "") -> Iterator[str]:

@@ -209,3 +209,31 @@ def test_schedule_free_brings_its_optimizer_and_leaves_the_others_theirs(smoke: 
 )
 def test_cheap_recipes_cost_what_going_on_costs(smoke: Overrides, recipe: str, cost: float) -> None:
     assert planned(smoke, f"paradigm={recipe}")[0].relative_cost(0) == cost
+
+
+def test_the_control_with_path_switchings_curve_resets_the_optimizer_as_path_switching_does(smoke: Overrides) -> None:
+    """Its branch kept the state, whatever `carry_optimizer` said, so that the two differed in more than their data."""
+    reset = "paradigm.carry_optimizer=false"
+    _, control = planned(smoke, "paradigm=ptfs", "paradigm.curve=path_switching", reset)
+    _, switching = planned(smoke, "paradigm=path_switching", reset)
+    assert control.trajectories[2].resets.sum() == switching.trajectories[2].resets.sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["paradigm=cpt", "schedule=constant", "paradigm.rewarm_steps=9"], "rewarm_steps=9 would change nothing"),
+        (["paradigm=cpt", "paradigm.rewarm_steps=50"], "no decay in a cycle of 50 steps.*; at most 49 works"),
+        (["paradigm=cpt", "schedule=knee", "paradigm.rewarm_steps=26"], "too short a one; at most 25 works"),
+        (
+            ["paradigm=infinite", "paradigm.cooldown_share=0.08"],
+            "cooldown_share=0.08 of version 1 is 4 steps, in which",
+        ),
+        (["paradigm=schedule_free", "optimizer=muon"], "is a form of AdamW, and optimizer.kind=muon another"),
+    ],
+)
+def test_what_a_recipe_cannot_do_names_the_setting_and_what_works(
+    smoke: Overrides, given: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        planned(smoke, *given)

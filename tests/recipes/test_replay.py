@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.common.errors import UserError
+from repro.config.registries import RECIPES
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.recipes.orders import Arrival, Replay
@@ -89,3 +90,14 @@ def test_a_plan_says_what_replay_leaves_over(smoke: Callable[..., list[str]]) ->
 def test_replay_that_cannot_be_is_refused(smoke: Callable[..., list[str]], given_: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make(compose(smoke(*given_)))
+
+
+@pytest.mark.parametrize("name", sorted(name for name in RECIPES if name != "ptfs"))
+def test_every_recipe_that_goes_on_replays(smoke: Callable[..., list[str]], name: str) -> None:
+    """`grow` had the name of a run with replay, and read none."""
+    run = make(compose(smoke(f"paradigm={name}", "paradigm.replay=1/4", "size=w48_l2"))).tree.runs[0]
+    training = run.products[-1].training
+    version = run.versions
+    first, batch = sum(run.stream.version_blocks[: version - 1]), run.settings.stream.global_batch_size
+    last = training.batches(run.stream, training.end - 1, training.end)
+    assert np.sum(last < first) == batch / 4

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.common.errors import Gone, UserError, printable
-from repro.config.checks import within
+from repro.config.checks import path, within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.reading import files
@@ -29,9 +29,9 @@ class HuggingFace(Corpus):
 
     label = "Hugging Face data set"
 
-    dataset: str | None = None
+    dataset: str | None = path(None)
     """The data set's name on the hub, or a local path that `datasets.load_dataset` understands."""
-    path: str | None = None
+    path: str | None = path(None)
     """Files of it, as `data_files`."""
     subset: str | None = None
     split: str = "train"

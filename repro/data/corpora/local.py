@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from repro.common.errors import UserError, printable
-from repro.config.checks import within
+from repro.config.checks import path, within
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.reading import files
@@ -24,7 +24,7 @@ READING = 2
 class Files(Corpus):
     """What corpora of a user's own files share. The folder is only read."""
 
-    path: str | None = None
+    path: str | None = path(None)
     """A folder, or a file: text, JSON, JSONL, CSV or Parquet, also compressed. See docs/data.md."""
     pattern: str | None = None
     """Names of the files to read (`*.py`, `wiki_*`, several with commas); None: all whose ending is known."""
