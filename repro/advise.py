@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from repro.advice import agreement, candidates, decisions, evidence, question, records, selection, telling
 from repro.common.disk import write_document
 from repro.common.errors import refusals
+from repro.common.grid import Grid, console
 from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
 from repro.store import leftovers
@@ -81,25 +82,17 @@ def _tell(told: dict[str, Any], output: str, text: Any) -> None:
     if output == "json":
         print(json.dumps(told))
         return
-    from rich.console import Console
-
-    console = Console(markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 150), markup=False, emoji=False)  # a file has room
-    console.print(text(told))
+    console().print(text(told))
 
 
 def scored(told: dict[str, Any]) -> "RenderableType":
     """What became of predictions, for a terminal."""
     from rich.console import Group
-    from rich.table import Table
 
-    table = Table(title=f"{told['record']}: predicted by the {told['law']}")
-    table.add_column("recipe", overflow="fold")
-    for name in ("version", "seeds", "predicted", "came", "error, % of PPL", "+-", "held", "extrapolated"):
-        table.add_column(name, justify="right")
+    head = ("recipe", "version", "seeds", "predicted", "came", "error, % of PPL", "+-", "held", "extrapolated")
+    table = Grid(f"{told['record']}: predicted by the {told['law']}", head)
     for row in told["rows"]:
-        table.add_row(
+        table.add(
             row["recipe"], str(row["version"]), str(row["seeds"]), f"{row['predicted']:.3f}", f"{row['seen']:.3f}",
             f"{row['error_percent']:+.2f}", f"{row['half_percent']:.2f}", "yes" if row["covered"] else "no",
             "yes" if row["extrapolated"] else "",

@@ -7,6 +7,7 @@ is there already is checked. `output=json` prints one JSON object for each strea
 
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,7 @@ def prepare(settings: Settings) -> dict[str, Any]:
         "vocab_size": stream.vocab_size,
         "sequence_length": s.sequence_length,
         "train_tokens": stream.train_tokens,
-        "used_tokens": max(stream.version_blocks) * s.sequence_length,
-        "version_used_tokens": [blocks * s.sequence_length for blocks in stream.version_blocks],
+        "used_tokens": [blocks * s.sequence_length for blocks in stream.version_blocks],
         "counts": reports(settings.corpus, s, Path(settings.data.path)),
     }
 
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for settings in sweep:
             stream = prepare(settings)
             before = streams.get(stream["fingerprint"], stream)
-            streams[stream["fingerprint"]] = max(before, stream, key=lambda each: each["used_tokens"])
+            used = zip_longest(before["used_tokens"], stream["used_tokens"], fillvalue=0)
+            streams[stream["fingerprint"]] = before | {"used_tokens": [max(each) for each in used]}
         for stream in streams.values():
             print(json.dumps(stream) if output == "json" else _text(stream))
 
@@ -59,9 +60,7 @@ def _text(stream: dict[str, Any]) -> str:
         f"{stream['corpus']}, {stream['order']}: fingerprint {stream['fingerprint']}",
         f"  vocabulary {stream['vocab_size']:,}, blocks of {stream['sequence_length']:,} tokens",
     ]
-    for version, (tokens, used) in enumerate(
-        zip(stream["train_tokens"], stream["version_used_tokens"], strict=True), start=1
-    ):
+    for version, (tokens, used) in enumerate(zip(stream["train_tokens"], stream["used_tokens"], strict=True), start=1):
         lines.append(f"  version {version}: {tokens:,} tokens to train on, {used:,} of them used")
     for number, report in enumerate(stream["counts"], start=1):
         lines.append(f"  unit {number}: {counts.told(report)}")

@@ -192,10 +192,15 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         needs = {name: getattr(each, "packages", ()) for name, each in RECIPES.items()}
         lacking = {name: needed for name, needed in needs.items() if not all(map(find_spec, needed))}
         refused |= {name: f"it needs packages: pip install {' '.join(needed)}" for name, needed in lacking.items()}
-        without = [sweeps.BASE, *others, *lacking]
-        every = (f"paradigm=glob(*,exclude=[{','.join(without)}])",)
-        sets = (every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",))
-        settings = [one for each in sets for one in sweeps.compose([*words, *each], multirun=True)]
+        every = [(f"paradigm={name}",) for name in sorted(RECIPES) if name not in (*others, *lacking)]
+        settings = []
+        for chosen in (*every, ("paradigm=ptfs", "paradigm.order=arrival"), ("study=alpha",)):
+            try:
+                settings += sweeps.compose([*words, *chosen], multirun=True)
+            except UserError as error:  # of another optimizer's, for one
+                refused[chosen[0].partition("=")[2]] = str(error)
+        if not settings:
+            raise UserError("\n".join(dict.fromkeys(refused.values())))
     first = settings[0]
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
     cut = first.stream.split_seed
@@ -215,11 +220,13 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
         for one in unlike:
             try:
                 candidate = Candidate(planned(one, question), question.parameters)
+                if candidate.run.versions != candidate.run.settings.stream.versions:
+                    raise UserError(f"{one.paradigm.kind} releases {candidate.run.versions} versions, whatever N is.")
                 if all(candidate.about != other.about for other in found):
                     _ = candidate.steps
                     found.append(candidate)
             except UserError as error:
-                refused[settings_text({"": recipe(one).run_name}).lstrip("=")] = str(error)
+                refused[recipe(one).run_name] = str(error)
             done()
     if not found:
         # One value is mostly what all of them refuse.

@@ -77,6 +77,8 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"score={path} {flaw}; a record that was changed scores nothing.") from None
     if found is None:
         raise UserError(f"score={path} is not there; record={path} writes it, before the runs exist.")
+    if lacks := sorted({"predictions", "law", "decision"} - found.keys()):
+        raise UserError(f"score={path} is no record of predictions (it has no {', '.join(lacks)}); record= writes one.")
     return found
 
 

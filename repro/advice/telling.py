@@ -7,6 +7,7 @@ from repro.advice.candidates import Candidate, Pilot
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate, Knowledge
 from repro.advice.question import UNITS, Amount
+from repro.common.grid import Grid
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -220,7 +221,6 @@ def _over(row: Row) -> str:
 def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
     """The advice for a terminal."""
     from rich.console import Group
-    from rich.table import Table
 
     schedules = dict.fromkeys(row.candidate.run.settings.schedule.kind for row in advice.rows)
     each = (
@@ -228,14 +228,23 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         if len(schedules) == 1
         else f"measured, or under the best of {', '.join(sorted(schedules))} (output=json: all); "
     )
-    table = Table(title=f"recipes, best first; {each}% of PPL over retraining at the last release")
-    table.add_column("recipe", overflow="fold")
-    for name in ("loss", "over", f"{LEVEL:.0%} interval", "cost", "next", "delay", "more steps", "keep, GB", "basis"):
-        table.add_column(name, justify="right")
+    head = (
+        "recipe",
+        "loss",
+        "over",
+        f"{LEVEL:.0%} interval",
+        "cost",
+        "next",
+        "delay",
+        "more steps",
+        "keep, GB",
+        "basis",
+    )
+    table = Grid(f"recipes, best first; {each}% of PPL over retraining at the last release", head, left=("basis",))
     base = next((row.losses[-1].center for row in advice.rows if row.retraining and row.losses), None)
     for row, known in zip(advice.rows, told["recipes"], strict=True):
         if known["shown"]:
-            table.add_row(row.candidate.name, *_cells(row, known, base))
+            table.add(row.candidate.name, *_cells(row, known, base))
     law, scatter, pilot = told["law"], told["seed_scatter_percent"], told["pilot"]
     errors = "; ".join(f"{name} {each['rms']:.2f} %" for name, each in law["errors"].items())
     lines = [

@@ -264,7 +264,8 @@ class FinetuneSettings:
     """Training examples over all tasks, at most; None: all."""
     batch_size: int = within(1, 10**6, 16)
     max_tokens: int = within(8, 10**6, 128)
-    """Longest example (prompt and answer); longer prompts lose their beginning."""
+    """Longest example (prompt and answer); longer prompts lose their beginning. A model with learned positions has as
+    many, at most."""
     max_lr: float = positive()
     warmup_share: float = within(0.0, 1.0, 0.05)
 

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from repro.common.packages import installed
 from repro.config.settings import TaskSettings
-from repro.downstream import tasks
+from repro.downstream import sft, tasks
 
 # huggingface_hub prints complaints about its own circular imports while lm_eval is being imported.
 with contextlib.redirect_stdout(io.StringIO()):
@@ -73,6 +73,7 @@ class WindowedLM(HFLM):  # type: ignore[misc]
         window = self.max_length
         fitted = [(pair, prompt[-max(1, window + 1 - len(answer)) :], answer) for pair, prompt, answer in requests]
         self._max_length = max(window, *(len(answer) for _, _, answer in requests))
+        sft.check_window(self.model, self._max_length)
         try:
             scores: list[tuple[float, bool]] = super()._loglikelihood_tokens(fitted, disable_tqdm, override_bs)
             return scores

@@ -67,7 +67,8 @@ def finetune(
     """
     if not examples:
         raise UserError("There is nothing to fine-tune on: no task of `tasks.names` has a training split.")
-    encoded = encode(tokenizer, examples, settings.max_tokens)
+    encoded = encode(tokenizer, examples, min(settings.max_tokens, window(model) or settings.max_tokens))
+    check_window(model, max(len(example.prompt) + len(example.answer) for example in encoded) - 1)
     total = settings.epochs * math.ceil(len(encoded) / settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.max_lr, betas=BETAS, weight_decay=WEIGHT_DECAY)
     device = model.device
@@ -99,6 +100,33 @@ def finetune(
                     progress(len(losses), total, loss)
     model.eval()
     return losses
+
+
+def window(model: PreTrainedModel) -> int | None:
+    """Tokens that a model with learned positions has positions for, as GPT-2 has; None: positions are computed."""
+    learned = (
+        name.endswith("wpe") or "pos" in name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding)
+    )
+    longest: int | None = getattr(model.config, "max_position_embeddings", None)
+    return longest if any(learned) else None
+
+
+def check_window(model: PreTrainedModel, tokens: int) -> None:
+    """
+    Args:
+        tokens: that the model reads at once.
+
+    Raises:
+        UserError: an answer alone is longer than a model with learned positions can read.
+    """
+    longest = window(model)
+    if longest is not None and tokens > longest:
+        raise UserError(
+            f"stream.sequence_length={longest}: a task has an answer of {tokens} tokens, and this model has {longest} "
+            f"learned positions; a model trained with at least {tokens} would work, or other tasks."
+        )
 
 
 def learning_rate(settings: FinetuneSettings, step: int, total: int) -> float:

@@ -47,7 +47,7 @@ def text(
 
     Args:
         parameters: how many the model has.
-        what: `version 4`, or `trunk`.
+        what: `version 4`, `trunk at step 400`, or `release 2026-02`.
         step: steps from the initialization.
         perplexity: on the held-out text of the version and those before; None: not measured.
         commands: that made it.

@@ -19,7 +19,7 @@ from repro.planning.planner import Plan
 from repro.planning.runs import Run
 from repro.planning.tree import Node
 from repro.recipes.recipe import recipe
-from repro.recipes.trajectory import Key
+from repro.recipes.trajectory import Derived, Key
 from repro.store.layout import Tensors
 
 ABOUT = "trunk.json"
@@ -106,7 +106,7 @@ def write(folder: Path, run: Run, node: Node, files: dict[str, Tensors]) -> Any:
 def _about(run: Run, node: Node, model: Any) -> dict[str, Any]:
     rule = optimizer(run.settings)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    rates = run.trajectories[node.version - 1].learning_rates
+    assert not isinstance(node.product, Derived), "a point of a trunk was trained"
     fields = ("betas", "eps", "weight_decay", "fused")
     groups = [
         {"params": [names[id(parameter)] for parameter in group["params"]]} | {name: group[name] for name in fields}
@@ -119,7 +119,7 @@ def _about(run: Run, node: Node, model: Any) -> dict[str, Any]:
         "state": STATE,
         "clip_norm": run.settings.optimizer.clip_norm,
         "max_lr": run.settings.schedule.max_lr,
-        "last_lr": float(rates[node.step - run.trajectories[node.version - 1].origin - 1]),
+        "last_lr": float(node.product.learning_rates[node.step - node.product.origin - 1]),
         "global_batch_size": run.settings.stream.global_batch_size,
         "sequence_length": run.settings.stream.sequence_length,
         "seed": run.settings.seed,

@@ -28,6 +28,8 @@ from repro.store.store import Store
 from repro.training import parallel
 from repro.training.parallel import Processes
 
+ASKED_TO_STOP = "asked to stop: what was done is kept; jobs on other machines go on, if there are any"
+
 
 @dataclass(frozen=True)
 class Command:
@@ -116,13 +118,18 @@ def launch(command: Command, typed: Sequence[str]) -> None:
         sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
         plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
     # torchrun and what started it may each hand a signal on.
-    with stopping(counting=processes.size == 1) as stop, refusals(status=1, answers=False):
-        if processes.on_rank_zero(sweep.left):
-            bar = console.progress(command.name, command.unit, sweep.outstanding)
-            with nullcontext() if processes.rank else bar:
-                _run(command, [*handed[tuple(overrides)], f"frozen_plan={plan_id}"], stop)
-    if not processes.rank:  # which reports
-        _sum_up(sweep, stop)
+    with stopping(counting=processes.size == 1) as stop:
+        with refusals(status=1, answers=False):
+            try:
+                if processes.on_rank_zero(sweep.left):
+                    bar = console.progress(command.name, command.unit, sweep.outstanding)
+                    with nullcontext() if processes.rank else bar:
+                        _run(command, [*handed[tuple(overrides)], f"frozen_plan={plan_id}"], stop)
+            except KeyboardInterrupt:  # as `stopping` raises where no job is under way: looks take seconds, too
+                print(ASKED_TO_STOP, file=sys.stderr)
+        if not processes.rank:  # which reports
+            with stop.working():
+                _sum_up(sweep, stop)
 
 
 def _sum_up(sweep: _Sweep, stop: threading.Event) -> None:
@@ -180,8 +187,6 @@ def _run(command: Command, arguments: Sequence[str], stop: threading.Event) -> N
         with held_back() if "hydra/launcher=joblib" in arguments else nullcontext():
             _hydra(command, arguments)
             _end_workers()
-    except KeyboardInterrupt:
-        print("asked to stop: what was done is kept; jobs on other machines go on, if there are any", file=sys.stderr)
     except OSError as error:
         print(f"error: {error}. What was kept before stays usable.", file=sys.stderr)
     except Exception as error:

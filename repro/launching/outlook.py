@@ -39,7 +39,7 @@ def show(
     facts = _facts()
     for name, value in (
         *_costs(plan, every, new, trained, dry),
-        *_next(plan, every[-1].run),
+        *_next(every[-1].run),
         ("times", _assumed(every[-1].run)),
         *_keep(plan, every, store),
     ):
@@ -104,7 +104,7 @@ def _costs(
         yield f"cost of {each.name}", share
 
 
-def _next(plan: Plan, run: Run) -> Iterator[tuple[str, str]]:
+def _next(run: Run) -> Iterator[tuple[str, str]]:
     try:
         price = prices.next_release(run)
     except UserError as error:

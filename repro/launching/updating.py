@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.common import output as streams
 from repro.common.errors import UserError, refusals
 from repro.exports import release as releases
 from repro.launching import outlook, training
@@ -41,7 +40,6 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
         new = {each.name for each in releases.check(every, plan.stored)}
         if dry:
             outlook.show(plan, every, new, store, dry=True)
-            streams.deliver()
             return
     steps = plan.missing_steps
     launch(training.command(), words)

@@ -24,7 +24,10 @@ LAUNCHING = (
 """Beginnings of words that say how the work is spread and where it is logged: whoever repeats it chooses anew."""
 PLACES = ("store.", "data.", "ledger.", "tracker.", "tracker=", "output=", "rates=")
 """Beginnings of words that say where things are kept: of no use to readers elsewhere."""
-TOLD = ("corpus.path", "stream.tokenizer", "tasks.include_path", "model.init", "model.config", "hydra.searchpath")
+TOLD = (
+    *("corpus.path", "corpus.dataset", "stream.tokenizer", "tasks.include_path", "model.init", "model.config"),
+    "hydra.searchpath",
+)
 """Settings whose paths a published command names, without the folders that only this machine has."""
 
 _ABSOLUTE = re.compile(r"""(^|['",\[])(file://)?([/~][^'",\]]*)""")

@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from repro.common.errors import UserError
+from repro.common.packages import remedy
 from repro.common.registry import nearest, suggestion
 from repro.config.resolve import check_name
 
@@ -63,7 +64,7 @@ def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:
     if "submitit_" in option:
         typed = [each for each in overrides if each.startswith("hydra/launcher=")]  # ours is made of submitit's
         name = typed[-1] if typed else f"{group}={option}"
-        return UserError(f"{name}: that launcher comes with pip install -e '.[slurm]'.", works={"hydra/launcher": None})
+        return UserError(f"{name}: that launcher comes with {remedy('slurm')}.", works={"hydra/launcher": None})
     if group == "hydra/sweeper":
         return UserError(f"{group}={option}: {NO_SWEEPER}", works={group: None})
     if not group or not error.options:

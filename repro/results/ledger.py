@@ -22,7 +22,7 @@ from repro.data.opening import is_prepared
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
-from repro.results.columns import COLUMNS, COUNTS, LATER, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, TEXT, is_absurd, settings_of_old
 from repro.results.rows import Row
 from repro.store import leftovers, tables
 from repro.store.store import Store
@@ -172,8 +172,15 @@ def read(path: Path, table: str) -> list[list[str]]:
     except (UnicodeDecodeError, csv.Error, Flaw):
         header, rows = [], []
     counts = [place for place, column in enumerate(header) if column in COUNTS]
+    numbers = [place for place, column in enumerate(header) if column not in TEXT[table]]
+    whole = header.index("seed") if "seed" in header else None
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or any(is_absurd(row[place], table) for place in counts):
+        if (
+            len(row) != len(header)
+            or any(is_absurd(row[place], table) for place in counts)
+            or not all(map(_holds_numbers, map(row.__getitem__, numbers)))
+            or not (whole is None or not row[whole] or row[whole].isdecimal())
+        ):
             raise UserError(
                 f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
                 "a new one."
@@ -191,6 +198,14 @@ def read(path: Path, table: str) -> list[list[str]]:
 def _of_old(row: dict[str, str], lacks: list[str]) -> list[str]:
     """What a row that was written before there were such columns says in them: nothing, but for its settings."""
     return [settings_of_old(row) if column == "settings" else "" for column in lacks]
+
+
+def _holds_numbers(cell: str) -> bool:
+    """Whether a cell of a column of numbers holds one, several (T of unequal versions), or none."""
+    try:
+        return not cell or bool([float(each) for each in cell.split()])
+    except ValueError:
+        return False
 
 
 def _order(cell: str) -> tuple[int, float, str]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from repro.common.canonical import digest
 from repro.common.errors import UserError
+from repro.common.packages import remedy
 from repro.config.settings import Settings, TrackerSettings
 from repro.data.corpora.reading.files import TRACKER_TAG
 from repro.planning.runs import flattened
@@ -79,7 +80,7 @@ def check(settings: Iterable[Settings]) -> None:
     """
     for kind in {s.tracker.kind for s in settings} - {"none"}:
         if find_spec(kind) is None:
-            raise UserError(f"tracker={kind} needs the package {kind}: pip install -e '.[{kind}]', or tracker=none.")
+            raise UserError(f"tracker={kind} needs the package {kind}: {remedy(kind)}; or tracker=none.")
 
 
 def publish(tree: Tree, store: Store) -> bool:

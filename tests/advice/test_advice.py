@@ -268,10 +268,11 @@ def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> Non
     with pytest.raises(SystemExit):
         advise.main([*words, "optimizer=adamw,muon"])
     assert "one optimizer at a time" in capsys.readouterr().err
-    every = told(capsys, *words[:2], "optimizer=muon")  # schedule-free AdamW among them, which brings its own
+    every = told(capsys, *words[:2], "optimizer=muon")
     bases = {row["name"]: row["basis"] for row in every["recipes"]}
     assert bases["cpt, cosine"] == "measured"
-    assert bases["schedule_free, cosine"] == ""
+    assert "schedule_free, cosine" not in bases, "it is AdamW's"
+    assert "optimizer.kind=muon another" in every["left_out"]["schedule_free"]
     muon = told(capsys, *words[:3], *PILOT, "optimizer=muon")
     assert muon["decision"]["recipe"].startswith("cpt")
     assert {row["basis"] for row in muon["recipes"]} == {"measured"}
@@ -467,6 +468,35 @@ def test_predictions_are_recorded_before_and_scored_after(ledger, tmp_path, caps
     error = capsys.readouterr().err
     assert "already holds runs that would be predicted" in error
     assert "path_switching_a0.4" in error
+
+
+def test_what_is_no_record_is_not_scored(ledger, capsys) -> None:
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching"]
+    advise.main([*words, "keep=true"])
+    with pytest.raises(UserError, match=r"is no record of predictions \(it has no predictions\)"):
+        records.score(ledger / evidence.KEPT, evidence.read(ledger))
+
+
+def test_a_recipe_with_other_versions_than_asked_for_is_refused_or_left_out(ledger, capsys) -> None:
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m"]
+    found = told(capsys, *words, "paradigm=path_switching,two_stage")
+    (why,) = found["left_out"].values()
+    assert why == "two_stage releases 2 versions, whatever N is."
+    with pytest.raises(SystemExit):
+        advise.main([*words, "paradigm=two_stage"])
+    assert "no recipe that is asked about fits: two_stage releases 2 versions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_digit_of_advice_is_cut_off(ledger, capsys, monkeypatch, width) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching,wsd_s"]
+    found = told(capsys, *words)
+    advise.main(words)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    assert all(f"{row['cost']:.2f}" in shown for row in found["recipes"])
 
 
 def test_a_record_that_was_changed_scores_nothing(ledger, tmp_path, capsys) -> None:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.data.alike import LAGS, likeness, overlap
 from repro.data.opening import open_stream
 from repro.data.stream import Stream
 from repro.planning import sweeps
+from tests.alike import LAGS, likeness, overlap
 from tests.scripts import options
 
 ORDERS = ("dealt", "shuffled")

@@ -145,6 +145,8 @@ def test_modules_and_configurations_of_ones_own_are_found_again(place: Path) -> 
         ('corpus.path="/home/a/my texts"', 'corpus.path="my texts"'),
         ("corpus.path=texts/b", "corpus.path=texts/b"),
         ("corpus.path=~/texts", "corpus.path=texts"),
+        ("corpus.dataset=/home/a/private", "corpus.dataset=private"),
+        ("corpus.dataset=org/set", "corpus.dataset=org/set"),
         ("model.init=/srv/weights/one", "model.init=one"),
         ("hydra.searchpath=[file:///home/a/conf,file://mine/conf]", "hydra.searchpath=[file://conf,file://mine/conf]"),
         ("store.path=/home/a/store", ""),

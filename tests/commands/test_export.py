@@ -84,6 +84,9 @@ def test_exporting_what_is_not_trained_is_refused(smoke: Overrides, capsys: pyte
     with pytest.raises(SystemExit):
         export.main(smoke("version=9"))
     assert "holds no version 9 of these runs; they have 4." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.main(smoke("version=0"))
+    assert "version=0 is no version" in capsys.readouterr().err
 
 
 def test_all_that_is_wrong_with_an_export_is_said_at_once(

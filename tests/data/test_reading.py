@@ -214,6 +214,16 @@ def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_lines_of_json_in_utf16_that_are_cut_off_are_named(tmp_path: Path) -> None:
+    """As PowerShell's `>` writes them."""
+    whole = "".join(json.dumps({"text": f"number {n}"}) + "\n" for n in range(3)).encode("utf-16")
+    (tmp_path / "x.jsonl").write_bytes(whole)
+    assert len(read(tmp_path)) == 3
+    (tmp_path / "x.jsonl").write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=r"x\.jsonl, after line \d, is not UTF-16"):
+        read(tmp_path)
+
+
 # Dates
 
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from repro.common.errors import UserError
 from repro.config.settings import FinetuneSettings
-from repro.downstream import sft
+from repro.downstream import harness, sft
 
 SETTINGS = FinetuneSettings(epochs=1, batch_size=4, max_tokens=64, max_lr=3e-3, warmup_share=0.1)
 EXAMPLES = [(f"Question: tree number {n}?\nAnswer:", f" {items.WORDS[n % 16]}") for n in range(10)]
@@ -192,3 +192,21 @@ def test_a_loss_that_is_no_number_stops_with_the_setting_to_change() -> None:
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(UserError, match=r"no task of `tasks\.names` has a training split"):
         sft.finetune(items.model(), TOKENIZER, [], SETTINGS, seed=0)
+
+
+def test_a_model_with_learned_positions_is_given_no_more_tokens_than_it_has() -> None:
+    """It ended in an IndexError: GPT-2 has as many positions as the stream's sequences have tokens."""
+    small = {"n_embd": 32, "n_layer": 1, "n_head": 2, "vocab_size": 300, "bos_token_id": 0, "eos_token_id": 0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_positions=24, **small))
+    assert sft.window(model) == 24
+    assert sft.window(items.model(sequence_length=24)) is None
+    prompt, answer = EXAMPLES[0]
+    assert len(TOKENIZER.encode(prompt * 3)) > 24
+    assert len(sft.finetune(model, TOKENIZER, [(prompt * 3, answer)], SETTINGS, seed=0)) == 1
+    with pytest.raises(UserError, match=r"stream\.sequence_length=24: a task has an answer of .* 24 learned positions"):
+        sft.finetune(model, TOKENIZER, [(prompt, answer * 30)], SETTINGS, seed=0)
+    lm = harness.WindowedLM(pretrained=model, tokenizer=TOKENIZER, batch_size=2, max_length=24)
+    with pytest.raises(UserError, match="24 learned positions"):
+        lm._loglikelihood_tokens([(("a", "b"), [1], list(range(40)))], disable_tqdm=True)

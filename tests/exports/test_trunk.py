@@ -182,3 +182,17 @@ def test_another_rule_than_adamw_is_refused_with_what_works_for_it(
     assert AutoModelForCausalLM.from_pretrained(folder).num_parameters() > 0
     longer = make(compose([each.replace("versions=1", "versions=2") for each in given])).summary()
     assert 0 < longer["stored_steps"] < longer["unique_steps"]
+
+
+def test_the_last_rate_is_that_of_the_trunk_whichever_run_passes_the_point(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Step 40 is where the last of four versions leaves, with branches of half of all steps; version 3 of the others
+    passes it, and the rate of this run's own version 3, which decays from step 30 on, was told."""
+    given = smoke(
+        "paradigm=path_switching", "stream.versions=4", "stream.steps_per_version=20", "numerics.matmul=torch"
+    )
+    given += ["-m", "paradigm.branch_share=null,1/2"]
+    train.main(given)
+    folder = exported([*given, "what=trunk", "step=40"], tmp_path / "models", capsys)
+    assert json.loads((folder / "trunk.json").read_text())["last_lr"] == 0.01

@@ -289,3 +289,39 @@ def test_workers_whose_launcher_was_killed_keep_their_step_and_leave(sweep: Swee
         return False
 
     wait_for(gone, seconds=60)
+
+
+DISTURBED = """
+import os, signal, sys
+from repro import train
+from repro.launching import launch
+
+place, given = sys.argv[1], sys.argv[2:]
+owner, name = {"look": (launch._Sweep, "left"), "sum": (launch.ledger, "write")}[place]
+plain = getattr(owner, name)
+
+def disturbed(*known):
+    setattr(owner, name, plain)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return plain(*known)
+
+setattr(owner, name, disturbed)
+train.main(given)
+"""
+
+
+def test_a_signal_outside_of_any_job_ends_with_the_status_of_what_is_done(smoke: Overrides, tmp_path: Path) -> None:
+    """While what is left is counted, nothing is under way; while it is summed up, all that there was to do is done."""
+    (tmp_path / "script.py").write_text(DISTURBED)
+    given = smoke("paradigm=cpt", "stream.versions=1", "stream.steps_per_version=20", "schedule.warmup_steps=2")
+
+    def ended(place: str) -> tuple[int, str]:
+        command = [sys.executable, str(tmp_path / "script.py"), place, *given]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stderr
+
+    status, said = ended("look")
+    assert (status, "asked to stop" in said) == (75, True)
+    assert ended("sum")[0] == 0
+    assert (Path(next(each for each in given if each.startswith("ledger")).partition("=")[2]) / "runs.csv").exists()

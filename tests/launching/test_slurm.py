@@ -55,7 +55,7 @@ def test_a_shipped_launcher_composes_and_requeues(launcher: str) -> None:
 @pytest.mark.skipif(HAS_PLUGIN, reason="the plugin is installed")
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_without_the_plugin_a_launcher_is_refused_with_what_to_install(launcher: str) -> None:
-    with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install -e '\.\[slurm\]'"):
+    with pytest.raises(UserError, match=rf"hydra/launcher={launcher}.* pip install \"lr-path-switching\[slurm\]\""):
         sweeps.compose([f"hydra/launcher={launcher}"])
 
 

@@ -173,3 +173,14 @@ def test_muon_takes_the_hidden_matrices(tmp_path: Path) -> None:
     names = {name.rpartition("h.")[2] for name, p in model.named_parameters() if id(p) in chosen}
     layer = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     assert names == {f"{number}.{name}.weight" for number in (0, 1) for name in layer}
+
+
+@pytest.mark.parametrize(("place", "called"), [("Llama-3.2-1B", "Llama-3.2-1B"), ("a.b/mine.json", "mine")])
+def test_a_model_is_called_what_its_folder_is_whatever_dots_are_in_it(tmp_path: Path, place: str, called: str) -> None:
+    """Llama-3.1-8B and Llama-3.2-1B were one size in tables."""
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix != ".json":
+        path.mkdir()
+        path /= "config.json"
+    assert built(written(path, CONFIGS["OlmoForCausalLM"])).size == called

@@ -82,6 +82,14 @@ def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
     assert path.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.parametrize(("column", "cell"), [("seed", "0.0"), ("max_lr", "high"), ("versions", "4.0")])
+def test_a_cell_that_is_no_number_is_named_with_its_line(tmp_path: Path, column: str, cell: str) -> None:
+    row = dict.fromkeys(ledger.COLUMNS["runs"], "") | {column: cell}
+    (tmp_path / "runs.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    with pytest.raises(UserError, match=r"runs\.csv, line 2: no run of this suite has such a row"):
+        ledger.read(tmp_path / "runs.csv", "runs")
+
+
 def test_a_write_that_is_cut_off_at_any_file_leaves_a_sound_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from repro import train
 from repro.common.errors import UserError
+from repro.common.packages import remedy
 from repro.config.registries import CORPORA
 from repro.config.settings import TrackerSettings
 from repro.launching import console
@@ -272,7 +273,7 @@ def test_a_tracker_whose_library_is_missing_is_refused_before_training(
     with pytest.raises(SystemExit) as refusal:
         train.main(smoke("tracker=wandb"))
     assert refusal.value.code == 2
-    assert "tracker=wandb needs the package wandb: pip install -e '.[wandb]'" in capsys.readouterr().err
+    assert f"tracker=wandb needs the package wandb: {remedy('wandb')}; or" in capsys.readouterr().err
 
 
 def test_a_finished_study_can_be_shown_to_a_tracker_chosen_afterwards(

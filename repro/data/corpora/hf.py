@@ -95,7 +95,9 @@ class HuggingFace(Corpus):
 
     @property
     def place(self) -> str:
-        return " ".join(filter(None, (self.dataset, self.subset, self.path)))
+        # Where files lie on this machine is nobody's business in a table.
+        told = (_told(self.dataset), self.subset, _told(self.path))
+        return " ".join(filter(None, told))
 
     @property
     def remote(self) -> bool:
@@ -104,6 +106,12 @@ class HuggingFace(Corpus):
     def look(self) -> None:
         if self._local_files() or os.path.exists(self.dataset or ""):  # noqa: PTH110
             next(_hf(self))
+
+
+def _told(name: str | None) -> str | None:
+    """A data set's name on the hub, or files' address there; of a path on this machine the last part."""
+    place = Path(name or "")
+    return place.name if name and (place.is_absolute() or name.startswith(("~", ".")) or place.exists()) else name
 
 
 def _files_within(paths: list[Path]) -> list[Path]:

@@ -45,7 +45,8 @@ class HfConfig(Architecture):
     def size(self) -> str:
         """What the folder, or the file, is called: the `size` group is for other architectures."""
         place = Path(self.config or self.init or "")
-        return (place.parent if place.name == configurations.NAME else place).resolve().stem
+        place = (place.parent if place.name == configurations.NAME else place).resolve()
+        return place.stem if place.suffix == ".json" else place.name  # a folder's name may hold a dot: Llama-3.2-1B
 
     def configuration(self, vocab_size: int, sequence_length: int) -> PretrainedConfig:
         own = self.init if self.config is None else self.config

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from repro.common.packages import remedy
 from repro.config.checks import within
 from repro.config.registries import OPTIMIZERS
 from repro.config.settings import Settings
@@ -45,9 +46,8 @@ class ScheduleFreeAdamW(AdamW):
         """See `repro.config.checks.Complaining`."""
         if find_spec("schedulefree") is None:
             yield (
-                "optimizer.kind=schedule_free needs the package schedulefree, which is not installed: "
-                'pip install "lr-path-switching[schedule_free]" installs it (in a clone, pip install '
-                '".[schedule_free]"). Other optimizers, and recipes other than schedule_free, work without.'
+                f"optimizer.kind=schedule_free needs the package schedulefree, which is not installed: "
+                f"{remedy('schedule_free')}. Other optimizers, and recipes other than schedule_free, work without."
             )
 
     @property

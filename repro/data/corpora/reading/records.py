@@ -86,13 +86,17 @@ class Reader:
 
     def _lines(self, path: Path, file: IO[bytes], encoding: str) -> Iterator[Document]:
         lines: Iterator[bytes] = iter(file)
+        own, number = encoding, 0
         if encoding.startswith(("utf-16", "utf-32")):
             lines = (line.encode() for line in io.TextIOWrapper(file, encoding=encoding))
             encoding = "utf-8"
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                place = f"{path}, line {number}"
-                yield self._row(_parsed(_decoded(line, encoding, place), place), place)
+        try:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    place = f"{path}, line {number}"
+                    yield self._row(_parsed(_decoded(line, encoding, place), place), place)
+        except UnicodeDecodeError as error:
+            raise _undecodable(f"{path}, after line {number},", own, error) from None
 
     def _json(self, path: Path, text: str) -> Iterator[Document]:
         content = _parsed(text, str(path))

@@ -8,9 +8,9 @@ import pytest
 from test_stream import SMALL, document, write
 
 from repro.config.settings import StreamSettings
-from repro.data.alike import likeness, overlap
 from repro.data.opening import open_stream
 from repro.data.stream import Stream
+from tests.alike import likeness, overlap
 
 SHAPE = replace(SMALL, steps_per_version=150, heldout_blocks=60)
 
