@@ -12,7 +12,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from repro.common.errors import Preempted
+from repro.common.errors import Preempted, UserError
 from repro.config.places import CONF
 from repro.downstream import jobs
 from repro.downstream.jobs import Job
@@ -74,6 +74,8 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
 
 def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained, and tasks that cannot be had."""
+    if not jobs.fine_tunings(plan.tree):
+        raise UserError("finetune.seeds=[]: there is nothing to fine-tune; one seed or more works.")
     jobs.check_trained(plan, store)
     if left(plan, store):
         jobs.check_tasks(plan)

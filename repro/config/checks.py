@@ -125,7 +125,7 @@ def complaints_of(group: Any, prefix: str) -> Iterator[str]:
         if is_dataclass(value):
             yield from complaints_of(value, f"{label}.")
         several = isinstance(value, list | tuple) and one.metadata.get("several", True)
-        if several and not value and one.default_factory is not list:
+        if several and not value and one.default_factory is not list and not one.metadata.get("empty"):
             yield f"{label}=[] is empty; at least one value works."
         for each in value if several else [value]:
             if isinstance(each, str) and not _is_text(each):

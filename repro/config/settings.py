@@ -252,8 +252,8 @@ class EvaluationSettings:
 class FinetuneSettings:
     """Supervised fine-tuning of a released version. Identity of the fine-tuned model."""
 
-    seeds: list[int] = field(default_factory=lambda: [0], metadata={"low": 0, "high": 2**63 - 1})
-    """Its own seeds: the order of the examples."""
+    seeds: list[int] = field(default_factory=lambda: [0], metadata={"low": 0, "high": 2**63 - 1, "empty": True})
+    """Its own seeds: the order of the examples. An empty list: versions are evaluated as they were pre-trained."""
     versions: list[int] | None = None
     """Which versions of a run to fine-tune; None: the last one. 0 is the model before any training: a control."""
     update: str = choice(("anew", "continue", "transfer"), "anew")

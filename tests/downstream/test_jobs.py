@@ -244,3 +244,10 @@ def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) 
     before = jobs._files(settings)
     (tmp_path / "items.jsonl").write_text('{"question": "another"}\n')
     assert jobs._files(settings) != before
+
+
+def test_without_a_seed_there_is_nothing_to_fine_tune_and_versions_are_still_evaluated(smoke: Overrides) -> None:
+    plan = make(compose(smoke("paradigm=cpt", "finetune.seeds=[]")))
+    assert {job.seed for job in jobs.jobs_of(plan.tree)} == {None}
+    with pytest.raises(UserError, match=r"finetune\.seeds=\[\]: there is nothing to fine-tune"):
+        finetune.check(plan, Store(Path(plan.tree.runs[0].settings.store.path)))

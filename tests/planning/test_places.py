@@ -63,7 +63,7 @@ def test_no_place_is_the_empty_one() -> None:
 
 
 def test_a_setting_of_several_values_has_one() -> None:
-    given = ["finetune.seeds=[]", "tasks.names=[]", "stream.steps_per_version=[]", "finetune.versions=[]"]
+    given = ["tasks.names=[]", "stream.steps_per_version=[]", "finetune.versions=[]"]
     with pytest.raises(UserError) as refusal:
         compose(["scale=smoke", *given])
     assert {line.partition(" is empty")[0] for line in str(refusal.value).splitlines()} == {*given}
