@@ -66,12 +66,25 @@ def best_rates(scale: str, rows: pd.DataFrame, scores: pd.DataFrame, setting: Ma
     found = {}
     for key, group in rows.groupby(["schedule", "paradigm", "reading"]):
         schedule, recipe, reading = map(str, key)
-        wide = group.pivot_table(index="seed", columns="max_lr", values="loss", aggfunc="min", dropna=False)
-        ran = group.groupby("max_lr")["seed"].agg(set)
-        if grid <= set(ran.index) and all(set(seeds) <= there for there in ran):
-            loss = wide.replace(np.nan, np.inf).mean()
+        alike = _alike(group)
+        ran = alike.groupby("max_lr")["seed"].agg(set)
+        whole = [rate for rate, there in ran.items() if set(seeds) <= there]
+        if grid <= set(whole):
+            wide = alike.pivot_table(index="seed", columns="max_lr", values="loss", aggfunc="min", dropna=False)
+            loss = wide[whole].replace(np.nan, np.inf).mean()  # of a rate that some seeds lack, nothing is known yet
             found[schedule, recipe, reading] = Best(schedule, recipe, reading, loss, seeds, schedule)
     return _with_the_cosines(found, schedules)
+
+
+def _alike(group: pd.DataFrame) -> pd.DataFrame:
+    """Those of a recipe's runs that differ in their maximum and seed alone: of several sets, the largest, which is the
+    plan's; the first by its settings among equals."""
+    floors = (group["min_lr"] / group["max_lr"]).round(9)
+    known = [group[name].fillna("").astype(str) for name in ("settings", "carry_optimizer", "warmup_steps", "versions")]
+    sets = pd.Series(list(zip(*known, floors, strict=True)), index=group.index)
+    counts = sets.value_counts()
+    chosen: pd.DataFrame = group[sets == min(counts[counts == counts.max()].index)]
+    return chosen
 
 
 def _with_the_cosines(found: dict[tuple[str, str, str], Best], schedules: list[str]) -> list[Best]:

@@ -303,7 +303,10 @@ def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
     runs = view.runs(*pooled())
     if runs.empty:
         return None
-    runs = runs[(runs["paradigm"] == paradigm) & (runs["schedule"] == runs["schedule"].iloc[0])]
+    runs = runs[runs["schedule"] == runs["schedule"].iloc[0]]
+    each = without_controls(runs).groupby("paradigm")["seed"].agg(set)
+    common = set.intersection(*each) or set(runs["seed"])  # what is compared is of the same seeds
+    runs = runs[(runs["paradigm"] == paradigm) & runs["seed"].isin(common)]
     rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     if rows.empty:
         return None

@@ -16,7 +16,8 @@ def joined(runs: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
     seen = runs[~runs["run"].isin(crossing)].groupby("conditions")["seed"].agg(set)
     conditions = [
         row["uncut_conditions"]
-        if row["uncut_conditions"]
+        if row["run"] not in crossing
+        and row["uncut_conditions"]
         and row["split_seed"] == f"{row['seed']:.0f}"
         and seen.get(row["conditions"], set()) <= {row["seed"]}
         else row["conditions"]

@@ -29,6 +29,8 @@ class Part:
     """What the margin allows on the wrong side of 0, as a tie."""
     equal: float | None = None
     """What the contrast's mean is if path switching equals PTFS exactly; None: it says nothing of that."""
+    moves: bool = True
+    """Whether that mean falls by as much as path switching is worse; a trend of one distance everywhere does not."""
 
     @property
     def exact(self) -> bool:

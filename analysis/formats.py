@@ -84,3 +84,8 @@ def escape_latex(value: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
     special |= {character: "\\" + character for character in "&%$#_{}"} | {c: f"${c}$" for c in "<>|"}
     return " ".join("".join(special.get(character, character) for character in value).split())
+
+
+def millions(parameters: float) -> str:
+    """A number of parameters, to two digits: 0.23 M, 120 M, 1.2 B."""
+    return f"{parameters / 1e9:g} B" if parameters >= 1e9 else f"{float(f'{parameters / 1e6:.2g}'):g} M"

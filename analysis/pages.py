@@ -12,7 +12,7 @@ from analysis.formats import file_name, plus_minus
 from analysis.frames import View
 from analysis.registries import STUDIES, Claim
 from analysis.sections import Picture, Section, study_of
-from analysis.tables.table import Table, ends, numerics_note, relative_cost, seed_count, to_ptfs, uneven
+from analysis.tables.table import Table, ends, numerics_of, relative_cost, seed_count, to_ptfs, uneven
 from analysis.tables.verdicts import claim_parts
 from analysis.verdicts import Judged
 from repro.config.registries import RECIPES
@@ -85,7 +85,8 @@ def _recipe(recipe: str, view: View, sections: Sequence[Section]) -> Page:
     kind = RECIPES.get(recipe.split(names.VARIANT)[0])
     mechanism = getattr(kind, "mechanism", "")
     sources = ", ".join(getattr(kind, "sources", ()))
-    facts = {"Setting": f"paradigm={recipe.replace(names.VARIANT, ' ')}", "Sources": sources}
+    name, *own = recipe.replace(names.VARIANT, " ").split()
+    facts = {"Setting": " ".join([f"paradigm={name}", *(f"paradigm.{each}" for each in own)]), "Sources": sources}
     facts["Ends decayed"] = "yes" if names.decays(recipe) else "no"
     shown = [section for section in sections if any(recipe in picture.recipes for picture in section.figures)]
     pictures = {picture.name: picture for section in shown for picture in section.figures if recipe in picture.recipes}
@@ -100,6 +101,8 @@ def results(recipe: str, view: View) -> Table:
     """A recipe's last versions, in every study that has it."""
     rows, data, counts = [], [], set()
     ran = [study for study in view.ran if (view.runs(study)["paradigm"] == recipe).any()]
+    # Study by study: each has the numerics that most of its own runs have.
+    runs = pd.concat([view.runs(study) for study in ran]).drop_duplicates("run")
     for study in ran:
         scores = view.scores(study)
         for label, mine in cells(scores[scores["paradigm"] == recipe]):
@@ -111,14 +114,14 @@ def results(recipe: str, view: View) -> Table:
             counts.add(n)
             alike = _alike(scores, mine)
             cell = [study_of(study).heading, names.schedule_name(schedule), settings, f"v{version}", plus_minus(last)]
-            rows.append([*cell, f"{100 * cost:.0f} %", to_ptfs(alike, recipe, view), str(n)])
+            rows.append([*cell, f"{100 * cost:.0f} %", to_ptfs(alike, recipe, view, version), str(n)])
             known = {"study": study, "schedule": schedule, "settings": settings, "version": version}
             data.append(known | ends("ppl", last) | {"relative_cost": cost})
     return Table(
         name=f"recipe_{file_name(recipe)}", data=pd.DataFrame(data), rows=rows,
         head=["study", "schedule", "settings", "version", "PPL", "cost", "PPL to PTFS", "n"],
-        caption="PPL of the last version on all slices up to it. PPL to PTFS: mean over versions from 2 on, paired by "
-        f"seed, where PTFS was run alike.{uneven(counts)} {numerics_note(view, *ran)}",
+        caption="PPL of the last version on all slices of its stream. PPL to PTFS: mean over versions from 2 on, "
+        f"paired by seed, where PTFS was run alike.{uneven(counts)} {numerics_of(runs)}",
     )  # fmt: skip
 
 

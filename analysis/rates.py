@@ -58,6 +58,8 @@ def tried(view: View, study: str = STUDY) -> list[Tried]:
     scores = comparable(view.scores(study))
     shares = (scores["min_lr"] / scores["max_lr"]).round(9)
     scores = scores[shares == shares.mode().min()] if len(shares) else scores
+    # Tuning has fewer versions than other studies, on other slices: the two are not mixed.
+    scores = scores[scores["versions"] == scores["versions"].mode().min()] if len(scores) else scores
     found = []
     for schedule in dict.fromkeys(scores["schedule"]):
         mine = scores[scores["schedule"] == schedule]

@@ -82,7 +82,7 @@ class Judged:
         if len({part.seeds for part, _ in parts}) > 1:
             return dict.fromkeys(TRUTHS, np.nan)
         contrasts = [part.contrast for part, _ in parts]
-        worlds = [[equal - worse for _, equal in parts] for worse in TRUTHS.values()]
+        worlds = [[equal - worse * part.moves for part, equal in parts] for worse in TRUTHS.values()]
         return dict(zip(TRUTHS, stats.powers(worlds, contrasts), strict=True))
 
 
@@ -118,7 +118,9 @@ def _studies_of(claim: Claim) -> tuple[str, ...]:
 
 def _each(claim: Claim, view: View) -> list[Judged]:
     """A claim's verdict, under each reading of the branch; after it what stands beside it."""
-    view = _home(claim, view)
+    home = _home(claim, view)
+    if home is not view:
+        return [replace(one, reason=f"{one.reason}; judged with {home.label}") for one in _each(claim, home)]
     each = [_with_beside(claim, view, reading) for reading in (readings.READINGS if claim.readings else ())]
     same = [[(one.beside, one.reason, *_numbers(one)) for one in rows] for rows in each]
     if all(one == same[0] for one in same):
@@ -149,7 +151,7 @@ def _numbers(one: Judged) -> list[tuple[str, float]]:
 
 def _judged(claim: Claim, view: View) -> Judged:
     parts, missing = claim.evaluate(view.of_equal_versions() if claim.equal_versions else view)
-    aside = [*_unequal(claim, view), *_not_at_best(claim, view)]
+    aside = [*_unequal(claim, view), *_not_at_best(claim, view), *_diverged(claim, view)]
     deciding = [part for part in parts if part.role == "decides"]
     planned = () if claim.exact else plans.seeds(view.ledger.scale, claim.study)
     family = np.nan if claim.exact else 1.0
@@ -255,6 +257,14 @@ def _unequal(claim: Claim, view: View) -> list[str]:
         return []
     count = int(lengths.unequal(view.runs(*_studies_of(claim))).sum())
     return [f"judged on equal versions only: {count} runs of unequal versions left out"] if count else []
+
+
+def _diverged(claim: Claim, view: View) -> list[str]:
+    """Runs that enter no mean, since their loss is no number."""
+    scores = view.scores(*_studies_of(claim))
+    lost = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin((*THREE, TWO_STAGE, view.reference))]
+    count = lost["run"].nunique()
+    return [f"{count} run{'s' if count > 1 else ''} diverged"] if count and not claim.exact else []
 
 
 def _not_at_best(claim: Claim, view: View) -> list[str]:

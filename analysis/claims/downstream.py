@@ -71,7 +71,7 @@ def separating(scores: pd.DataFrame) -> list[str] | None:
     found = []
     for task, rows in table.groupby(level="task"):
         gain = (rows[UNTRAINED] - rows[1]).dropna().groupby(level="seed").mean()
-        if len(gain) == 1 or (len(gain) > 1 and stats.mean_interval(gain.to_numpy()).low > 0):
+        if len(gain) and (gain.mean() if len(gain) == 1 else stats.mean_interval(gain.to_numpy()).low) > 0:
             found.append(str(task))
     return found
 

@@ -41,6 +41,7 @@ def measured(
     below: float | None = None,
     tie: float = 0.0,
     equal: float | None = None,
+    moves: bool = True,
     role: Role = "decides",
 ) -> Part:
     """The mean over seeds of `values` must be above `above`, or below `below`; above 0 where neither is given.
@@ -49,7 +50,7 @@ def measured(
 
     Args:
         tie: that far on the wrong side of `above` still counts.
-        equal: see `Part.equal`.
+        equal, moves: see `Part`.
     """
     nats = np.asarray(values, dtype=np.float64)
     interval = stats.mean_interval(nats)
@@ -60,7 +61,7 @@ def measured(
     return Part(
         what=what, unit=unit, needs=needs, estimate=scale * interval.estimate, low=scale * interval.low,
         high=scale * interval.high, contrast=contrast, seeds=tuple(int(seed) for seed in values.index), role=role,
-        tie=tie, equal=equal,
+        tie=tie, equal=equal, moves=moves,
     )  # fmt: skip
 
 
@@ -127,8 +128,12 @@ def by_schedule(
         loss = losses(scores[scores["schedule"] == schedule], paradigms, versions_after_first(view))
         if loss:
             found[schedule] = loss
-    absent = ", ".join(schedule_name(schedule) for schedule in THREE_SCHEDULES if schedule not in found)
-    return found, [f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else []
+    lacking = [schedule for schedule in THREE_SCHEDULES if schedule not in found]
+    asked = scores[scores["paradigm"].isin(paradigms) & ~np.isfinite(scores["loss"])]
+    lost = [schedule for schedule in lacking if schedule in set(asked["schedule"])]
+    notes = [f"{schedule_name(schedule)}: no seed has all of them, and runs diverged" for schedule in lost]
+    absent = ", ".join(schedule_name(schedule) for schedule in lacking if schedule not in lost)
+    return found, [*notes, *([f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else [])]
 
 
 def role(schedule: str) -> Role:

@@ -67,10 +67,10 @@ def series(
 
 
 def points(x: "stats.Values", table: "pd.DataFrame", intervals: Sequence[stats.Interval]) -> pd.DataFrame:
-    """Means with their intervals as a chart records them; of one seed, under that seed's name."""
+    """Means with their intervals as a chart records them; of one seed, it is the mean of that one."""
     return pd.DataFrame(
         {
-            "seed": chart.MEAN if len(table) > 1 else str(table.index[0]),
+            "seed": chart.MEAN,
             "x": x,
             "y": [one.estimate for one in intervals],
             "low": [one.low for one in intervals],

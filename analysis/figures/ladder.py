@@ -11,6 +11,7 @@ from analysis import names, stats
 from analysis.contrasts import CPT, SWITCH
 from analysis.figures import chart
 from analysis.figures.drawing import legend_below, recipe_handles
+from analysis.formats import millions
 from analysis.frames import View
 from analysis.ladder import PAPER, STUDY, Rung, Trend, rungs, trend
 from analysis.registries import Plot
@@ -62,7 +63,7 @@ def ladder(view: View) -> "Figure | None":
 
 
 def _count(parameters: float, _: object) -> str:
-    return f"{parameters / 1e9:g} B" if parameters >= 1e9 else f"{float(f'{parameters / 1e6:.2g}'):g} M"
+    return millions(parameters)
 
 
 def _above(figure: chart.Chart, axes: "Axes", found: list[Rung], recipe: str) -> None:

@@ -57,7 +57,7 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
         one.set_ylabel("PPL")
         one.set_xticks(places, names)
         one.set_xlim(-0.4, len(places) - 0.6)
-    axes[list(results)[-1]].set_xlabel(label)
+        one.set_xlabel(label)
     handles, labels = axes["rates"].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(cycles), title=label, title_fontsize=9)
     return figure

@@ -1,5 +1,7 @@
 """The report's abstract: the question, an answer in plain words, and what it rests on; all of it from the ledger."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -20,45 +22,55 @@ QUESTION = (
 def answer(view: View) -> list[str]:
     """What the last version's PPL and the costs say, a sentence a schedule; the first one says whether they agree."""
     scores = comparable(view.scores(*pooled()))
-    said, outcomes = [], set()
+    said: list[str] = []
+    outcomes: list[dict[str, int]] = []
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]
         present = recipes(rows["paradigm"])
-        parts, signs, counts = [], [], set()
+        parts, counts, signs = [], set(), {}
         for recipe in (recipe for recipe in present if recipe != PTFS):
             loss = losses(rows, (PTFS, recipe), [view.last])
             if loss:
                 nats = (loss[recipe] - loss[PTFS]).to_numpy(dtype=np.float64).ravel()
                 parts.append(f"{recipe_name(recipe)} {_beside(nats)}{_cost(view, recipe, schedule)}")
-                signs.append(_sign(nats))
+                signs[recipe] = _sign(nats)
                 counts.add(len(nats))  # pairs, of which there may be fewer than seeds
         if parts:
-            best = f", and {_better(rows, view)}" if {CPT, SWITCH} <= set(present) else ""
+            best = ""
+            if {CPT, SWITCH} <= set(present):
+                words, signs[f"{SWITCH} to {CPT}"] = _better(rows, view)
+                best = f", and {words}"
             n = " to ".join(map(str, sorted({min(counts), max(counts)})))
             said.append(
                 f"With {schedule_name(schedule)}, beside PTFS at version {view.last}: {spoken(parts)}{best} (n = {n})."
             )
-            outcomes.add((*signs, best.split(" (")[0]))
+            outcomes.append(signs)
     if not said:
         return ["This ledger does not hold the comparison of PTFS with another paradigm, so it gives no answer yet."]
-    if len(said) == 1:
-        return said
-    together = (
-        "The answer is the same under every schedule tried." if len(outcomes) == 1 else "It depends on the schedule."
-    )
-    return [together, *said]
+    return [*_together(outcomes), *said]
+
+
+def _together(outcomes: Sequence[Mapping[str, int]]) -> list[str]:
+    """Whether schedules agree on what all of them compare; nothing where no difference is told apart."""
+    common = [each for each in outcomes[0] if all(each in one for one in outcomes)]
+    signs = [[one[each] for each in common] for one in outcomes]
+    if len(outcomes) < 2 or not any(map(any, signs)):
+        return []
+    same = all(one == signs[0] for one in signs)
+    return ["The answer is the same under every schedule tried." if same else "It depends on the schedule."]
 
 
 def rests_on(view: View) -> str:
     """How far the answer carries: model, data and seeds."""
-    runs = view.runs(*view.ledger.reported)
+    runs, compared = view.runs(*view.ledger.reported), view.runs(*pooled())
+    compared = compared if len(compared) else runs
     largest, t = int(runs["parameters"].max()), float(str(view.setting["steps_per_version"]))
     tokens = t * int(str(view.setting["tokens_per_step"])) * view.last
     sizes = view.ledger.runs["parameters"].astype(int)
     others = f" ({sizes.min():,} to {sizes.max():,} with all settings)" if sizes.max() > largest else ""
     return (
         f"Models of up to {largest:,} parameters{others}, {view.last} versions with {tokens:,.0f} tokens in all, seeds "
-        f"{listed(runs['seed'])}. How far that carries to models of use is not known."
+        f"{listed(compared['seed'])}. How far that carries to models of use is not known."
     )
 
 
@@ -74,13 +86,14 @@ def _sign(nats: stats.Values) -> int:
     return int(interval.low > 0) - int(interval.high < 0)
 
 
-def _better(rows: pd.DataFrame, view: View) -> str:
+def _better(rows: pd.DataFrame, view: View) -> tuple[str, int]:
     loss = losses(rows, (CPT, SWITCH), [view.last])
     if not loss:
-        return "path switching and CPT share no seed"
+        return "path switching and CPT share no seed", 0
     nats = (loss[SWITCH] - loss[CPT]).to_numpy(dtype=np.float64).ravel()
     words = {1: "path switching is worse than CPT", -1: "path switching is better than CPT"}
-    return f"{words.get(_sign(nats), 'path switching is not told apart from CPT')} ({percent(nats)})"
+    sign = _sign(nats)
+    return f"{words.get(sign, 'path switching is not told apart from CPT')} ({percent(nats)})", sign
 
 
 def _cost(view: View, recipe: str, schedule: str) -> str:

@@ -15,6 +15,8 @@ def alpha(view: View) -> list[str]:
     sentences = []
     for schedule in dict.fromkeys(final["schedule"]):
         mean = alpha_means(view, schedule).dropna(axis=1, how="all")
+        if mean.empty:
+            continue
         low, high = mean.columns[0], mean.columns[-1]
         ends = mean[[low, high]].dropna()
         if low < high and len(ends):

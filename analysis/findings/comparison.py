@@ -164,7 +164,10 @@ def _against_the_best(ptfs: dict[str, pd.DataFrame], switching: dict[str, pd.Dat
 
 
 def _lowest(loss: dict[str, pd.DataFrame]) -> str:
-    return min(loss, key=lambda schedule: float(loss[schedule].to_numpy().mean()))
+    """The schedule with the lowest mean over the seeds that all have, where there are any."""
+    common = set.intersection(*(set(each.index) for each in loss.values()))
+    fair = {name: each[each.index.isin(common)] if common else each for name, each in loss.items()}
+    return min(fair, key=lambda schedule: float(fair[schedule].to_numpy().mean()))
 
 
 def generality(view: View, study: str, factor: Factor) -> list[str]:

@@ -54,7 +54,7 @@ def by_version(view: View, study: str) -> Table | None:
                         {"schedule": schedule, "paradigm": paradigm, "version": version}
                         | ends("ppl", stats.mean_interval(at["ppl"].to_numpy(dtype=np.float64)))
                         | {
-                            "bits_per_byte": at["bits_per_byte"].mean(),
+                            "bits_per_byte": at["bits_per_byte"].mean(skipna=False),
                             "relative_cost": relative_cost(view, at, version),
                         }
                     )

@@ -19,10 +19,11 @@ def cost(view: View) -> Table | None:
         return None
     runs = view.runs(*pooled())
     t, tokens = float(runs["steps_per_version"].iloc[0]), int(runs["tokens_per_step"].iloc[0])
+    digits = 2 if t * tokens < 1e7 else 1 if t * tokens < 1e8 else 0
     rows, data = [], []
     for one in costs:
         for version, (steps, scratch) in enumerate(zip(one.steps, one.scratch, strict=True), start=1):
-            cells = [f"{steps:.3g} T", f"{steps * t:,.0f}", f"{steps * t * tokens / 1e6:,.3g} M"]
+            cells = [f"{steps:.3g} T", f"{steps * t:,.0f}", f"{steps * t * tokens / 1e6:,.{digits}f} M"]
             span, share = f"v1 to v{version}", f"{100 * steps / scratch:.3g} %"
             rows.append([recipe_name(one.paradigm), one.label, span, *cells, share])
             data.append(

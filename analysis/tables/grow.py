@@ -70,6 +70,7 @@ def ways(view: View, schedule: str) -> tuple[dict[Way, pd.DataFrame], dict[Way, 
     costs: dict[Way, Costs] = {}
     for way in sorted(set(found)):
         rows = scores[[one == way for one in found]]
+        rows = rows.drop_duplicates(["seed", "version"])  # several grow after the last version, and are one training
         wide = rows.pivot(index="seed", columns="version", values="loss").dropna()  # noqa: PD010
         if len(wide.columns) == view.last and len(wide):
             losses[way] = wide

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis import stats
 from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, Recovery, recovery
-from analysis.formats import number, percent
+from analysis.formats import millions, number, percent
 from analysis.frames import View
 from analysis.ladder import PAPER, STUDY, Rung, rungs, trend
 from analysis.names import recipe_name
@@ -20,7 +20,7 @@ def ladder(view: View) -> Table | None:
     for reference in (PTFS, TWIN):
         found = rungs(view, reference)
         for rung in found:
-            name = f"{rung.size} ({rung.parameters / 1e6:.2g} M)"
+            name = f"{rung.size} ({millions(rung.parameters)})"
             cells = [percent(np.asarray(each, dtype=np.float64)) for each in (rung.cpt, rung.switching)]
             rows.append([recipe_name(reference), name, f"{rung.steps:,.0f}", f"{rung.tokens:.2f}", *cells,
                          _share(rung.recovered), str(len(rung.cpt))])  # fmt: skip

@@ -31,7 +31,10 @@ def own(view: View, study: str) -> Table | None:
         data += [
             {"recipe": recipe, "schedule": schedule, "settings": settings, "version": version}
             | ends("ppl", stats.mean_interval(at["ppl"].to_numpy(dtype="float64")))
-            | {"bits_per_byte": at["bits_per_byte"].mean(), "relative_cost": relative_cost(view, at, version)}
+            | {
+                "bits_per_byte": at["bits_per_byte"].mean(skipna=False),
+                "relative_cost": relative_cost(view, at, version),
+            }
             for version, at in by.items()
             if len(at)
         ]

@@ -31,12 +31,12 @@ def scorecard(judged: Sequence[Judged], name: str = "scorecard") -> Table:
 def claim_parts(judged: Sequence[Judged]) -> Table:
     """Every quantity behind every verdict."""
     rows, data = [], []
-    known: set[tuple[str, str]] = set()
+    known: set[tuple[str, str, str, float]] = set()
     for one in judged:
         for part in one.parts:
-            if (one.claim.id, part.what) in known:
+            if (key := (one.claim.id, one.beside, part.what, part.estimate)) in known:
                 continue  # what both readings of the branch rest on
-            known.add((one.claim.id, part.what))
+            known.add(key)
             n = "exact" if part.exact else str(len(part.seeds))
             needs = (
                 part.needs
@@ -46,10 +46,13 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
                 else f"{part.needs} (premise)"
             )
             effect = "" if np.isnan(part.effect) else f"{part.effect:+.1f}"
-            rows.append([one.claim.id, part.what, quantity(part), needs, effect, "yes" if part.holds else "no", n])
+            rows.append(
+                [one.claim.id, one.beside, part.what, quantity(part), needs, effect, "yes" if part.holds else "no", n]
+            )
             data.append(
                 {
                     "claim": one.claim.id,
+                    "beside": one.beside,
                     "part": part.what,
                     "role": part.role,
                     "estimate": part.estimate,
@@ -60,9 +63,9 @@ def claim_parts(judged: Sequence[Judged]) -> Table:
             )
     return Table(
         name="claim_parts", data=pd.DataFrame(data), rows=rows,
-        head=["claim", "quantity", "estimate [95 % interval]", "needs", "effect", "holds", "n"],
-        caption="Positive speaks for the claim. Effect: distance from the margin in standard deviations over seeds. "
-        "Rows marked as shown do not decide.",
+        head=["claim", "beside", "quantity", "estimate [95 % interval]", "needs", "effect", "holds", "n"],
+        caption="Effect: distance from the margin in standard deviations over seeds; a positive one speaks for the "
+        "claim. Rows marked as shown do not decide. Beside: what a row departs in from the scorecard's own verdict.",
     )  # fmt: skip
 
 

@@ -116,9 +116,9 @@ class Twin {
     return version === "all" || point.version === undefined || point.version === null || String(point.version) === version;
   }
 
+  /* Always as on white: on a dark page the whole plot is inverted, as still figures are. */
   colours() {
-    const style = getComputedStyle(document.documentElement);
-    return {text: style.getPropertyValue("--text").trim(), line: style.getPropertyValue("--line").trim()};
+    return {text: "#1c1c1c", line: "#d8d8d8"};
   }
 
   draw() {
@@ -284,8 +284,8 @@ function toggle(button) {
   button.textContent = shown ? "Close the interactive figure" : "Explore";
   place.hidden = !shown;
   if (!shown || place.dataset.drawn) return;
+  place.dataset.drawn = "yes";
   library().then(() => {
-    place.dataset.drawn = "yes";
     new Twin(place, spec, button.dataset.name, button.dataset.name);
   }, () => {
     place.textContent = `${LIBRARY} is not beside this page; the command under “To make it again” writes it.`;

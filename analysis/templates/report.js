@@ -33,7 +33,7 @@ function sortable(table) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const number = (text) => {
-    const match = text.replace(/,/g, "").match(/^v?([-+\u2212]?\d+(?:\.\d+)?)/);
+    const match = text.replace(/,/g, "").match(/^v?([-+\u2212]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)/);
     return match ? parseFloat(match[1].replace("\u2212", "-")) : NaN;
   };
   function compare(a, b) {

@@ -59,7 +59,7 @@ def test_the_scorecard_shows_both_and_counts_both(both: Path) -> None:
     judged = judge(load(both, "synthetic").primary())
     rows = [row for row in scorecard(judged).rows if row[0] == "M1 matches"]
     assert [row[1].rsplit(" ", 1)[1] for row in rows] == ["decay", "cycle"]
-    parts = [row[1] for row in claim_parts(judged).rows if row[0] == "M1 matches"]
+    parts = [row[2] for row in claim_parts(judged).rows if row[0] == "M1 matches"]
     assert len(parts) == len(set(parts))
     assert counted(judged).startswith("16 claims: ")
     assert counted(judged).endswith(
