@@ -188,6 +188,44 @@ def test_no_best_maximum_before_all_tuning_seeds_have_the_whole_grid(tmp_path: P
     assert found(tmp_path) == {}
 
 
+def test_a_rate_that_one_tuning_seed_lacks_is_no_reason_to_forget_the_others(tmp_path: Path) -> None:
+    """An extension of the grid that was stopped halfway left no best at all, and could not be gone on with."""
+    tuned(tmp_path)
+    build(tmp_path, ["rates"], Synthetic(seeds=(200,), follows=True, setting=at_rate("ptfs", 0.008, versions="2")),
+          scale="proxy", sweep=[{}])  # fmt: skip
+    assert found(tmp_path)["cosine", "ptfs", ""].max_lr == 0.004
+
+
+@pytest.mark.parametrize("other", [{"settings": "start=max rewarm_steps=0 replay=1/4"}, {"warmup_steps": "7"}])
+def test_a_best_maximum_is_of_runs_that_differ_in_nothing_else(tmp_path: Path, other: dict[str, str]) -> None:
+    """The luckiest of several sets had been taken."""
+    tuned(tmp_path)
+    sweep = [at_rate("cpt", 0.0014, versions="2", **other)]
+    build(tmp_path, ["rates"], Synthetic(seeds=(200, 201), follows=True, gap=-0.5), scale="proxy", sweep=sweep)
+    assert found(tmp_path)["cosine", "cpt", ""].max_lr == 0.002
+
+
+def test_a_run_of_path_switching_that_diverged_counts_where_seeds_are_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its seed had counted as one that is still to come, for good."""
+    monkeypatch.setattr(plans, "seeds", lambda scale, study: () if study == "rates" else (0, 1, 2))
+    for each in ("listed", "values"):
+        monkeypatch.setattr(plans, each, lambda *asked: ())
+    folder = build(tmp_path, ["main", "data_scale"])
+    runs = pd.read_csv(folder / "runs.csv", dtype=str).set_index("run")
+    swept = runs[(runs["paradigm"] == "path_switching") & (runs["steps_per_version"] == "50") & (runs["seed"] == "1")]
+
+    def diverge(row: dict[str, str]) -> None:
+        if row["run"] in swept.index:
+            row["nll"] = "nan"
+
+    rewrite(folder / "perplexity.csv", diverge)
+    one = verdicts(tmp_path, "synthetic")["G3", ""]
+    assert one.verdict == "contradicted"
+    assert "1 run diverged" in one.reason
+
+
 def test_a_best_maximum_at_an_end_of_the_grid_is_named(tmp_path: Path) -> None:
     folder = tuned(tmp_path)
     runs = pd.read_csv(folder / "runs.csv", dtype=str).set_index("run")

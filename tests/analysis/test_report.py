@@ -203,6 +203,12 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     assert unlike[0] == "It depends on the schedule."
     assert "CPT is not told apart in PPL (" in unlike[2]
     assert "path switching is not told apart from CPT (" in unlike[2]
+    build(tmp_path / "alike", ["main"], clear, sweep=[{"paradigm": "wsd", "schedule": "knee"}])
+    again = abstract.answer(load(tmp_path / "alike", "synthetic").primary())
+    assert "WSD" in again[2]
+    assert again[0] == alike[0], "of what only one schedule has, nothing can differ"
+    single = answer("single", (replace(clear, seeds=(0,)), ("cosine", "knee")))
+    assert single[0].startswith("With cosine"), "one seed tells nothing apart"
     more = Synthetic(seeds=(7, 8))
     build(tmp_path / "alike", ["main"], more, sweep=[{"paradigm": p, "schedule": "cosine"} for p in ("ptfs", "cpt")])
     build(tmp_path / "alike", ["main"], Synthetic(seeds=(9,)), sweep=[{"paradigm": "ptfs", "schedule": "cosine"}])
