@@ -5,6 +5,7 @@ in a commit of its own. Differences are in nats per token, shown as per cent of 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -133,7 +134,8 @@ def by_schedule(
     lost = [schedule for schedule in lacking if schedule in set(asked["schedule"])]
     notes = [f"{schedule_name(schedule)}: no seed has all of them, and runs diverged" for schedule in lost]
     absent = ", ".join(schedule_name(schedule) for schedule in lacking if schedule not in lost)
-    return found, [*notes, *([f"not run: {absent} ({command(study, view.ledger.scale, view)})"] if absent else [])]
+    asking = command(study, view.ledger.scale, replace(view, equal=False))  # whose setting some run has
+    return found, [*notes, *([f"not run: {absent} ({asking})"] if absent else [])]
 
 
 def role(schedule: str) -> Role:

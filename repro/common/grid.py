@@ -40,8 +40,10 @@ class Grid:
         from rich.text import Text
 
         for squeeze in (0, 1, 2):
-            if sum(self._widths(squeeze)) + len(self._head) * (1 if squeeze == 2 else 3) + 1 <= options.max_width:
-                yield self._table(squeeze)
+            widths = self._widths(squeeze)
+            room = options.max_width - sum(widths) - len(self._head) * (1 if squeeze == 2 else 3) - 1
+            if room >= 0:
+                yield self._table(squeeze, self._filled(widths, room))
                 return
         yield Text(self._title, style="italic")
         for row in self._rows:
@@ -70,7 +72,16 @@ class Grid:
             widths.append(min(widest, LEAST) if place < self._names and squeeze == 2 else widest)
         return widths
 
-    def _table(self, squeeze: int) -> "Table":
+    def _filled(self, widths: Sequence[int], room: int) -> list[int]:
+        """The same, with the columns that were squeezed given what room there is."""
+        filled = []
+        for wanted, width in zip(self._widths(0), widths, strict=True):
+            more = min(max(wanted - width, 0), room)
+            filled.append(width + more)
+            room -= more
+        return filled
+
+    def _table(self, squeeze: int, widths: Sequence[int]) -> "Table":
         from rich.table import Table
         from rich.text import Text
 
@@ -78,12 +89,12 @@ class Grid:
             title=Text(self._title), title_justify="left", caption=Text(self._caption) if self._caption else None,
             caption_justify="left", padding=(0, 0) if squeeze == 2 else (0, 1),
         )  # fmt: skip
-        for place, (head, width) in enumerate(zip(self._head, self._widths(squeeze), strict=True)):
+        for place, (head, width) in enumerate(zip(self._head, widths, strict=True)):
             name = place < self._names
             wraps = name or any(_SEVERAL.search(row[place]) for row in self._rows)
             justify = "left" if name or head in self._left else "right"
             shown = Text("\n".join(head.split()) if squeeze and not name else head)
-            table.add_column(shown, justify=justify, no_wrap=not wraps, min_width=width, overflow="fold")  # type: ignore[arg-type]
+            table.add_column(shown, justify=justify, no_wrap=not wraps, width=width, overflow="fold")  # type: ignore[arg-type]
         for row in self._rows:
             table.add_row(*map(Text, row))
         return table

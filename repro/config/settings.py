@@ -70,7 +70,7 @@ class StreamSettings:
     """Sequences (blocks) in one optimizer step."""
     sequence_length: int = within(2, 10**6)
     """Tokens predicted in one block."""
-    vocab_size: int = within(257, 2**31 - 1)
+    vocab_size: int = within(257, 2**24)
     """Entries of the byte-level BPE trained on version 1's text. One that is given has its own."""
     tokenizer: str | None = path(None)
     """A tokenizer to use rather than train one: a folder with `tokenizer.json`, or such a file."""

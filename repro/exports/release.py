@@ -100,6 +100,11 @@ def of(plan: Plan, output: Path) -> list[Release]:
             f"stream.order={s.stream.order} cuts its text at once, so that a next release would change those before; "
             f"{', '.join(GROWING)} work."
         )
+    if run.versions < s.stream.versions:
+        raise UserError(
+            f"paradigm={s.paradigm.kind} releases {run.versions} versions, and there are {s.stream.versions}; a recipe "
+            "that goes on works."
+        )
     named = corpus(s.corpus).release_names() if s.stream.order == "releases" else None
     names = list(named or [f"v{version}" for version in range(1, run.versions + 1)])[: run.versions]
     if len(set(names)) < len(names):
@@ -224,7 +229,8 @@ def write(release: Release, before: Sequence[Release], store: Store, words: Sequ
     output = release.folder.parent
     scratch = output / f".{_short(release)}.{uuid.uuid4().hex}"
     with clear_errors(release.folder, undo=lambda: shutil.rmtree(scratch, ignore_errors=True), setting="output"):
-        model = folders.write(scratch, run, node.key, weights)
+        # Of the size that it was trained in: a recipe may grow its model at a later release.
+        model = folders.write(scratch, run.training(node.run.settings.model), node.key, weights)
         about = _about(release, before, slices, command) | {"parameters": model.num_parameters()}
         (scratch / "README.md").write_text(_card(release, about), encoding="utf-8")
         (scratch / FILE).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """What a person has to know of a release: what it cost, what it gained and lost, what the next one takes and needs."""
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -137,7 +138,10 @@ def _keep(plan: Plan, every: Sequence[Release], store: Store) -> Iterator[tuple[
     if others:
         yield "keep, to compare", f"those of {_names(others)}: {size / 1e6:,.1f} MB"
     gone = sum(entry.bytes for entry in upkeep.collect(store, delete=False))
-    yield "may go", f"{gone / 1e6:,.1f} MB (python -m repro.store gc store.path={store.root} delete=true)"
+    yield (
+        "may go",
+        f"{gone / 1e6:,.1f} MB (python -m repro.store gc {shlex.quote(f'store.path={store.root}')} delete=true)",
+    )
 
 
 def _names(every: Sequence[Release]) -> str:

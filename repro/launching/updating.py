@@ -7,6 +7,7 @@ from repro.common.errors import UserError, refusals
 from repro.exports import release as releases
 from repro.launching import outlook, training
 from repro.launching.launch import launch
+from repro.launching.signals import leaving
 from repro.planning import machines
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
@@ -34,7 +35,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
         SystemExit: with the statuses of repro.launching.launch.
     """
     words = completed(given)
-    with refusals():
+    with leaving(), refusals():
         plan, store = _seen(words)
         every = releases.of(plan, output)
         new = {each.name for each in releases.check(every, plan.stored)}
@@ -45,7 +46,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
     launch(training.command(), words)
     if parallel.join().rank:
         return  # the leader writes
-    with refusals(status=1, answers=False):
+    with leaving(), refusals(status=1, answers=False):
         plan, store = _seen(words)
         every = releases.of(plan, output)
         for release in releases.check(every, plan.stored):

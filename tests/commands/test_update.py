@@ -232,6 +232,27 @@ def test_no_digit_of_a_release_is_cut_in_a_narrow_terminal(say: Say, monkeypatch
     assert "nothing: all" in text
 
 
+@pytest.mark.parametrize("before", ["paradigm.layers_before=1", "paradigm.intermediate_before=40"])
+def test_a_release_before_the_model_grows_has_the_size_that_it_was_trained_in(say: Say, before: str) -> None:
+    """It ended in a traceback after the training, each time."""
+    for number in (1, 2):
+        dump(Path("dumps"), number, COUNTS[0])
+    none = ["paradigm.layers_before=null"] if "layers" not in before else []
+    say("paradigm=grow", "paradigm.grow_at=2", "size=w48_l2", *none, before)
+    models = [AutoModelForCausalLM.from_pretrained(Path("releases", f"dump-{number}")) for number in (1, 2)]
+    small, large = (model.num_parameters() for model in models)
+    assert small < large
+    assert [told(f"dump-{number}")["parameters"] for number in (1, 2)] == [small, large]
+
+
+def test_a_recipe_that_does_not_go_on_makes_no_releases(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        dump(Path("dumps"), number, COUNTS[0])
+    with pytest.raises(SystemExit, match="2"):
+        say("paradigm=two_stage")
+    assert "paradigm=two_stage releases 2 versions, and there are 3" in capsys.readouterr().err
+
+
 def test_releases_one_by_one_are_the_releases_at_once(say: Say) -> None:
     for number, count in enumerate(COUNTS, start=1):
         dump(Path("dumps"), number, count)

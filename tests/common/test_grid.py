@@ -60,3 +60,18 @@ def test_columns_are_heeded_where_output_goes_to_a_file(monkeypatch: pytest.Monk
     assert grid.console().width >= grid.FILE_WIDTH
     monkeypatch.setenv("COLUMNS", "80")
     assert grid.console().width == 80
+
+
+@pytest.mark.parametrize("width", range(60, 130, 3))
+def test_a_column_of_sentences_leaves_every_border_on_the_terminal(width: int) -> None:
+    """rich had made wrapping columns narrower than they were told, and then wider than there was room."""
+    made = grid.Grid("t", ["recipe", "loss", "next", "delay", "basis"])
+    basis = "law; extrapolated: 1.5 times the most steps of the fit; 1.51 times the most steps below the maximum"
+    made.add("path_switching_a0.6, cosine", "3.036", "0.23", "2,000", basis)
+    made.add("cpt, cosine", "3.1", "0.14", "2,000", "measured")
+    out = Console(width=width, file=io.StringIO(), record=True, markup=False, emoji=False)
+    out.print(made)
+    table = [line for line in out.export_text().splitlines() if line[:1] in "│┃"]
+    assert all(len(line.rstrip()) <= width and line.rstrip()[-1] in "│┃" for line in table)
+    words = " ".join(line.split("│")[5].strip() for line in table if line.startswith("│"))
+    assert not table or words.startswith(basis)

@@ -122,11 +122,12 @@ def test_folders_are_walked_with_links_and_without_what_is_no_corpus(
     (root / "._y.txt").write_bytes(b"\xff")
     (root / "linked").symlink_to(outside)
     (outside / "loop").symlink_to(root)
+    (outside / "itself").symlink_to("itself")
     (root / "broken.txt").symlink_to(tmp_path / "gone")
     (root / "z.txt").write_text("z")
     assert {document.text for document in read(root)} == {"outside", "z"}
     told = capsys.readouterr().err
-    assert "1 broken links left out" in told
+    assert "2 broken links left out" in told
     assert "5 folders of this suite's own left out" in told
     assert "3 hidden or foreign names left out" in told
     assert "1 folders met twice through links" in told
@@ -212,6 +213,15 @@ def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b'text\n"open')
     with pytest.raises(UserError, match=r"x\.csv, line 1: unexpected end"):
         read(tmp_path)
+
+
+def test_a_row_with_more_cells_than_the_head_is_refused(tmp_path: Path) -> None:
+    """What stood after a text's first comma had been lost, without a word."""
+    (tmp_path / "x.csv").write_text("date,text\n2024-01-01,one\n2024-01-02,two, and more\n")
+    with pytest.raises(UserError, match=r"x\.csv, line 3 has more cells .* stands in double quotes"):
+        read(tmp_path)
+    (tmp_path / "x.csv").write_text('date,text\n2024-01-01,one\n2024-01-02,"two, and more"\n')
+    assert [document.text for document in read(tmp_path)] == ["one", "two, and more"]
 
 
 def test_lines_of_json_in_utf16_that_are_cut_off_are_named(tmp_path: Path) -> None:

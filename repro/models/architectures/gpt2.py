@@ -24,7 +24,7 @@ class Gpt2(Architecture):
 
     hidden_size: int = within(1, 10**6)
     """A multiple of `heads`."""
-    layers: int = within(1, 10**6)
+    layers: int = within(1, 10**4)
     heads: int = within(1, 10**6)
 
     def complaints(self, settings: Settings) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Llama(Architecture):
 
     hidden_size: int = within(1, 10**6)
     """A multiple of `heads`."""
-    layers: int = within(1, 10**6)
+    layers: int = within(1, 10**4)
     heads: int = within(1, 10**6)
     kv_heads: int = within(1, 10**6)
     """Key/value heads; divides `heads`."""

@@ -10,7 +10,7 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -123,12 +123,20 @@ def _walk(folder: Path, seen: set[tuple[int, int]], report: Report) -> Iterator[
         path = Path(entry.path)
         if entry.name.startswith(".") or entry.name in FOREIGN:
             report.note("hidden or foreign names left out", path)
-        elif entry.is_dir():
+        elif _leads(entry.is_dir):
             yield from _walk(path, seen, report)
-        elif entry.is_file():
+        elif _leads(entry.is_file):
             yield path
         else:
             report.note("broken links left out" if entry.is_symlink() else "left out that are no files", path)
+
+
+def _leads(there: Callable[[], bool]) -> bool:
+    """What an entry says of itself; nothing, of a link that leads to itself."""
+    try:
+        return there()
+    except OSError:
+        return False
 
 
 def is_ours(names: set[str]) -> bool:

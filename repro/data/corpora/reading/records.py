@@ -115,6 +115,11 @@ class Reader:
         reader = csv.DictReader(text, delimiter=delimiter, strict=True)
         try:
             for row in reader:
+                if None in row:  # else the rest of a text after its first comma would be lost
+                    raise UserError(
+                        f"{path}, line {reader.line_num} has more cells than the first line has names; a text with "
+                        f"{delimiter!r} in it stands in double quotes."
+                    )
                 yield self._row(row, f"{path}, line {reader.line_num}")
         except csv.Error as error:
             raise UserError(f"{path}, line {reader.line_num}: {error}.") from None
