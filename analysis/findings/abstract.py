@@ -57,7 +57,11 @@ def _together(outcomes: Sequence[Mapping[str, int]]) -> list[str]:
     if len(outcomes) < 2 or not any(map(any, signs)):
         return []
     same = all(one == signs[0] for one in signs)
-    return ["The answer is the same under every schedule tried." if same else "It depends on the schedule."]
+    return [
+        "Which has the lower PPL is the same under every schedule tried."
+        if same
+        else "Which has the lower PPL depends on the schedule."
+    ]
 
 
 def rests_on(view: View) -> str:

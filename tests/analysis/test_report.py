@@ -196,11 +196,11 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
 
     clear, none = Synthetic(recovered=0.5, noise=0.0001), Synthetic(gap=0.0, noise=0.002)
     alike = answer("alike", (clear, ("cosine", "knee")))
-    assert alike[0] == "The answer is the same under every schedule tried."
+    assert alike[0] == "Which has the lower PPL is the same under every schedule tried."
     assert re.match(r"With cosine, beside PTFS at version 4: CPT has a higher PPL \(\+6\.\d\d %", alike[1])
     assert "at 58 % of the cost, and path switching is better than CPT (-3.0" in alike[1]
     unlike = answer("unlike", (clear, ("cosine",)), (none, ("knee",)))
-    assert unlike[0] == "It depends on the schedule."
+    assert unlike[0] == "Which has the lower PPL depends on the schedule."
     assert "CPT is not told apart in PPL (" in unlike[2]
     assert "path switching is not told apart from CPT (" in unlike[2]
     build(tmp_path / "alike", ["main"], clear, sweep=[{"paradigm": "wsd", "schedule": "knee"}])
