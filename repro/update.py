@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line.check()
     from repro.launching.updating import update
 
-    update(line.words(), Path(output), dry=dry)
+    update(line.words(), Path(output), dry=dry, options=line.taken)
 
 
 if __name__ == "__main__":

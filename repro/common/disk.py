@@ -221,6 +221,17 @@ def clear_errors(place: Path, undo: Callable[[], object] = lambda: None, *, sett
         raise refused(place, str(error), number is None or int(number[1]) in FULL, setting) from error
 
 
+def check_folder(folder: Path, setting: str) -> None:
+    """See beforehand that something can become a folder, where there is none yet.
+
+    Raises:
+        UserError: a file is in its way.
+    """
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise UserError(f"{setting}={folder}: {there} is no folder; another {setting} works.")
+
+
 def refused(place: Path, reason: str, full: bool, setting: str = STORE) -> UserError:
     """What a disk refused, as a message.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from repro.common.disk import check_folder
 from repro.common.errors import UserError, refusals
 from repro.exports import release as releases
 from repro.launching import outlook, training
@@ -24,19 +25,21 @@ def completed(given: Sequence[str]) -> list[str]:
     return [*(f"{group}={name}" for group, name in DEFAULTS.items() if group not in chosen), *given]
 
 
-def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
+def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[str] = ()) -> None:
     """Make every release of the stream that is not made yet.
 
     Args:
         given: overrides, as repro.train takes them.
         dry: only say what would be done.
+        options: what was typed that is no override, for a line that is said to work.
 
     Raises:
         SystemExit: with the statuses of repro.launching.launch.
     """
     words = completed(given)
     with leaving(), refusals():
-        plan, store = _seen(words)
+        check_folder(output, "output")
+        plan, store = _seen(words, options)
         every = releases.of(plan, output)
         new = {each.name for each in releases.check(every, plan.stored)}
         if dry:
@@ -55,13 +58,15 @@ def update(given: Sequence[str], output: Path, *, dry: bool) -> None:
         outlook.show(plan, every, new, store, trained=steps)
 
 
-def _seen(words: Sequence[str]) -> tuple[Plan, Store]:
+def _seen(words: Sequence[str], options: Sequence[str] = ()) -> tuple[Plan, Store]:
     """The plan, as that machine sees it which has done most of it, and its store.
 
     Raises:
         UserError: there is more than one run.
     """
-    plan = CommandLine(None, words).plan()
+    line = CommandLine(None, words)
+    line.taken = list(options)
+    plan = line.plan()
     if len(plan.tree.runs) > 1:
         raise UserError(
             f"{' '.join(words)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."

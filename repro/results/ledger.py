@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.common import locks
-from repro.common.disk import Flaw, clear_errors
+from repro.common.disk import Flaw, check_folder, clear_errors
 from repro.common.disk import read as read_file
 from repro.common.errors import UserError, printable
 from repro.data.opening import is_prepared
@@ -68,7 +68,8 @@ def check(plan: Plan) -> None:
         UserError
     """
     for folder in sorted({Path(r.settings.ledger.path) for r in plan.tree.runs}):
-        with clear_errors(folder):
+        check_folder(folder, "ledger.path")
+        with clear_errors(folder, setting="ledger.path"):
             _refuse_foreign(folder)
             damaged = {path.name for path, _ in tables.damage(folder)}
             for name in COLUMNS:

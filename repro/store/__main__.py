@@ -34,6 +34,8 @@ from repro.store.store import Store
 from repro.store.upkeep import Entry, closed, collect, damage, forget, ledgers, references, remove, repair, size, survey
 
 STALE_SECONDS = StoreSettings.stale_seconds
+OWN = ("checkpoints", "plans", "leases", "partial", "results", "scratch", "quarantine")
+"""Folders of a store."""
 VERBS = ("ls", "du", "verify", "repair", "gc", "forget")
 
 
@@ -49,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         delete, quarantine, plan = line.flag("delete"), line.flag("quarantine"), line.take("plan")
         if not root.is_dir():
             line.refuse(f"store.path={root} is no folder; nothing was trained there.")
+        elif any(root.iterdir()) and not any((root / name).is_dir() for name in OWN):
+            line.refuse(f"store.path={root} holds other things, and no store; nothing was trained there.")
         line.end()
         with _readable(root):
             _do(verb, Store(root, stale or STALE_SECONDS), plan, delete=delete, quarantine=quarantine)

@@ -245,6 +245,27 @@ def test_a_release_before_the_model_grows_has_the_size_that_it_was_trained_in(sa
     assert [told(f"dump-{number}")["parameters"] for number in (1, 2)] == [small, large]
 
 
+@pytest.mark.parametrize("place", ["output", "ledger.path"])
+def test_a_place_that_a_file_is_in_the_way_of_is_refused_before_training(
+    say: Say, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    dump(Path("dumps"), 1, COUNTS[0])
+    Path("taken").write_text("")
+    with pytest.raises(SystemExit, match="2"):
+        say(f"{place}=taken/deeper")
+    assert "taken is no folder; another" in capsys.readouterr().err
+    assert not list(Path().glob("store/checkpoints/*"))
+
+
+def test_what_works_keeps_the_options_of_an_update(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pasted, the line trained for real, and wrote elsewhere."""
+    dump(Path("dumps"), 1, COUNTS[0])
+    with pytest.raises(SystemExit, match="2"):
+        say("schedule.min_lr=1", "output=mine", "dry_run=true")
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("All of this works together"))
+    assert line.endswith("output=mine dry_run=true")
+
+
 def test_a_recipe_that_does_not_go_on_makes_no_releases(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2, 3):
         dump(Path("dumps"), number, COUNTS[0])

@@ -289,3 +289,12 @@ def test_a_command_that_makes_no_sense_is_refused(
     assert error.startswith("error: ")
     assert said in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_no_store_is_not_said_to_be_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.md").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        store_command.main(["verify", f"store.path={tmp_path}"])
+    assert "holds other things, and no store" in capsys.readouterr().err
