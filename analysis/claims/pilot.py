@@ -1,5 +1,7 @@
 """P1 to P3: how CPT falls behind PTFS, and what it costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from analysis.contrasts import CPT, PTFS, losses, tree_costs, versions_after_fir
 from analysis.evidence import Evidence, Part
 from analysis.frames import View
 from analysis.names import schedule_name
-from analysis.registries import STUDIES, Claim, pooled
+from analysis.registries import Claim, pooled
 
 FAR_LESS = 0.5
 """CPT costs "far less" when it costs at most this share of PTFS at the last version."""
@@ -47,15 +49,20 @@ def _growth(loss: dict[str, pd.DataFrame], view: View) -> "pd.Series[float]":
 
 
 def _over_more_versions(view: View) -> list[Part]:
-    """The same over the versions of study `versions`, which has more of them: it decides nothing."""
-    rows = view.scores("versions") if "versions" in STUDIES else pd.DataFrame()
+    """The same in settings of study `versions`, which has more of them: it decides nothing."""
     parts = []
-    for _, group in rows.groupby(["versions", "steps_per_version", "schedule"]) if len(rows) else ():
-        count, schedule = int(group["versions"].iloc[0]), str(group["schedule"].iloc[0])
-        loss = losses(group, (view.reference, CPT), range(2, count + 1))
-        if loss and count != view.last:
-            what = f"growth of CPT's gap to {called(view.reference)}, {count} versions, {schedule_name(schedule)}"
-            parts.append(measured(what, _growth(loss, view), unit="% of PPL a version", role="shown"))
+    for other in () if view.differs else view.ledger.views:
+        if other.last <= view.last:
+            continue
+        there = replace(other, equal=view.equal, planned=view.planned, own_best=view.own_best, reference=view.reference)
+        rows = there.scores("versions")
+        for schedule in dict.fromkeys(rows["schedule"]):
+            loss = losses(rows[rows["schedule"] == schedule], (view.reference, CPT), versions_after_first(there))
+            if loss:
+                what = (
+                    f"growth of CPT's gap to {called(view.reference)}, {other.last} versions, {schedule_name(schedule)}"
+                )
+                parts.append(measured(what, _growth(loss, view), unit="% of PPL a version", role="shown"))
     return parts
 
 

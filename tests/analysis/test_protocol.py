@@ -205,6 +205,15 @@ def test_a_best_maximum_is_of_runs_that_differ_in_nothing_else(tmp_path: Path, o
     assert found(tmp_path)["cosine", "cpt", ""].max_lr == 0.002
 
 
+def test_the_growth_of_the_gap_over_more_versions_stands_beside_it(tmp_path: Path) -> None:
+    """As the protocol has it; nothing had been found, since runs over more versions are another setting."""
+    build(tmp_path, ["main"])
+    build(tmp_path, ["versions"], Synthetic(setting={"versions": "6"}))
+    (beside,) = (part for part in verdicts(tmp_path, "synthetic")["P2", ""].parts if part.role == "shown")
+    assert "6 versions, cosine" in beside.what
+    assert beside.estimate == pytest.approx(2, abs=0.1), "2 % more with each"
+
+
 def test_a_run_of_path_switching_that_diverged_counts_where_seeds_are_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
