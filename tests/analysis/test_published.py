@@ -550,6 +550,9 @@ def test_what_is_made_of_the_evidence_holds_in_its_tables() -> None:
     for name, ends in (("cpt", ["1.2", "4.1"]), ("path_switching", ["-1.0", "4.0"])):
         assert [f"{100 * each:.1f}" for each in six[f"{name}_above_ptfs_nats"]] == ends
     assert "from 1.2 to 4.1 % of PPL, and path switching faster, from -1.0 to 4.0 %" in text
+    p2 = pd.read_csv(tables / "claim_parts.csv").query("claim == 'P2' and beside != beside").set_index("part")
+    growth = p2.loc["growth of CPT's gap to PTFS, 6 versions, cosine", ["estimate", "low", "high"]]
+    assert "CPT's gap grows by {:.2f} % of PPL a version [{:.2f}, {:.2f}]".format(*growth) in text
     assert six.loc["6", "recovered_share_low"] < 0 < six.loc["6", "recovered_share_high"]
     assert "at version 6 it is not told apart from CPT" in text
     sizes = pd.read_csv(tables / "ladder_setting2.csv").query("reference == 'ptfs' and kind == 'measured'")
