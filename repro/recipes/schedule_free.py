@@ -14,7 +14,7 @@ from repro.recipes.trunk import Trunk
 @RECIPES.register("schedule_free")
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFree(Trunk):
-    """The trunk under schedule-free AdamW, whatever optimizer the other runs of a sweep use."""
+    """The trunk under schedule-free AdamW, beside runs of AdamW with the same constants."""
 
     label = "schedule-free"
     mechanism = (

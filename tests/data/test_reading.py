@@ -220,7 +220,7 @@ def test_a_row_with_more_cells_than_the_head_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("date,text\n2024-01-01,one\n2024-01-02,two, and more\n")
     with pytest.raises(UserError, match=r"x\.csv, line 3 has more cells .* stands in double quotes"):
         read(tmp_path)
-    (tmp_path / "x.csv").write_text('date,text\n2024-01-01,one\n2024-01-02,"two, and more"\n')
+    (tmp_path / "x.csv").write_text('date,text\n2024-01-01,one,,\n2024-01-02,"two, and more"\n')
     assert [document.text for document in read(tmp_path)] == ["one", "two, and more"]
 
 

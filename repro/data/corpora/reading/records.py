@@ -115,7 +115,7 @@ class Reader:
         reader = csv.DictReader(text, delimiter=delimiter, strict=True)
         try:
             for row in reader:
-                if None in row:  # else the rest of a text after its first comma would be lost
+                if any(row.pop(None, ())):  # else the rest of a text after its first comma would be lost
                     raise UserError(
                         f"{path}, line {reader.line_num} has more cells than the first line has names; a text with "
                         f"{delimiter!r} in it stands in double quotes."
