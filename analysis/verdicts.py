@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from analysis import lengths, plans, readings, stats
 from analysis.commands import again, command
@@ -245,10 +246,15 @@ def _seeds_there(claim: Claim, view: View, deciding: Sequence[Part]) -> set[int]
     measured = [set(part.seeds) for part in deciding if not part.exact]
     if not measured:
         return set()
+    return set.intersection(*measured) | {int(seed) for seed in _lost(claim, view)["seed"]}
+
+
+def _lost(claim: Claim, view: View) -> pd.DataFrame:
+    """Rows of the recipes that a claim speaks of whose loss is no number."""
     scores = view.scores(*_studies_of(claim))
     recipes = (*THREE, TWO_STAGE, view.reference)
-    lost = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin(recipes)]
-    return set.intersection(*measured) | {int(seed) for seed in lost["seed"]}
+    lost: pd.DataFrame = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin(recipes)]
+    return lost
 
 
 def _unequal(claim: Claim, view: View) -> list[str]:
@@ -261,9 +267,7 @@ def _unequal(claim: Claim, view: View) -> list[str]:
 
 def _diverged(claim: Claim, view: View) -> list[str]:
     """Runs that enter no mean, since their loss is no number."""
-    scores = view.scores(*_studies_of(claim))
-    lost = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin((*THREE, TWO_STAGE, view.reference))]
-    count = lost["run"].nunique()
+    count = _lost(claim, view)["run"].nunique()
     return [f"{count} run{'s' if count > 1 else ''} diverged"] if count and not claim.exact else []
 
 
