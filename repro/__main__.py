@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.common import output
+from repro.common.options import HELP, VERSION, version
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -30,7 +31,11 @@ def commands() -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     output.secure()
-    given = [each for each in (sys.argv[1:] if arguments is None else arguments) if each not in ("-h", "--help")]
+    given = [each for each in (sys.argv[1:] if arguments is None else arguments) if each not in HELP]
+    if given == [VERSION]:
+        print(version())
+        output.deliver()
+        return
     if given:
         print(f"error: {given[0]!r} is no argument; python -m repro lists the commands.", file=sys.stderr)
         raise SystemExit(2)

@@ -16,6 +16,7 @@ from repro.config.settings import Settings
 from repro.data import counts
 from repro.data.corpora.corpus import corpus
 from repro.data.opening import open_stream, reports
+from repro.planning import lengths
 from repro.planning.arguments import CommandLine
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with refusals():
         line = CommandLine(__doc__, arguments)
         output = line.take("output", "text", ("text", "json"))
-        sweep = line.settings()
+        sweep = lengths.resolved(line.settings())
         streams: dict[str, dict[str, Any]] = {}
         for settings in sweep:
             stream = prepare(settings)

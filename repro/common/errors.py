@@ -11,6 +11,9 @@ from repro.common import output
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
 
+INTERRUPTED_STATUS = 130
+"""As shells have it: 128 and the number of the signal that Ctrl-C sends."""
+
 LONGEST = 4000
 """Characters of a message: who gives a value of a million does not want it back."""
 
@@ -64,8 +67,8 @@ def say_once(line: str) -> None:
 
 @contextmanager
 def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[None]:
-    """Turn a `UserError`, Hydra's and OmegaConf's own complaints, and a place that may not be entered into a message
-    and an exit status.
+    """Turn a `UserError`, Hydra's and OmegaConf's own complaints, a place that may not be entered, and Ctrl-C into a
+    message and an exit status.
 
     Args:
         answers: whether what is printed is the result, so that failing to print it is a failure.
@@ -88,5 +91,8 @@ def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[No
         message = printable(f"error: {str(error).strip()}{detail}")
         print(message if len(message) <= LONGEST else f"{message[:LONGEST]} ...", file=sys.stderr)
         raise SystemExit(status) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED_STATUS) from None
     if answers:
         output.deliver()

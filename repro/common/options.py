@@ -5,12 +5,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from repro import __version__
 from repro.common import output
 from repro.common.errors import UserError
 from repro.common.registry import nearest, suggestion
 
 T = TypeVar("T")
 FLAG = ("true", "false")
+HELP, VERSION = {"-h", "--help"}, "--version"
+
+
+def version() -> str:
+    """What `--version` shows, whichever command is asked."""
+    return f"lr-path-switching {__version__}"
 
 
 class Options:
@@ -19,7 +26,7 @@ class Options:
     def __init__(self, document: str | None, arguments: Sequence[str] | None) -> None:
         """
         Args:
-            document: what --help shows, after which the process ends.
+            document: what --help shows, after which the process ends, as after --version.
             arguments: None: those of this process.
         """
         self.given = list(sys.argv[1:] if arguments is None else arguments)
@@ -29,8 +36,8 @@ class Options:
         self.taken: list[str] = []
         """Options as they were given."""
         self.wrong: list[str] = []
-        if {"-h", "--help"} & set(self.given):
-            print((document or "").strip())
+        if HELP & set(self.given) or VERSION in self.given:
+            print((document or "").strip() if HELP & set(self.given) else version())
             output.deliver()
             raise SystemExit(0)
 

@@ -43,8 +43,9 @@ def known_releases(source: Corpus, data_path: Path) -> Sequence[Mapping[str, obj
 def _refuse_gaps(source: Corpus, data_path: Path, before: Mapping[str, Any], found: Sequence[object]) -> None:
     """A release is still there under its name, whatever is in it, or with its content, whatever it is called."""
     names = source.release_names() or ()
-    known = enumerate(zip(before["names"], before["is"], strict=True), start=1)
-    gone = [number for number, (name, identity) in known if name not in names and identity not in found]
+    known = list(enumerate(zip(before["names"], before["is"], strict=True), start=1))
+    trained = before.get("trained", len(known))
+    gone = [number for number, (name, identity) in known[:trained] if name not in names and identity not in found]
     if gone and len(names) >= gone[0]:
         missing = ", ".join(f"{before['names'][number - 1]} (version {number})" for number in gone)
         raise UserError(
@@ -55,12 +56,26 @@ def _refuse_gaps(source: Corpus, data_path: Path, before: Mapping[str, Any], fou
         )
 
 
-def remember(source: Corpus, data_path: Path, identity: object, *, releases: bool) -> None:
+def remember(source: Corpus, data_path: Path, identity: object) -> None:
     """Note what identifies a corpus of which a stream is prepared now."""
     if source.place:
-        with contextlib.suppress(UserError):  # of a corpus that is gone nothing new is to be noted
-            content = {"is": identity} | ({"names": source.release_names()} if releases else {})
-            memory.remember(_place(source, data_path, "releases" if releases else "pile"), content)
+        memory.remember(_place(source, data_path, "pile"), {"is": identity})
+
+
+def remember_releases(source: Corpus, data_path: Path, identities: Sequence[object], trained: int = 0) -> None:
+    """As `remember`, of each release.
+
+    Args:
+        trained: how many become versions of a model, at least: what has only been looked at may go again.
+    """
+    if not source.place:
+        return
+    note = _place(source, data_path, "releases")
+    with contextlib.suppress(UserError, Flaw):  # of a corpus that is gone nothing new is to be noted
+        if (before := read_document(note)) is not None:
+            trained = max(trained, before.get("trained", len(before["is"])))
+        trained = min(trained, len(identities))
+        memory.remember(note, {"is": identities, "names": source.release_names(), "trained": trained})
 
 
 def known_tokenizer(setting: str | None, data_path: Path) -> str | None:

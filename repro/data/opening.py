@@ -10,7 +10,14 @@ from repro.data import preparation, versions
 from repro.data.blocks import Slice, damaged, read_manifest
 from repro.data.corpora.corpus import Corpus
 from repro.data.corpora.corpus import corpus as chosen
-from repro.data.memory import known_identity, known_releases, known_tokenizer, remember, remember_tokenizer
+from repro.data.memory import (
+    known_identity,
+    known_releases,
+    known_tokenizer,
+    remember,
+    remember_releases,
+    remember_tokenizer,
+)
 from repro.data.stream import PreparedVersion, Stream, VirtualStream, tokens_key
 from repro.data.versions import Chain
 
@@ -41,7 +48,10 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
                 file=sys.stderr,
             )
         stream = versions.open_chain(units)
-        remember(source, data_path, everything, releases=settings.order == "releases")
+        if isinstance(everything, list):
+            remember_releases(source, data_path, everything)
+        else:
+            remember(source, data_path, everything)
         remember_tokenizer(settings.tokenizer, data_path)
         return stream
     identity = known_identity(source, data_path)
@@ -50,9 +60,16 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
         with preparation.exclusively(folder.with_suffix(".lock"), data_path):
             if damaged(folder) is not None:
                 preparation.prepare(source, identity, settings, data_path / "packages", folder)
-    remember(source, data_path, identity, releases=False)
+    remember(source, data_path, identity)
     remember_tokenizer(settings.tokenizer, data_path)
     return _whole(folder, settings)
+
+
+def keep(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> None:
+    """Note that a stream is trained on: none of its releases is to go, or another would be the version that it is."""
+    source = chosen(corpus)
+    if settings.order == "releases" and (releases := known_releases(source, data_path)) is not None:
+        remember_releases(source, data_path, releases, trained=len(settings.steps))
 
 
 def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> bool:

@@ -130,11 +130,12 @@ def _until(run: Run, version: int) -> Run:
     return replace(run, settings=replace(run.settings, stream=stream))
 
 
-def check(releases: Sequence[Release], stored: Collection[Key]) -> list[Release]:
+def check(releases: Sequence[Release], stored: Collection[Key], words: Sequence[str]) -> list[Release]:
     """The releases that are not written yet.
 
     Args:
         stored: keys of the checkpoints there are.
+        words: the overrides that they were planned with.
 
     Raises:
         UserError: one that is written would change, or its folder holds something else; or the corpus no longer has
@@ -146,7 +147,7 @@ def check(releases: Sequence[Release], stored: Collection[Key]) -> list[Release]
         before = release.written()
         if before is None:
             new.append(release)
-        elif reason := _change(release, before, stored):
+        elif reason := _change(release, before, stored, words):
             raise UserError(
                 f"{release.folder} holds release {release.name}, which does not change, and {reason}.\n"
                 f"data then {before['data']['fingerprint']}\ndata now  {release.data}\n"
@@ -187,7 +188,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -> str:
+def _change(release: Release, before: dict[str, Any], stored: Collection[Key], words: Sequence[str]) -> str:
     """Why a version would be another one than is written; empty: it is the same."""
     if before["version"] != release.version:
         return f"it was version {before['version']} and would be version {release.version}"
@@ -202,8 +203,10 @@ def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -
         ]
         return f"it was made with other settings: {', '.join(changed) or 'those of a release before it'}"
     if before["key"] != release.node.key and release.node.key not in stored:
-        differing = numerics.difference(release.run.numerics, before["numerics"])
-        return f"it was made under other numerics: {differing}. (python -m repro.adopt takes its checkpoints over)"
+        ours, theirs = release.run.numerics, before["numerics"]
+        differ = ",".join(map(numerics.called, numerics.differing(ours, theirs)))
+        adopting = again.command("repro.adopt", [f"differ={differ}", *words])
+        return f"it was made under other numerics: {numerics.difference(ours, theirs)}. To go on from it: {adopting}"
     return ""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from repro.common import output
 from repro.common.errors import UserError, printable, refusals
+from repro.common.options import VERSION, version
 from repro.launching import console, launchers
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
@@ -53,7 +54,7 @@ class Command:
     """Whether several processes, started by torchrun, can do it together."""
 
 
-INFORMING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+INFORMING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
 """Hydra's flags that only show something."""
 
 
@@ -100,12 +101,16 @@ def launch(command: Command, typed: Sequence[str]) -> None:
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]
     names = {flag.partition("=")[0] for flag in flags} - {"-m", "--multirun"}
+    if VERSION in names:
+        print(version())
+        output.deliver()
+        return
     if names & INFORMING:
         _inform(command, arguments, names)
         return
     with refusals(answers=False):
         if names:
-            raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --cfg and --info are.")
+            raise UserError(f"{', '.join(sorted(names))}: not supported; -m, --help, --version, --cfg and --info are.")
     forget_latest()
     with leaving(), refusals(answers=False):
         handed: dict[tuple[str, ...], list[str]] = {}

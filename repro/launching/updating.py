@@ -41,7 +41,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[s
         check_folder(output, "output")
         plan, store = _seen(words, options)
         every = releases.of(plan, output)
-        new = {each.name for each in releases.check(every, plan.stored)}
+        new = {each.name for each in releases.check(every, plan.stored, words)}
         if dry:
             outlook.show(plan, every, new, store, dry=True)
             return
@@ -52,7 +52,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[s
     with leaving(), refusals(status=1, answers=False):
         plan, store = _seen(words)
         every = releases.of(plan, output)
-        for release in releases.check(every, plan.stored):
+        for release in releases.check(every, plan.stored, words):
             releases.write(release, every[: release.version - 1], store, given)
         releases.tidy(every)
         outlook.show(plan, every, new, store, trained=steps)

@@ -68,7 +68,7 @@ class CommandLine(Options):
         overrides = [each for each in self.given if each not in ("-m", "--multirun")]
         if flags := [each for each in overrides if each.startswith("-")]:
             raise UserError(
-                f"{' '.join(flags)}: not supported here; -m and --help are. "
+                f"{' '.join(flags)}: not supported here; -m, --help and --version are. "
                 "python -m repro.train --cfg job, with the same arguments, shows what they lead to."
             )
         return overrides, len(overrides) < len(self.given)

@@ -32,31 +32,48 @@ def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[
         names: settings and groups that there are.
     """
     from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
     try:
         yield
     except UserError:
         raise
     except OverrideParseException as error:
-        said = (error.message or "").splitlines()[0]
-        name, _, value = str(error.override).partition("=")
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        works = {name.lstrip("+~"): f'"{quoted}"' if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
-        raise UserError(f"{error.override}: {said}. {QUOTING}", works=works) from None
+        raise _unreadable(str(error.override)) from None
     except MissingConfigException as error:
         raise _missing_option(error, overrides) from None
     except ConfigCompositionException as error:
-        unknown = re.match(r"Could not (?:override|append|delete)[^']*'([^'@]+)", str(error))
+        unknown = re.match(r"Could not (override|append|delete)[^']*'([^'@]+)", str(error))
         if unknown is None:
             raise
-        raise _unknown(unknown[1], names) from None
+        if unknown[1] == "append":
+            raise UserError(
+                f"+{unknown[2]}: {unknown[2]} is there, and is set without a plus.", meant={unknown[2]: unknown[2]}
+            ) from None
+        raise _unknown(unknown[2], names) from None
+    except (ConfigKeyError, ConfigAttributeError) as error:  # of what was added with a plus
+        if not error.full_key:
+            raise
+        raise _unknown(str(error.full_key), names) from None
     except (HydraException, OmegaConfBaseException):
         raise
     except Exception as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         hint = f" {QUOTING}" if type(error).__name__.startswith("Lexer") else ""
         raise UserError(f"{' '.join(overrides)}: {said}{hint}") from None
+
+
+def _unreadable(override: str) -> UserError:
+    name, _, value = override.partition("=")
+    if re.search(r"^,|,,|,$", value) and (elements := [each for each in value.split(",") if each]):
+        kept = ",".join(elements)
+        return UserError(
+            f"{override}: a comma stands between values, and one is missing here; {name}={kept} works.",
+            works={name: kept},
+        )
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    works = {name.lstrip("+~"): f'"{quoted}"' if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
+    return UserError(f"{override} cannot be read. {QUOTING}", works=works)
 
 
 def _missing_option(error: Any, overrides: Sequence[str]) -> Exception:

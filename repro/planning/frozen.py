@@ -13,6 +13,7 @@ from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import Settings
+from repro.data import opening
 from repro.models.architectures import remembered
 from repro.models.architectures.architecture import architecture
 from repro.planning.planner import Plan
@@ -33,6 +34,8 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
     tree = plan.tree
     for model, place in {(r.settings.model, r.settings.data.path) for r in tree.runs}:
         remembered.remember(architecture(model), Path(place))
+    for corpus, stream, place in {(s.corpus, s.stream, s.data.path) for s in (r.settings for r in tree.runs)}:
+        opening.keep(corpus, stream, Path(place))
     frozen = name(plan)
     nodes = {
         node.key: [node.step, _label(node.run), node.version, node.key in tree.releases] for node in tree.nodes.values()

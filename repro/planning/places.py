@@ -15,11 +15,14 @@ WORDS = (*PLACES, "corpus.text_column", "corpus.date_column", "corpus.pattern", 
 _COMMA = re.compile(r""",(?=(?:[^'"\\]|\\.|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*$)""", re.DOTALL)
 """Between the elements of a sweep: not within quotes."""
 _HOME = re.compile(r"""(["']?)(~(?:/.*)?)\1""", re.DOTALL)
+_SPECIAL = re.compile(r"""['"\\$()\[\]{}]""")
+"""What means something to Hydra's parser, and is no part of a name until it is quoted."""
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?inf|nan|true|false", re.IGNORECASE)
 
 
 def as_typed(arguments: Sequence[str]) -> list[str]:
-    """Arguments in which `corpus.path=2024_01` stays a path (and is not 202401), and `~` is the home folder."""
+    """Arguments in which `corpus.path=2024_01` stays a path (and is not 202401), `~` is the home folder, and letters
+    beyond ASCII are letters."""
     return [_argument(each) for each in arguments]
 
 
@@ -35,5 +38,6 @@ def _value(value: str) -> str:
         quote, value = home[1], str(Path(home[2]).expanduser())
         if quote:
             return f"{quote}{value}{quote}"
-        return f"'{value}'" if re.search(r"[^\w./-]", value) and "'" not in value else value
-    return f"'{value}'" if _NUMBER.fullmatch(value) else value
+        special = re.search(r"[^\w./-]", value, re.ASCII) and "'" not in value
+        return f"'{value}'" if special else value
+    return f"'{value}'" if _NUMBER.fullmatch(value) or not (value.isascii() or _SPECIAL.search(value)) else value

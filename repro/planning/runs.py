@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.canonical import canonical
+from repro.config.registries import OPEN, chooser
 from repro.config.settings import CorpusSettings, ModelSettings, Settings, StreamSettings
 from repro.data.corpora.corpus import corpus as chosen
 from repro.data.opening import describe, is_prepared, open_stream
@@ -170,10 +172,27 @@ def labels(runs: Sequence[Run]) -> list[str]:
     for name in {name for name in names if names.count(name) > 1}:
         places = [place for place, each in enumerate(names) if each == name]
         flat = [dict(flattened(asdict(runs[place].settings))) for place in places]
-        telling = [key for key in flat[0] if len({str(each.get(key)) for each in flat}) > 1]
+        telling = [key for key in dict.fromkeys(chain(*flat)) if _tells(key, flat)]
         for place, each in zip(places, flat, strict=True):
-            names[place] = " ".join([name, *(f"{key.rpartition('.')[2]}={each.get(key)}" for key in telling)])
+            told = (f"{_told(key)}={each[key]}" for key in telling if key in each)
+            names[place] = " ".join([name, *told])
     return names
+
+
+def _tells(key: str, every: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a setting tells runs apart that chose the same in its group: what was chosen says the rest."""
+    group = key.partition(".")[0]
+    choice = f"{group}.{chooser(group)}" if group in OPEN else key
+    values: dict[str, set[str]] = {}
+    for each in every:
+        values.setdefault("" if key == choice else str(each.get(choice)), set()).add(str(each.get(key)))
+    return any(len(told) > 1 for told in values.values())
+
+
+def _told(key: str) -> str:
+    """`max_lr`; `optimizer` of optimizer.kind."""
+    group, _, name = key.rpartition(".")
+    return group if group in OPEN and name == chooser(group) else name
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

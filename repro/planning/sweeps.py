@@ -111,6 +111,11 @@ def _check_hydras(given: "Override") -> None:
             "sets one.",
             works={key: None},
         )
+    if (CONF / key).is_dir() and not given.is_sweep_override() and not given.is_delete() and given.value() is None:
+        raise UserError(
+            f"{line}: {key} is a group, of which one option is chosen; without {key}=, its default is.",
+            works={key: None},
+        )
     if given.value_type == ValueType.INTERVAL_SWEEP:
         ends = given.input_line.partition("(")[2].rstrip(")'\" ") if given.input_line else "1,2"
         raise UserError(
@@ -243,7 +248,7 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
                 f"{group}={BASE} is what others begin with, and none itself; {group}='{without}' leaves it out.",
                 works={group: None},
             )
-    with translated(_lines(overrides)):
+    with translated(_lines(overrides), _names(_lines(overrides))):
         untouched, known = _typed(_lines(each for each in overrides if not _is_value(each)))
         config = pickle.loads(untouched)
         for each in overrides:

@@ -1,14 +1,18 @@
 """The list of commands, help that only helps, and the table of sizes."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from analysis import report
 from repro import __main__ as overview
-from repro import sizes
+from repro import __version__, plan, sizes, train
+from repro.store import __main__ as store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +56,19 @@ def test_help_only_helps(module: str, flag: str, tmp_path: Path) -> None:
         assert "repro.train study=" not in shown.stdout, "what Hydra prints is headed by the command that was asked"
     assert not list(tmp_path.iterdir())
     assert {path: path.stat().st_mtime_ns for path in (ROOT / "docs").rglob("*.md")} == documents
+
+
+@pytest.mark.parametrize("main", [overview.main, plan.main, train.main, report.main, store.main])
+def test_the_version_is_ours_not_hydras(main: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lr-path-switching {__version__}\n"
+
+
+def test_flags_of_hydras_that_do_nothing_here_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["--shell-completion", "install=bash"])
+    assert "--shell-completion: not supported; -m, --help" in capsys.readouterr().err
 
 
 def test_the_table_of_sizes_is_printed_or_put_in_place_of_a_documents_own(

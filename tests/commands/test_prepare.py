@@ -8,6 +8,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+from dumps import dump
 
 from repro import prepare
 from repro.common.errors import UserError
@@ -57,6 +58,21 @@ def test_a_sweeps_streams_are_written_once_and_told(
     assert told["fingerprint"] in text
     assert f"version 4: {told['train_tokens'][3]:,} tokens to train on, 640 of them used" in text
     assert files(tmp_path / "data") == before
+
+
+def test_what_is_used_is_what_training_uses_where_lengths_are_auto(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        dump(tmp_path / "dumps", number, 40 * number)
+    places = [f"corpus.path={tmp_path / 'dumps'}", f"data.path={tmp_path / 'data'}"]
+    auto = ["corpus=releases", "stream=releases", "stream.versions=auto", "stream.steps_per_version=auto"]
+    given = smoke(*auto, *places, "schedule.warmup_steps=2", "stream.heldout_blocks=4", "stream.global_batch_size=8")
+    prepare.main([*given, "output=json"])
+    told = json.loads(capsys.readouterr().out)
+    (run,) = make(compose(given)).tree.runs
+    assert told["used_tokens"] == [steps * 8 * 32 for steps in run.settings.stream.steps]
+    assert any(used + 8 * 32 < train for used, train in zip(told["used_tokens"], told["train_tokens"], strict=True))
 
 
 def test_a_worker_asks_no_hub_for_a_stream_that_is_gone(smoke: Overrides, hub: list[str], tmp_path: Path) -> None:
@@ -121,7 +137,7 @@ def test_a_corpus_that_is_too_short_is_refused_with_what_would_work(
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("", "Overrides look like group=option"), ("--nope", "--nope: not supported here; -m and --help are.")],
+    [("", "Overrides look like group=option"), ("--nope", "--nope: not supported here; -m, --help and --version are.")],
 )
 def test_an_argument_that_is_none_is_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refusal:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -357,6 +358,28 @@ def test_a_release_that_is_gone_is_named_and_nothing_takes_its_place(
     assert "new dump-3 " in " ".join(say("dry_run=true").split())
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_what_was_only_looked_at_may_be_taken_out_again(
+    trained: bool, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump(Path("dumps"), 1, COUNTS[0])
+    say()
+    dump(Path("dumps"), 2, COUNTS[1])
+    say("dry_run=true")
+    if trained:
+        say()
+        shutil.rmtree("releases")  # or it would say itself that release 2 is another one
+    Path("dumps/dump-2").rename("stray")
+    dump(Path("dumps"), 3, COUNTS[2])
+    capsys.readouterr()
+    if trained:
+        with pytest.raises(SystemExit, match="2"):
+            say("dry_run=true")
+        assert "no longer has dump-2 (version 2)" in " ".join(capsys.readouterr().err.split())
+    else:
+        assert "new dump-3 " in " ".join(say("dry_run=true").split())
+
+
 def test_the_last_release_may_go_and_folders_may_be_renamed(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2, 3):
         dump(Path("dumps"), number, COUNTS[number - 1])
@@ -374,7 +397,10 @@ def test_adopted_checkpoints_serve_under_other_numerics(say: Say, capsys: pytest
     dump(Path("dumps"), 1, COUNTS[0])
     say()
     dump(Path("dumps"), 2, COUNTS[1])
-    adopt.main(["corpus=releases", *given(), "numerics.threads=2", "differ=threads"])
+    with pytest.raises(SystemExit, match="2"):
+        say("numerics.threads=2", "dry_run=true")
+    hint = capsys.readouterr().err.partition("To go on from it: python -m repro.adopt ")[2].splitlines()[0]
+    adopt.main(shlex.split(hint))
     ours = f"{told('dump-1')['key']}"
     say("numerics.threads=2")
     assert told("dump-1")["key"] == ours

@@ -54,3 +54,9 @@ def test_what_is_no_place_is_no_message(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(PermissionError), refusals():
         raise PermissionError(1, "Operation not permitted")
     assert not capsys.readouterr().err
+
+
+def test_ctrl_c_ends_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="130"), refusals():
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.strip() == "interrupted"

@@ -186,6 +186,25 @@ def test_what_is_no_release_is_left_out_and_what_lies_beside_them_is_named(
     assert capsys.readouterr().err.count(f"left out, as no folders of a release: {others}.") == 1
 
 
+def test_what_this_suite_wrote_among_the_dumps_is_no_release(dumps: Path) -> None:
+    """`corpus.path=.`, and whatever update and report write by default."""
+    before = corpus(dumps).release_names()
+    for folder, names in {
+        "releases/dump-1": ["checkpoint.json", "config.json", "README.md"],
+        "results/quick/data": ["runs.csv", "SHA256SUMS"],
+        "store": ["checkpoints", "leases"],
+        "tracked": [".lr-path-switching-tracker"],
+    }.items():
+        (dumps / folder).mkdir(parents=True)
+        for name in names:
+            (dumps / folder / name).write_text("{}")
+    (dumps / "releases" / ".half.written").mkdir()
+    assert corpus(dumps).release_names() == before
+    (dumps / "results" / "notes").mkdir()
+    (dumps / "results" / "notes" / "a.txt").write_text("of somebody's")
+    assert "results" in (corpus(dumps).release_names() or ())
+
+
 def test_only_text_that_is_gone_is_taken_for_what_it_was(dumps: Path, tmp_path: Path) -> None:
     """A release that is there and cannot be used is refused, and not taken for those that were there before."""
     data = tmp_path / "data"

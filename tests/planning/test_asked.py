@@ -167,6 +167,26 @@ def test_of_a_sweep_the_values_that_work_stay(little: list[str]) -> None:
     assert kept == {(alpha, seed) for alpha in ("0.3", "0.6") for seed in (0, 2)}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        ("seed=1,", "seed=1,: a comma stands between values, and one is missing here; seed=1 works."),
+        ("seed=,1", "seed=,1: a comma stands between values, and one is missing here; seed=1 works."),
+        ("seed=[1", f"seed=[1 cannot be read. {complaints.QUOTING}"),
+        ("+seed=3", "+seed: seed is there, and is set without a plus."),
+        ("+foo=1", "foo is unknown."),
+        ("+stream.ordr=1", "stream.ordr is unknown; did you mean stream.order?"),
+        ("study=null", "study=null: study is a group, of which one option is chosen; without study=, its default is."),
+    ],
+)
+def test_what_hydra_cannot_read_is_answered_in_our_words(little: list[str], wrong: str, answer: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        asked.plan([*little, wrong])
+    said, _, works = str(refusal.value).partition(WORKS)
+    assert said.splitlines()[0] == answer
+    assert asked.plan(shlex.split(works)).tree.runs
+
+
 @pytest.mark.parametrize("wrong", [["corpus.path=nowhere"], ["corpus.path=a(b"], ["extensions=[no_such]"]])
 def test_what_only_the_user_knows_is_not_made_up(little: list[str], wrong: list[str]) -> None:
     with pytest.raises(UserError) as refusal:

@@ -52,6 +52,15 @@ def test_a_tilde_within_quotes_is_the_home_folder(quote: str, monkeypatch: pytes
     assert settings.store.path == "/home/me/a b"
 
 
+@pytest.mark.parametrize("name", ["straße", "my données", "~/文本", "texte/é,texte/è"])
+def test_letters_beyond_ascii_need_no_quotes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    sweep = compose(["scale=smoke", "corpus=local", f"corpus.path={name}"], multirun=True)
+    wanted = [each.replace("~", "/home/me") for each in name.split(",")]
+    assert [settings.corpus.path for settings in sweep] == wanted  # type: ignore[attr-defined]
+    assert as_typed(given := as_typed([f"corpus.path={name}"])) == given
+
+
 def test_no_place_is_the_empty_one() -> None:
     """`corpus.path=$UNSET` was the folder that the command was typed in."""
     given = ["corpus=local", "corpus.path=", "tasks.include_path=", "model.init=", "stream.tokenizer=", "store.path="]

@@ -53,6 +53,14 @@ def test_runs_of_one_name_are_told_apart_by_their_settings(smoke: Overrides) -> 
         "wsd path_switching_a0.6 decay_share=0.2",
         "linear path_switching_a0.6",
     ]
+    given = smoke("optimizer=muon,adamw", "optimizer.weight_decay=0,0.1")
+    assert runs.labels(make(compose(given, multirun=True)).tree.runs) == [
+        f"path_switching_a0.6 optimizer={kind} weight_decay={decay}"
+        for kind in ("muon", "adamw")
+        for decay in (0.0, 0.1)
+    ]
+    optimizers = make(compose(smoke("optimizer=muon,adamw"), multirun=True)).tree.runs
+    assert runs.labels(optimizers) == ["path_switching_a0.6 optimizer=muon", "path_switching_a0.6 optimizer=adamw"]
     seeds = make(compose(smoke("seed=0,1"), multirun=True)).tree.runs
     assert runs.labels(seeds) == ["path_switching_a0.6 s0", "path_switching_a0.6 s1"]
 

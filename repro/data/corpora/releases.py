@@ -107,7 +107,7 @@ def _spelled(name: str) -> str:
 def _is_release(entry: Path) -> bool:
     if not entry.is_dir() or entry.name in files.FOREIGN:
         return False
-    return not files.is_ours({each.name for each in entry.iterdir()})
+    return not files.holds_ours_alone(entry)
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:

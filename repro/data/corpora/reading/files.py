@@ -144,6 +144,20 @@ def is_ours(names: set[str]) -> bool:
     return any(marks <= names for marks in OURS)
 
 
+def holds_ours_alone(folder: Path) -> bool:
+    """Whether a folder is one of this suite's own, or holds such folders and nothing else: results, or releases.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    entries = list(folder.iterdir())
+    if is_ours({entry.name for entry in entries}):
+        return True
+    shown = [entry for entry in entries if not entry.name.startswith(".")]
+    # No links, which may lead back.
+    return bool(shown) and all(e.is_dir() and not e.is_symlink() and holds_ours_alone(e) for e in shown)
+
+
 def _wanted(path: Path, pattern: str | None, report: Report) -> bool:
     if pattern is None:
         wanted = kind(path)[0] in KNOWN
