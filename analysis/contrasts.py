@@ -3,7 +3,7 @@
 Losses are in nats per token (ln PPL). A seed is only there when everything that is compared is there for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -150,6 +150,25 @@ def largest_block(table: pd.DataFrame) -> pd.DataFrame:
         return whole
     blocks = [table[row[row.notna()].index].dropna() for _, row in table.iterrows()]
     return max(blocks, key=lambda block: block.size, default=table)
+
+
+def borrowed(view: View, alike: pd.DataFrame, chosen: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> pd.DataFrame:
+    """Scores of runs that any study has, once each: a study leaves to others what is trained once.
+
+    Args:
+        alike: rows that say what they have in common with those that they are compared with.
+    """
+    quiet = view.watched()  # so that a figure's provenance names the studies alone that give something
+    found = [view.scores().iloc[:0]]
+    known: set[str] = set()
+    for study in view.ledger.reported:
+        rows = quiet.scores(study)
+        runs = set(rows[chosen(rows)].merge(alike, on=list(alike))["run"]) - known
+        if runs:
+            every = view.scores(study)
+            found.append(every[every["run"].isin(runs)])
+            known |= runs
+    return pd.concat(found, ignore_index=True)
 
 
 def swept_scores(view: View, study: str, swept: Factor) -> pd.DataFrame:

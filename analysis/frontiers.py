@@ -41,9 +41,9 @@ class Regret:
     seeds: int
 
 
-def regret(view: View, schedule: str) -> Regret | None:
+def regret(view: View, schedule: str, study: str = FRONTIER) -> Regret | None:
     """Over the seeds that all recipes have; the best recipe on a slice is the one with the lowest mean there."""
-    runs = comparable(view.runs(FRONTIER))
+    runs = comparable(view.runs(study))
     rows = runs[runs["schedule"] == schedule].merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     rows = rows[rows["version"] == view.last]
     rows = rows.assign(loss=rows["nll"] / rows["tokens"])

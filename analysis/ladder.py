@@ -44,16 +44,19 @@ class Trend:
     """Nats at some number of parameters."""
 
 
-def rungs(view: View, reference: str = PTFS) -> list[Rung]:
-    """Sizes of which some seed has all three, in rising order; of the first schedule that was run.
+def schedules(view: View) -> list[str]:
+    """Those that the study was run with."""
+    return list(dict.fromkeys(view.scores(STUDY)["schedule"]))
+
+
+def rungs(view: View, schedule: str, reference: str = PTFS) -> list[Rung]:
+    """Sizes of which some seed has all three, in rising order.
 
     Args:
         reference: `PTFS`, or its `TWIN`.
     """
     scores = view.scores(STUDY)
-    if scores.empty:
-        return []
-    scores = scores[scores["schedule"] == scores["schedule"].iloc[0]]
+    scores = scores[scores["schedule"] == schedule]
     found = []
     for parameters, rows in scores.groupby("parameters", sort=True):
         loss = losses(rows, (reference, CPT, SWITCH), [view.last])

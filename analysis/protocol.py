@@ -18,6 +18,7 @@ from analysis import readings
 from analysis.best import COSINE
 from analysis.claims.parts import THREE_SCHEDULES
 from analysis.contrasts import PTFS, SWITCH, THREE
+from analysis.registries import STUDIES
 from repro.common.errors import UserError, refusals
 from repro.config.settings import Settings
 from repro.planning import planner, sweeps
@@ -25,6 +26,9 @@ from repro.planning.arguments import CommandLine
 
 SHARED_ONLY = ("components", "first_stage", "second_stage", "frontier")
 """Studies of recipes that were not tuned: at the shared maximum alone."""
+MORE_LENGTHS = ["study=branch", "schedule=multi_step", "schedule.min_lr=null", "paradigm.alpha=0.4,0.6,1"]
+"""A test of advice, which chose a branch of T under multi-step where nobody had trained one."""
+FOUR_SEEDS = "hydra.sweeper.params.seed=${sweep.four_seeds}"
 FIVE_SEEDS = "hydra.sweeper.params.seed=${sweep.fewer_seeds}"
 """What shapes were tried with, of a study that has eight."""
 AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequal", "chronological")
@@ -110,6 +114,7 @@ def parts(best: Maxima) -> dict[str, list[list[str]]]:
     for study in AT_BEST:
         mine = (SWITCH,) if study == "branch" else THREE
         found[study] += _own(study, best, (COSINE,), mine)
+    found["branch"].append([*MORE_LENGTHS, FOUR_SEEDS, *shared])
     return {name: found[name] for name in ORDER}
 
 
@@ -134,8 +139,14 @@ def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
     return (
         f"{len(plan.tree.runs):,} runs; {plan.missing_steps:,} of {summary['unique_steps']:,} steps are left to train: "
         f"about {summary['estimated_hours']:,.1f} core-hours, at {summary['estimate']['flops_per_second'] / 1e12:g} "
-        f"TFLOP/s per core ({summary['estimate']['basis']})"
+        f"TFLOP/s per core ({summary['estimate']['basis']}){_not_counted(asked)}"
     )
+
+
+def _not_counted(asked: Sequence[Sequence[str]]) -> str:
+    studies = {word.partition("=")[2] for given in asked for word in given if word.startswith("study=")}
+    tuned = sorted(study for study in studies if "finetune" in STUDIES[study].verbs)
+    return f"; fine-tuning and evaluation of {' and '.join(tuned)} come on top, and are not counted" if tuned else ""
 
 
 def _run(module: str, given: Sequence[str]) -> None:

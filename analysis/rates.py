@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import names
-from analysis.contrasts import comparable
-from analysis.frames import View
+from analysis.contrasts import DATA, borrowed, comparable
+from analysis.frames import CELL, View
 from analysis.registries import sweeping
 
 STUDY = "rates"
@@ -55,7 +55,7 @@ def tried(view: View, study: str = STUDY) -> list[Tried]:
 
     Minima that are not the usual share of their maximum are left out as well: they are another question.
     """
-    scores = comparable(view.scores(study))
+    scores = comparable(_with_usual(view, view.scores(study)))
     shares = (scores["min_lr"] / scores["max_lr"]).round(9)
     scores = scores[shares == shares.mode().min()] if len(shares) else scores
     # Tuning has fewer versions than other studies, on other slices: the two are not mixed.
@@ -74,18 +74,35 @@ def tried(view: View, study: str = STUDY) -> list[Tried]:
     return found
 
 
+def _with_usual(view: View, scores: pd.DataFrame) -> pd.DataFrame:
+    """With runs at the usual maximum, where a study varies it and leaves that one to others: of the same seeds, text
+    and numerics, in whichever study."""
+    usual = view.own["max_lr"]
+    if scores.empty or (scores["max_lr"] == usual).any():
+        return scores
+    rates = ("max_lr", "min_lr")
+    alike = ["seed", "numerics", "cut", "settings", "optimizer", *(c for c in CELL if c not in rates)]
+    known = scores[list(dict.fromkeys([*alike, *DATA]))].drop_duplicates()
+    return pd.concat([scores, borrowed(view, known, lambda rows: rows["max_lr"] == usual)], ignore_index=True)
+
+
 def tuned_note(view: View, rows: pd.DataFrame) -> str:
-    """For a caption: that rates were tuned for some of the recipes that it compares, and not alike for the others."""
+    """For a caption: that rates were tuned for some of the recipes that it compares, and not alike for the others; or
+    under some of the schedules, and not under the others."""
     known = view.runs(*sweeping("max_lr"))
     notes = []
+    untuned = []
     for schedule, mine in rows.groupby("schedule", sort=False):
         at = known[known["schedule"] == schedule]
         counts = {p: at[at["paradigm"] == p]["max_lr"].nunique() for p in names.recipes(mine["paradigm"])}
         tuned = {recipe: count for recipe, count in counts.items() if count > 1}
+        untuned += [] if tuned else [names.schedule_name(str(schedule))]
         if tuned and len(set(counts.values())) > 1:
             each = ", ".join(f"{names.recipe_name(recipe)} {max(count, 1)}" for recipe, count in counts.items())
             notes.append(
                 f"Rates were not tuned alike under {names.schedule_name(str(schedule))} (maximum rates tried: {each}): "
                 "distances favour the recipes with more. "
             )
+    if untuned and len(known):
+        notes.append(f"Rates were not tuned under {', '.join(untuned)}, which have the usual maximum. ")
     return "".join(notes)

@@ -294,7 +294,7 @@ def _coverage(parts: Sequence[Part]) -> str:
 def _open(parts: list[Part], deciding: int) -> str:
     if any(len(part.seeds) == 1 for part in parts):
         return "1 seed; at least 2 needed for an interval"
-    return f"{_coverage(parts)}; {len(parts)} of {deciding} parts not told apart from their margins"
+    return f"{_coverage(parts)}; {len(parts)} of {deciding} parts neither hold nor, corrected over all of them, fail"
 
 
 def scorecard(judged: Sequence[Judged]) -> list[Judged]:

@@ -53,13 +53,19 @@ def likeness(stream: Stream, version: int, lags: Sequence[int] = LAGS) -> Likene
     )
 
 
-def overlap(stream: Stream) -> npt.NDArray[np.float64]:
-    """Share of the held-out blocks' runs of `GRAM` tokens that occur in a version's training blocks: (versions,)."""
+def overlap(stream: Stream, *, so_far: bool = False) -> npt.NDArray[np.float64]:
+    """Share of the held-out blocks' runs of `GRAM` tokens that occur in a version's training blocks: (versions,).
+
+    Args:
+        so_far: in those of the versions before it, too.
+    """
     held = np.unique(np.concatenate([_runs(stream.heldout(v).blocks) for v in range(1, stream.versions + 1)]))
-    shares, start = [], 0
+    shares, start, met = [], 0, np.zeros(len(held), bool)
     for count in stream.version_blocks:
         trained = np.unique(_runs(stream.blocks(np.arange(start, start + count))))
-        shares.append(np.isin(held, trained, assume_unique=True).mean())
+        here = np.isin(held, trained, assume_unique=True)
+        met |= here
+        shares.append((met if so_far else here).mean())
         start += count
     return np.asarray(shares)
 

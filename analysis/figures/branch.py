@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import names
-from analysis.contrasts import SWITCH, largest_block
+from analysis.contrasts import SWITCH, largest_block, ppl
 from analysis.figures import chart
-from analysis.figures.drawing import fit, legend_below, series
+from analysis.figures.drawing import WITHIN, fit, legend_below, series, within
 from analysis.frames import View
 from analysis.registries import Plot
 from analysis.tables.branch import STUDY, floor_name, means
@@ -21,6 +21,7 @@ def branch(view: View) -> "Figure | None":
     wide = largest_block(means(view))
     if wide.empty:
         return None
+    wide = within(ppl(wide))
     floors = sorted(set(wide.columns.get_level_values("floor")), reverse=True)
     shapes = names.schedules(wide.columns.get_level_values("schedule"))
     colours = dict(zip(shapes, map(style.hexadecimal, style.gradient(len(shapes))), strict=True))
@@ -33,7 +34,7 @@ def branch(view: View) -> "Figure | None":
                             & (wide.columns.get_level_values("floor") == floor)]  # fmt: skip
             if mine.empty:
                 continue
-            table = np.exp(mine.droplevel(["schedule", "floor"], axis=1))
+            table = mine.droplevel(["schedule", "floor"], axis=1)
             table = table[sorted(table.columns)]
             x = np.array(table.columns, dtype=float)
             drawn.append(series(axes, x, table, SWITCH, shape, colour=colours[shape]))
@@ -47,5 +48,6 @@ def branch(view: View) -> "Figure | None":
 
 BRANCH = Plot(
     STUDY, make=branch,
-    caption="PPL by the length of path switching's branch, a curve for each shape of its decay, a panel a floor.",
+    caption="PPL by the length of path switching's branch, a curve for each shape of its decay, a panel a floor. "
+    f"{WITHIN}",
 )  # fmt: skip

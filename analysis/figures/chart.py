@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
@@ -25,8 +26,8 @@ NUMBERS = ("version", "x", "y", "value", "low", "high", "n")
 COLUMNS = ("panel", "recipe", "schedule", "note", "version", "seed", "x", "y", "value", "low", "high", "n")
 """Of a figure's CSV file, less those that are empty: a point each, with the ends of its 95 % interval over n seeds."""
 
-Kind = Literal["curve", "line", "points", "cells", "differences"]
-"""A curve is a line with its points marked; cells are a table in colours, and differences one whose middle is 0."""
+Kind = Literal["curve", "line", "points", "cells"]
+"""A curve is a line with its points marked; cells are a table in colours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +129,27 @@ class Chart(Figure):
                     "panel": panels.index(mark.axes), "kind": mark.kind, "recipe": names.recipe_name(mark.recipe),
                     "schedule": names.schedule_name(mark.schedule), "colour": mark.colour or "#666666",
                     "symbol": _symbol(mark.schedule), "dash": _dash(mark.schedule),
-                    "rows": dict(_columns(mark.rows)),
+                    "rows": dict(_columns(mark.rows)), **_shades(mark),
                 }
                 for mark in self.marks
             ],
         }  # fmt: skip
+
+
+SHADES = 33
+"""Colours that stand for a colour map, which lie evenly on it."""
+
+
+def _shades(mark: Mark) -> dict[str, Any]:
+    """What the cells of a table are coloured by, as in the still figure; nothing of other marks."""
+    if mark.kind != "cells":
+        return {}
+    image = mark.axes.images[-1]
+    shown = image.get_array()
+    assert shown is not None
+    low, high = image.get_clim()
+    scale = [[_short(at), to_hex(image.get_cmap()(at))] for at in np.linspace(0, 1, SHADES)]
+    return {"shades": [_short(value) for value in np.ravel(shown)], "span": [low, high], "scale": scale}
 
 
 def new(width: float, height: float) -> Chart:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import names
 from analysis.contrasts import PTFS, comparable, losses, ppl, swept_scores, swept_values, versions_after_first
 from analysis.figures import chart
-from analysis.figures.drawing import Extent, beside, fit, legend_below, recipe_handles, series
+from analysis.figures.drawing import Extent, beside, fit, legend_below, of_version, recipe_handles, series
 from analysis.frames import View
 from analysis.registries import Factor, Plot, pooled
 
@@ -94,24 +94,27 @@ def generality(study: str, factor: Factor) -> Plot:
 
     def draw(view: View) -> "Figure | None":
         scores = comparable(swept_scores(view, study, factor))
-        scores = scores[scores["schedule"] == scores["schedule"].iloc[0]] if len(scores) else scores
         others = [recipe for recipe in names.recipes(scores["paradigm"]) if recipe != PTFS]
-        groups = {value: _above_ptfs(rows, others, view) for value, rows in swept_values(scores, study, factor)}
-        groups = {value: above for value, above in groups.items() if above}
-        versions = versions_after_first(view)
-        if len(groups) < 2 or not versions:
+        found: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
+        for schedule in dict.fromkeys(scores["schedule"]):
+            values = swept_values(scores[scores["schedule"] == schedule], study, factor)
+            groups = {value: above for value, rows in values if (above := _above_ptfs(rows, others, view))}
+            found |= {schedule: groups} if len(groups) > 1 else {}
+        shown = [(schedule, version) for schedule in found for version in versions_after_first(view)]
+        if not shown:
             return None
-        columns = min(3, len(versions))
-        rows = -(-len(versions) // columns)
+        columns = min(3, len(versions_after_first(view)))
+        rows = -(-len(shown) // columns)
         figure = chart.new(max(4.4, 2.6 * columns), 2.8 * rows + 0.5)
-        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        alike = len(found) == 1  # schedules may have been run at other values
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=alike, sharey=True).ravel()
         drawn = []
-        for axes, version in zip(panels, versions, strict=False):
-            drawn += _by_value(axes, groups, others, version, str(scores["schedule"].iloc[0]))
+        for axes, (schedule, version) in zip(panels, shown, strict=False):
+            drawn += _by_value(axes, found[schedule], others, version, schedule)
             axes.axhline(0, color=names.colour(PTFS), linewidth=1.2)
-            axes.set_title(f"version {version}")
+            axes.set_title(of_version(version, schedule, list(found)))
             axes.set_xlabel(label)
-        for axes in panels[len(versions) :]:
+        for axes in panels[len(shown) :]:
             axes.remove()
         fit(panels[0], drawn)
         for row in range(rows):

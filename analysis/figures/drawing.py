@@ -128,6 +128,11 @@ def front(cost: "stats.Values", ppl: "stats.Values") -> list[int]:
     return front
 
 
+def of_version(version: int, schedule: str, shown: Sequence[str]) -> str:
+    """A panel's title, which names its schedule where others are shown beside it."""
+    return f"version {version}" + (f", {names.schedule_name(schedule)}" if len(shown) > 1 else "")
+
+
 def recipe_handles(paradigms: Iterable[str]) -> list[Line2D]:
     return [
         Line2D([], [], color=names.colour(p), marker="o", label=names.recipe_name(p)) for p in paradigms

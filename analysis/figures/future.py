@@ -1,5 +1,6 @@
 """Updating the fine-tuned model in three ways."""
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +22,19 @@ def future(view: View) -> "Figure | None":
     found = scores(view)
     if found.empty:
         return None
-    schedule = str(found.index.get_level_values("schedule")[0])
-    found = pd.DataFrame(found.xs(schedule, level="schedule"))
+    schedules = list(dict.fromkeys(map(str, found.index.get_level_values("schedule"))))
     recipes = names.recipes(found.index.get_level_values("paradigm"))
     ways = list(found.columns)
     colours = dict(zip(ways, map(style.hexadecimal, style.gradient(len(ways))), strict=True))
-    figure = chart.new(max(5.2, 2.2 * len(recipes)), 3.4)
-    panels = figure.subplots(1, len(recipes), squeeze=False, sharey=True)[0]
+    figure = chart.new(max(5.2, 2.2 * len(recipes)), 0.6 + 2.8 * len(schedules))
+    panels = figure.subplots(len(schedules), len(recipes), squeeze=False, sharey=True)
     drawn = []
-    for axes, recipe in zip(panels, recipes, strict=True):
-        mine = found.xs(recipe, level="paradigm")
+    keys = set(zip(*(found.index.get_level_values(level) for level in ("schedule", "paradigm")), strict=True))
+    for axes, (schedule, recipe) in zip(panels.ravel(), product(schedules, recipes), strict=True):
+        if (schedule, recipe) not in keys:
+            axes.remove()
+            continue
+        mine = found.xs((schedule, recipe), level=("schedule", "paradigm"))
         for place, way in enumerate(ways):
             table = pd.DataFrame(mine[way]).reset_index().pivot(index="seed", columns="version", values=way)  # noqa: PD010
             table = table.dropna()
@@ -38,14 +42,16 @@ def future(view: View) -> "Figure | None":
             drawn.append(
                 series(axes, x, table, recipe, schedule, colour=colours[way], shift=shift, notes=[way] * len(x))
             )
-        axes.set_title(names.recipe_name(recipe))
+        others = len(schedules) > 1
+        axes.set_title(names.recipe_name(recipe) + (f", {names.schedule_name(schedule)}" if others else ""))
         versions = sorted(set(mine.index.get_level_values("version")))
         axes.set_xticks(versions)
         axes.set_xlim(versions[0] - 0.4, versions[-1] + 0.4)
         axes.set_xlabel("version")
-    fit(panels[0], drawn)
-    panels[0].set_ylabel("average score (points)")
-    legend_below(figure, [names.handle(schedule, colours[way], way) for way in ways])
+    fit(panels[0, 0], drawn)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("average score (points)")
+    legend_below(figure, [names.handle(schedules[0], colours[way], way) for way in ways])
     return figure
 
 

@@ -10,10 +10,10 @@ from matplotlib.ticker import NullFormatter
 from analysis import names, stats
 from analysis.contrasts import CPT, SWITCH
 from analysis.figures import chart
-from analysis.figures.drawing import legend_below, recipe_handles
+from analysis.figures.drawing import legend_below, of_version, recipe_handles
 from analysis.formats import millions
 from analysis.frames import View
-from analysis.ladder import PAPER, STUDY, Rung, Trend, rungs, trend
+from analysis.ladder import PAPER, STUDY, Rung, Trend, rungs, schedules, trend
 from analysis.registries import Plot
 from repro.common import style
 
@@ -28,9 +28,11 @@ GAP, SHARE, FAR = "g", "s", "f"
 
 
 def ladder(view: View) -> "Figure | None":
-    found = rungs(view)
-    if len(found) < 2:
+    several = schedules(view)
+    climbed = {schedule: found for schedule in several if len(found := rungs(view, schedule)) > 1}
+    if not climbed:
         return None
+    schedule, found = next(iter(climbed.items()))
     line = trend(found)
     figure = chart.new(7.0, 3.2 if line is None else 5.6)
     panels: dict[str, Axes] = figure.subplot_mosaic(GAP + SHARE if line is None else f"{GAP}{SHARE};{FAR}{FAR}")
@@ -40,7 +42,7 @@ def ladder(view: View) -> "Figure | None":
             if line is not None:
                 _line(panels[name], found[0].parameters, PAPER if name == FAR else found[-1].parameters, line, recipe)
     _shares(figure, panels[SHARE], found)
-    panels[GAP].set_title(f"version {view.last}, measured", fontsize="small")
+    panels[GAP].set_title(f"{of_version(view.last, schedule, several)}, measured", fontsize="small")
     panels[SHARE].set_ylabel("gap recovered (%)")
     if line is not None:
         _far(figure, panels[FAR], found, line)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from analysis import names, stats
 from analysis.contrasts import ppl
 from analysis.figures import chart
-from analysis.figures.drawing import WITHIN, legend_below, points, recipe_handles, within
+from analysis.figures.drawing import WITHIN, legend_below, of_version, points, recipe_handles, within
 from analysis.frames import View
 from analysis.rates import STUDY, Tried, tried
 from analysis.registries import Plot
@@ -22,28 +22,30 @@ if TYPE_CHECKING:
 
 def _rates(view: View, study: str) -> "Figure | None":
     every = tried(view, study)
-    every = [one for one in every if one.schedule == every[0].schedule and len(one.loss.columns) > 1]
-    versions = sorted({one.version for one in every})
-    if not versions:
+    every = [one for one in every if len(one.loss.columns) > 1]
+    schedules = list(dict.fromkeys(one.schedule for one in every))
+    shown = sorted({(schedules.index(one.schedule), one.version) for one in every})
+    if not shown:
         return None
-    columns = min(2, len(versions))
-    rows = -(-len(versions) // columns)
+    columns = min(2, len(shown))
+    rows = -(-len(shown) // columns)
     figure = chart.new(6.4, 2.9 * rows + 0.8)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    for axes, version in zip(panels, versions, strict=False):
-        _panel(axes, [one for one in every if one.version == version])
-        axes.set_title(f"version {version}")
-    for axes in panels[len(versions) :]:
+    for axes, (place, version) in zip(panels, shown, strict=False):
+        schedule = schedules[place]
+        _panel(axes, [one for one in every if one.version == version and one.schedule == schedule])
+        axes.set_title(of_version(version, schedule, schedules))
+    for axes in panels[len(shown) :]:
         axes.remove()
-    for axes in panels[max(0, len(versions) - columns) : len(versions)]:
+    for axes in panels[max(0, len(shown) - columns) : len(shown)]:
         axes.set_xlabel("maximum learning rate")
     for row in range(rows):
         panels[row * columns].set_ylabel("PPL")
     recipes = names.recipes(one.recipe for one in every)
     stars = [_star(True, "best rate"), _star(False, "best so far, at an end")]
     kinds = {one.bracketed for one in every}
-    shown = [star for star, kind in zip(stars, (True, False), strict=True) if kind in kinds]
-    legend_below(figure, [*recipe_handles(recipes), *shown])
+    legend = [star for star, kind in zip(stars, (True, False), strict=True) if kind in kinds]
+    legend_below(figure, [*recipe_handles(recipes), *legend])
     return figure
 
 
@@ -93,11 +95,14 @@ def _panel(axes: "Axes", shown: list[Tried]) -> None:
 
 def rates_of(study: str) -> Plot:
     """PPL against the maximum rate, as a study that varies it shows it."""
+    others = (
+        "" if study == STUDY else "What it leaves to others is theirs, of the same seeds, text and numerics. "
+    )  # fmt: skip
     return Plot(
         study, make=lambda view: _rates(view, study),
         caption="PPL against the maximum learning rate, a curve for each recipe, a panel for each version, means over "
         "seeds; stars are the best of the rates tried, hollow where a better one may lie beyond. Rates far off run out "
-        f"of the panels; tables have their costs. In the data: {WITHIN[0].lower()}{WITHIN[1:]}",
+        f"of the panels; tables have their costs. {others}In the data: {WITHIN[0].lower()}{WITHIN[1:]}",
     )  # fmt: skip
 
 

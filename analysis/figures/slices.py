@@ -46,7 +46,7 @@ def forgetting(view: View) -> "Figure | None":
         _write(axes, cells, form, light)
         what = "PPL" if paradigm in levels else "% above PTFS"
         axes.set_title(f"{names.recipe_name(paradigm)}\n{what}", color=names.colour(paradigm), fontweight="bold")
-        _record(figure, axes, paradigm, cells, levels=paradigm in levels)
+        _record(figure, axes, paradigm, cells)
     panels[0].set_ylabel("model version")
     _bars(figure, list(panels), images, low, high)
     return figure
@@ -73,9 +73,9 @@ def _write(axes: "Axes", cells: pd.DataFrame, form: str, light: pd.DataFrame) ->
     axes.set_xlabel("held-out slice")
 
 
-def _record(figure: chart.Chart, axes: "Axes", paradigm: str, cells: pd.DataFrame, *, levels: bool) -> None:
+def _record(figure: chart.Chart, axes: "Axes", paradigm: str, cells: pd.DataFrame) -> None:
     rows = [{"x": j, "y": i, "value": value} for (i, j), value in np.ndenumerate(cells.to_numpy())]
-    figure.mark(axes, "cells" if levels else "differences", pd.DataFrame(rows), recipe=paradigm)
+    figure.mark(axes, "cells", pd.DataFrame(rows), recipe=paradigm)
 
 
 def _bars(figure: chart.Chart, panels: "list[Axes]", images: "dict[str, AxesImage]", low: float, high: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import readings, stats
 from analysis.contrasts import CPT, PTFS, SWITCH, comparable, losses, tree_costs
 from analysis.formats import listed, percent, spoken
 from analysis.frames import View
@@ -24,6 +24,7 @@ def answer(view: View) -> list[str]:
     scores = comparable(view.scores(*pooled()))
     said: list[str] = []
     outcomes: list[dict[str, int]] = []
+    compared: list[str] = []
     for schedule in dict.fromkeys(scores["schedule"]):
         rows = scores[scores["schedule"] == schedule]
         present = recipes(rows["paradigm"])
@@ -45,12 +46,19 @@ def answer(view: View) -> list[str]:
                 f"With {schedule_name(schedule)}, beside PTFS at version {view.last}: {spoken(parts)}{best} (n = {n})."
             )
             outcomes.append(signs)
+            compared.append(schedule)
     if not said:
         return ["This ledger does not hold the comparison of PTFS with another paradigm, so it gives no answer yet."]
-    return [*_together(outcomes), *said]
+    return [*_together(outcomes, _read(view, compared)), *said]
 
 
-def _together(outcomes: Sequence[Mapping[str, int]]) -> list[str]:
+def _read(view: View, schedules: Sequence[str]) -> str:
+    """How the branch is read, where that makes a difference."""
+    reading = view.usual.own(readings.RECIPE, readings.SETTING)
+    return f", path switching's branch read as a {reading}" if any(map(readings.differ, schedules)) else ""
+
+
+def _together(outcomes: Sequence[Mapping[str, int]], read: str) -> list[str]:
     """Whether schedules agree on what all of them compare; nothing where no difference is told apart."""
     common = [each for each in outcomes[0] if all(each in one for one in outcomes)]
     signs = [[one[each] for each in common] for one in outcomes]
@@ -58,9 +66,9 @@ def _together(outcomes: Sequence[Mapping[str, int]]) -> list[str]:
         return []
     same = all(one == signs[0] for one in signs)
     return [
-        "Which has the lower PPL is the same under every schedule tried."
+        f"Which has the lower PPL is the same under every schedule tried{read}."
         if same
-        else "Which has the lower PPL depends on the schedule."
+        else f"Which has the lower PPL depends on the schedule{read}."
     ]
 
 

@@ -79,10 +79,10 @@ def main(view: View) -> list[str]:
         loss = losses(rows, THREE, versions_after_first(view))
         if loss:
             ptfs[schedule], switching[schedule] = loss[PTFS], loss[SWITCH]
-            cpt, switched, share, n = recovery_cells(loss)
+            cpt, switched, share, n = recovery_cells(_of_last(loss, view))
             sentences.append(
-                f"With {schedule_name(schedule)}, relative to PTFS, CPT's PPL is {cpt} and path switching's "
-                f"{switched}; {_recovered(share)} (n = {n})."
+                f"With {schedule_name(schedule)}, at version {view.last}, relative to PTFS, CPT's PPL is {cpt} and "
+                f"path switching's {switched}; {_recovered(share)} (n = {n})."
             )
             sentences += _over_versions(view, schedule, rows, loss)
     if len(ptfs) > 1:
@@ -110,25 +110,29 @@ def _other_reading(view: View) -> list[str]:
         for schedule in filter(readings.differ, dict.fromkeys(scores["schedule"])):
             loss = losses(scores[scores["schedule"] == schedule], THREE, versions_after_first(view))
             if loss:
-                _, switched, share, n = recovery_cells(loss)
+                _, switched, share, n = recovery_cells(_of_last(loss, view))
                 sentences.append(
-                    f"With {readings.where(schedule, reading)}, path switching's PPL is {switched} relative to PTFS's; "
-                    f"{_recovered(share)} (n = {n})."
+                    f"With {readings.where(schedule, reading)}, at version {view.last}, path switching's PPL is "
+                    f"{switched} relative to PTFS's; {_recovered(share)} (n = {n})."
                 )
     return sentences
 
 
+def _of_last(loss: dict[str, pd.DataFrame], view: View) -> dict[str, pd.DataFrame]:
+    """The last version alone: a mean over versions hides where they lead."""
+    return {paradigm: frame[[view.last]] for paradigm, frame in loss.items()}
+
+
 def _over_versions(view: View, schedule: str, rows: pd.DataFrame, loss: dict[str, pd.DataFrame]) -> list[str]:
-    """What the mean over versions 2 to N does not say: how it goes on, and where it began."""
+    """What the last version does not say: how it came to that, and where it began."""
     versions = versions_after_first(view)
     behind = (loss[SWITCH] - loss[PTFS]).to_numpy(dtype=np.float64)
-    last = {paradigm: frame[[view.last]] for paradigm, frame in loss.items()}
-    _, switching, share, _ = recovery_cells(last)
     sentences = []
     if len(versions) > 1:
         growth = percent(stats.slopes(behind, versions))
+        _, switching, share, _ = recovery_cells(loss)
         sentences.append(
-            f"With {schedule_name(schedule)}, at version {view.last} alone, path switching's PPL is {switching} "
+            f"With {schedule_name(schedule)}, as a mean over {later(view.last)}, path switching's PPL is {switching} "
             f"relative to PTFS's, {_recovered(share)}; from version to version it changes by {growth}."
         )
     if beside := losses(rows, (PTFS, CURVE, SWITCH), [view.last]):
@@ -171,17 +175,17 @@ def _lowest(loss: dict[str, pd.DataFrame]) -> str:
 
 
 def generality(view: View, study: str, factor: Factor) -> list[str]:
-    """The comparison at every value of what a study varies."""
+    """The comparison at the last version, at every value of what a study varies."""
     label = factor.label
     parts = []
     for value, rows in swept_values(swept_scores(view, study, factor), study, factor):
         for schedule in dict.fromkeys(rows["schedule"]):
-            loss = losses(rows[rows["schedule"] == schedule], THREE, versions_after_first(view))
+            loss = losses(rows[rows["schedule"] == schedule], THREE, [view.last])
             if loss:
                 cpt, switching, share, n = recovery_cells(loss)
                 parts.append(
-                    f"{label[0].upper()}{label[1:]} {value}, {schedule_name(schedule)}: CPT {cpt} and path switching "
-                    f"{switching} relative to PTFS; {_recovered(share)} (n = {n})."
+                    f"{label[0].upper()}{label[1:]} {value}, {schedule_name(schedule)}, version {view.last}: CPT {cpt} "
+                    f"and path switching {switching} relative to PTFS; {_recovered(share)} (n = {n})."
                 )
     return parts
 

@@ -47,8 +47,7 @@ def set_up(view: View) -> list[str]:
         f"tokens per version ({t * tokens:,.0f} tokens).{lengths.note(plain)}",
         f"Learning rate: maximum {rates['max_lr']}, minimum {rates['min_lr']}, "
         f"warm-up of {rates['warmup_steps']} steps once, at a random initialization.",
-        f"Seeds: {listed(runs['seed'])}. A seed sets initialization and data order{_cut(runs)}; every comparison is "
-        "within a seed, and n counts seeds.",
+        f"Seeds: {_seeds(view)}. A seed sets {_sets(view)}; every comparison is within a seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
         "Per cent of PPL are hundredths of a nat in text and tables, 100 times a difference of ln PPL, and per cent of "
         "PPL itself in figures: at 5 % the two differ by 0.13, at 18 % by 1.7.",
@@ -56,9 +55,28 @@ def set_up(view: View) -> list[str]:
     ]
 
 
-def _cut(runs: pd.DataFrame) -> str:
+def _compared(view: View) -> pd.DataFrame:
+    """Runs of the main comparison; of all that is reported where that was not run."""
+    compared = view.runs(*pooled())
+    return compared if len(compared) else view.runs(*view.ledger.reported)
+
+
+def _seeds(view: View) -> str:
+    """Those of the main comparison, and the studies that have others: to tune with, or to take chance apart."""
+    usual = set(_compared(view)["seed"])
+    others = {study: set(view.runs(study)["seed"]) - usual for study in view.ledger.reported}
+    own = [f"{study} has {listed(seeds)}" for study, seeds in others.items() if seeds]
+    return listed(usual) + (f" ({'; '.join(own)})" if own else "")
+
+
+def _sets(view: View) -> str:
+    runs = _compared(view)
     follows = (runs["cut"] != runs["conditions"]).all()
-    return ", and the cut of the text into versions and slices" if follows else " together"
+    return (
+        "initialization, data order and the cut of the text into versions and slices"
+        if follows
+        else "initialization and data order together"
+    )
 
 
 def verdicts(judged: Sequence[Judged]) -> list[str]:
@@ -120,7 +138,8 @@ def _sensitivity(view: View) -> list[str]:
     if first and len(first[CPT]) > 1:
         noise = f"{100 * np.std(first[CPT].to_numpy(), ddof=1):.2f} %"
         sentences.append(
-            f"Seed noise: the PPL of version 1 varies by {noise} from seed to seed (one standard deviation)."
+            f"The PPL of version 1 varies by {noise} from seed to seed (one standard deviation){_with_cut(view)}. What "
+            "is compared is paired by seed, and varies by less."
         )
     table = two_stage(view, "first_stage", 1)
     if len(table) and {1.0, np.inf} <= set(table.columns):
@@ -131,6 +150,10 @@ def _sensitivity(view: View) -> list[str]:
             "The scale smoke is for tests: far too small for its verdicts to say anything about the paper."
         )
     return sentences
+
+
+def _with_cut(view: View) -> str:
+    return ", its tokenizer and held-out text included" if "cut" in _sets(view) else ""
 
 
 def _span(values: Iterable[int]) -> str:

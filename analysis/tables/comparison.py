@@ -17,7 +17,7 @@ from analysis.contrasts import (
 )
 from analysis.formats import number, percent, plus_minus
 from analysis.frames import View
-from analysis.names import decays, later, recipe_name, recipes, schedule_name, span
+from analysis.names import decays, recipe_name, recipes, schedule_name, span
 from analysis.rates import tuned_note
 from analysis.registries import Factor, TableOf, pooled
 from analysis.tables.table import (
@@ -89,7 +89,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
                 cost = relative_cost(view, at, view.last)
                 rows.append(
                     [value, schedule_name(schedule), recipe_name(paradigm), plus_minus(last), f"{100 * cost:.0f} %",
-                     to_ptfs(mine, paradigm, view), _share(mine, view) if paradigm == SWITCH else "",
+                     to_ptfs(mine, paradigm, view, only=view.last), _share(mine, view) if paradigm == SWITCH else "",
                      str(seed_count(at))]
                 )  # fmt: skip
                 data.append(
@@ -102,7 +102,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[factor.label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
-        caption=f"PPL to PTFS and gap recovered: mean over {later(view.last)}, paired by seed."
+        caption=f"PPL to PTFS and gap recovered: of version {view.last}, paired by seed."
         f"{uneven({int(row[-1]) for row in rows})} {numerics_of(scores.drop_duplicates('run'))}",
     )  # fmt: skip
 
@@ -135,7 +135,7 @@ def recovered(view: View) -> Table | None:
 
 
 def _share(rows: pd.DataFrame, view: View) -> str:
-    loss = losses(rows, THREE, versions_after_first(view))
+    loss = losses(rows, THREE, [view.last])
     return recovery_cells(loss)[2] if loss else ""
 
 

@@ -15,10 +15,10 @@ REFERENCE = "cpt"
 """What the next update is compared with: its own is the full cycle that all are updated with."""
 
 
-def regrets(view: View) -> Table | None:
+def regrets(view: View, study: str, name: str) -> Table | None:
     rows, data = [], []
-    for schedule in schedules(view, FRONTIER):
-        found = regret(view, schedule)
+    for schedule in schedules(view, study):
+        found = regret(view, schedule, study)
         if found is None:
             continue
         above = found.by_slice.apply(lambda nats: 100 * np.expm1(nats))
@@ -36,12 +36,18 @@ def regrets(view: View) -> Table | None:
         return None
     slices = sorted({str(line["slice"]) for line in data})
     return Table(
-        name="regret", data=pd.DataFrame(data), rows=rows,
+        name=name, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "recipe", *(f"slice {part}" for part in slices), "mean", "worst slice", "n"],
         caption=f"Regret of version {view.last}: PPL above that of the best recipe on each version's held-out slice, "
         "over seeds that all have; worst slice: paired by seed. Undecayed recipes are left out. "
-        f"{numerics_note(view, FRONTIER)}",
+        f"{numerics_note(view, study)}",
     )  # fmt: skip
+
+
+def regret_of(study: str) -> TableOf:
+    """`regrets` as a study shows it."""
+    name = "regret" if study == FRONTIER else f"regret_{study}"
+    return TableOf(name, make=lambda view: regrets(view, study, name), per_setting=True)
 
 
 def plasticity(view: View) -> Table | None:
@@ -68,5 +74,5 @@ def plasticity(view: View) -> Table | None:
     )  # fmt: skip
 
 
-REGRET = TableOf("regret", make=regrets)
+REGRET = regret_of(FRONTIER)
 UPDATES = TableOf(PLASTICITY, make=plasticity)

@@ -107,9 +107,12 @@ def relative_cost(view: View, rows: pd.DataFrame, version: int) -> float:
     return float(at["relative_cost"].iloc[0]) if len(at) else np.nan
 
 
-def to_ptfs(rows: pd.DataFrame, paradigm: str, view: View, last: int | None = None) -> str:
-    """PPL above PTFS's in per cent, mean over versions 2 to N, or to `last`."""
+def to_ptfs(
+    rows: pd.DataFrame, paradigm: str, view: View, last: int | None = None, only: int | None = None
+) -> str:  # fmt: skip
+    """PPL above PTFS's in per cent, mean over versions 2 to N, or to `last`; or of one version alone."""
     versions = [version for version in versions_after_first(view) if last is None or version <= last]
+    versions = versions if only is None else [only]
     if not names.decays(paradigm):
         return NOT_COMPARED
     loss = losses(rows, (PTFS, paradigm), versions) if paradigm != PTFS and versions else {}

@@ -27,7 +27,7 @@ function pointsOf(spec) {
     const columns = Object.entries(series.rows);
     const length = Math.max(...columns.map(([, values]) => values.length));
     return Array.from({length}, (_, i) => {
-      const point = {index, panel: series.panel, recipe: series.recipe, schedule: series.schedule};
+      const point = {index, cell: i, panel: series.panel, recipe: series.recipe, schedule: series.schedule};
       for (const [name, values] of columns) point[name] = values.length === 1 ? values[0] : values[i];
       return point;
     });
@@ -217,15 +217,10 @@ class Twin {
   }
 
   cells(series, mine, panels) {
-    const signed = series.kind === "differences";
-    const same = this.points.filter((point) => this.spec.series[point.index].kind === series.kind);
-    const far = Math.max(...same.map((point) => Math.abs(point.value)));
     return {
       type: "heatmap", ...this.axes(series, panels), x: mine.map((point) => point.x), y: mine.map((point) => point.y),
-      z: mine.map((point) => point.value), showscale: false, text: mine.map((point) => point.value.toFixed(1)), texttemplate: "%{text}",
+      z: mine.map((point) => series.shades[point.cell]), zmin: series.span[0], zmax: series.span[1], colorscale: series.scale, showscale: false, text: mine.map((point) => point.value.toFixed(1)), texttemplate: "%{text}",
       hovertext: mine.map((point) => this.hover(point)), hovertemplate: "%{hovertext}<extra></extra>",
-      ...(signed
-        ? {zmin: -far, zmax: far, colorscale: [[0, "#5e3c99"], [0.5, "#f7f7f7"], [1, "#e66101"]]} : {colorscale: "Cividis"}),
     };
   }
 

@@ -18,6 +18,7 @@ from analysis.findings.ledger import missing
 from analysis.frames import View, load
 from analysis.rates import tried
 from analysis.registries import CLAIMS
+from analysis.tables import slices
 from analysis.tables.branch import branch
 from analysis.tables.comparison import by_version
 from analysis.tables.frontier import plasticity, regrets
@@ -49,7 +50,7 @@ def test_regret_is_measured_from_the_best_recipe_slice_by_slice(tmp_path: Path) 
     assert list(found.by_slice.loc["cpt"]) == pytest.approx([0.105, 0.075, 0.045, 0.015], abs=0.002)
     assert found.worst["cpt"].mean() == pytest.approx(0.105, abs=0.002)
     assert found.by_slice.min().abs().max() == 0
-    table = regrets(at)
+    table = regrets(at, "frontier", "regret")
     assert table is not None
     (row,) = (row for row in table.rows if row[1] == "CPT")
     assert float(row[2].split()[0]) == pytest.approx(percent(0.105), abs=0.3)
@@ -188,10 +189,50 @@ def test_shape_floor_and_length_of_the_branch_are_told_apart(tmp_path: Path) -> 
     table = branch(view(tmp_path, "branch"))
     assert table is not None
     assert len(table.rows) == 8
-    beside = {tuple(row[:3]): row[4] for row in table.rows}
-    assert beside["cosine", "10 %", "0.6"] == ""
-    assert float(beside["cosine", "0", "0.6"].split()[0]) == pytest.approx(percent(-0.01), abs=0.2)
-    assert {row[5] for row in table.rows if row[2] == "0.2"} == {"46 %"}
+    assert table.head[4:8] == [*(f"v{version} to a cosine to 10 %" for version in (2, 3, 4)), "v4 to PTFS"]
+    for column in (4, 5, 6):
+        beside = {tuple(row[:3]): row[column] for row in table.rows}
+        assert beside["cosine", "10 %", "0.6"] == ""
+        assert float(beside["cosine", "0", "0.6"].split()[0]) == pytest.approx(percent(-0.01), abs=0.2)
+    assert {row[8] for row in table.rows if row[2] == "0.2"} == {"46 %"}
+    assert {row[7] for row in table.rows} == {""}, "no PTFS was run"
+    beside_ptfs = branch(view(tmp_path, "frontier"))  # of the same seeds and numerics
+    assert beside_ptfs is not None
+    assert beside_ptfs.data["to_ptfs_nats"].notna().all()
+    other = Synthetic(numerics=("n1", "n1", "n1"))
+    build(tmp_path / "apart", ["frontier"], other)
+    build(tmp_path / "apart", ["branch"])
+    apart = branch(load(tmp_path / "apart", "synthetic").primary())
+    assert apart is not None
+    assert {row[7] for row in apart.rows} == {""}, "PTFS has other numerics"
+
+
+def test_a_maximum_that_another_study_ran_stands_beside_those_tried(tmp_path: Path) -> None:
+    """Of the same numerics alone: headline's base cell was trained on another machine."""
+    rates = [{"max_lr": f"{rate:g}", "min_lr": f"{rate / 10:g}"} for rate in (0.002, 0.008)]
+    sweep = [{"paradigm": recipe, **rate} for recipe in ("ptfs", "cpt", "path_switching") for rate in rates]
+    there = Synthetic(numerics=("n1", "n1", "n1"))
+    build(tmp_path, ["headline"])
+    build(tmp_path, ["max_lr"], there, sweep=sweep)
+    alone = tried(load(tmp_path, "synthetic").primary(), "max_lr")
+    assert {tuple(one.rates) for one in alone} == {(0.002, 0.008)}
+    build(tmp_path, ["frontier"], there)
+    both = tried(load(tmp_path, "synthetic").primary(), "max_lr")
+    assert {tuple(one.rates) for one in both} == {(0.002, 0.004, 0.008)}
+    assert all(one.bracketed and one.best == 0.004 for one in both)
+
+
+def test_slices_are_compared_in_pairs_with_and_without_replay(tmp_path: Path) -> None:
+    world = Synthetic(gap=0.02, noise=0.0)
+    plain = "start=max rewarm_steps=0"
+    sweep = [{"paradigm": "ptfs"}, *({"paradigm": "cpt", "settings": s} for s in (plain, f"{plain} replay=0.25"))]
+    build(tmp_path, ["chronological"], world, sweep=sweep)
+    table = slices.paired(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    found = table.data.set_index(["paradigm", "over", "slice"])["nats"]
+    assert found["cpt", "ptfs", "all"] == pytest.approx(0.06)  # at version 4
+    assert found["cpt", "ptfs", 1] > found["cpt", "ptfs", "all"] > found["cpt", "ptfs", 4]  # which forgets
+    assert found["cpt, replay=0.25", "cpt", "all"] == pytest.approx(0.0)
 
 
 def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) -> None:

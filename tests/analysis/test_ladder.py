@@ -83,7 +83,7 @@ def test_the_ladder_pairs_with_each_order_of_ptfs(tmp_path: Path) -> None:
     twins = [one | {"order": "arrival"} for one in sweep() if one["paradigm"] == "ptfs"]
     build(tmp_path, ["ladder"], replace(world, gap=0.03), sweep=twins)
     view = load(tmp_path, "synthetic").primary()
-    assert len(rungs(view)) == 3
+    assert len(rungs(view, "cosine")) == 3
     table = ladder(view)
     assert table is not None
     assert list(dict.fromkeys(table.data["reference"])) == ["ptfs", "ptfs, order=arrival"]

@@ -354,7 +354,7 @@ def test_what_is_said_of_the_same_shape_for_all_is_what_came() -> None:
     lead = {name: (of["cpt"] - of["path_switching"]).mean() for name, of in (("shaped", shaped), ("usual", usual))}
     assert (lead["shaped"] > 2 * lead["usual"]).all()  # at every version, as said
     behind = pd.DataFrame({"one": shaped["path_switching"][4], "other": shaped["ptfs"][4]})
-    mean, low, high = map(percent, interval(behind, "one", "other"))
+    mean, low, high = interval(behind, "one", "other")
     short = f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]"
     assert f"{short} over PTFS under the same" in " ".join(digest().split())
     content = json.loads((PUBLISHED / "proxy/data/predictions/sqrt_from_branch.json").read_text())["content"]
@@ -424,6 +424,10 @@ def test_what_is_said_of_a_stream_in_order_of_time_is_what_came() -> None:
     )
     assert f"CPT is {old:.1f} % above PTFS on the slice of version 2 and {-new:.1f} % below it on the newest" in text
     assert f"replay makes it {-better:.1f} % below" in text
+    paired = pd.read_csv(PUBLISHED / "proxy/tables/forgetting_paired_setting3.csv", dtype={"slice": str})
+    newest = paired[(paired["over"] == "ptfs") & (paired["slice"] == "4")].set_index("paradigm")
+    assert newest["nats_low"]["cpt"] < 0 < newest["nats_high"]["cpt"]  # not told apart, as said
+    assert newest["nats_high"]["cpt, replay=0.25"] < 0
 
 
 def test_advice_on_what_is_published_is_what_is_said() -> None:

@@ -78,7 +78,7 @@ def test_the_report_names_the_reading_that_is_not_the_usual_one(both: Path) -> N
         *((s, p) for s in ("Knee", "multi-step") for p in ("path switching", "path switching, branch=cycle")),
     ]
     said = " ".join(sentences(view))
-    assert "With Knee, branch read as a cycle, path switching's PPL is" in said
+    assert "With Knee, branch read as a cycle, at version 4, path switching's PPL is" in said
     assert "alpha T steps that all decay" in said
 
 

@@ -64,3 +64,6 @@ def test_overlap_counts_a_version_that_holds_the_held_out_text(
     after = overlap(stream)
     assert after[0] > before[0] + 0.3
     assert after[1] == before[1]
+    so_far = overlap(stream, so_far=True)
+    assert so_far[0] == after[0]
+    assert so_far[0] <= so_far[1] <= after.sum()
