@@ -175,8 +175,18 @@ def _lines(curves: pd.DataFrame, paths: pd.DataFrame, *, joined: bool) -> Iterat
         (branches if part["kind"] == "branch" else main).append(steps)
     if joined and main:
         main = [pd.concat(main).sort_values("step").drop_duplicates("step")]
+        branches = [_from_main(line, main[0]) for line in branches if len(line)]
     for branch, lines in ((False, main), (True, branches)):
         yield from ((branch, line) for line in lines if len(line))
+
+
+def _from_main(branch: pd.DataFrame, main: pd.DataFrame) -> pd.DataFrame:
+    """A branch that begins at the rate it leaves the main path with: its first step may lie far below that."""
+    first = branch.iloc[[0]]
+    before = main[main["step"] <= int(first["step"].iloc[0])]
+    if before.empty or np.isclose(before["lr"].iloc[-1], first["lr"].iloc[0], rtol=0.01):
+        return branch
+    return pd.concat([first.assign(lr=before["lr"].iloc[-1]), branch])
 
 
 LEARNING_RATES = Plot(

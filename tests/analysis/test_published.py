@@ -430,6 +430,16 @@ def test_what_is_said_of_a_stream_in_order_of_time_is_what_came() -> None:
     assert newest["nats_high"]["cpt, replay=0.25"] < 0
 
 
+def test_branches_are_drawn_from_the_main_path_that_they_leave() -> None:
+    """Those of multi-step begin with a drop."""
+    rates = pd.read_csv(PUBLISHED / "proxy/figures/learning_rates.csv")
+    branches = rates[(rates["recipe"] == "path switching") & rates["version"].notna()]
+    for schedule, lowest in (("cosine", 0.9), ("Knee", 0.9), ("multi-step", 1.0)):
+        first = branches[branches["schedule"] == schedule].groupby("version")["learning rate"].first()
+        assert len(first) == 4
+        assert (first >= lowest * 0.004).all(), schedule
+
+
 def test_advice_on_what_is_published_is_what_is_said() -> None:
     """It knows each recipe under a cosine as measured, means of checkpoints and the other optimizer among them."""
     told = json.loads((PUBLISHED / "proxy/data/advice.json").read_text())["content"]
