@@ -147,13 +147,13 @@ def check(releases: Sequence[Release], stored: Collection[Key], words: Sequence[
         before = release.written()
         if before is None:
             new.append(release)
-        elif reason := _change(release, before, stored, words):
+        elif reason := _change(release, before, stored):
             raise UserError(
                 f"{release.folder} holds release {release.name}, which does not change, and {reason}.\n"
                 f"data then {before['data']['fingerprint']}\ndata now  {release.data}\n"
                 f"key then  {before['key']}\nkey now   {release.node.key}\n"
                 "Put it back as it was: what is new belongs into a release of its own, after all others. "
-                "Or choose another output."
+                f"Or choose another output.{_adopting(release, before, words)}"
             )
     return new
 
@@ -188,7 +188,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _change(release: Release, before: dict[str, Any], stored: Collection[Key], words: Sequence[str]) -> str:
+def _change(release: Release, before: dict[str, Any], stored: Collection[Key]) -> str:
     """Why a version would be another one than is written; empty: it is the same."""
     if before["version"] != release.version:
         return f"it was version {before['version']} and would be version {release.version}"
@@ -203,11 +203,16 @@ def _change(release: Release, before: dict[str, Any], stored: Collection[Key], w
         ]
         return f"it was made with other settings: {', '.join(changed) or 'those of a release before it'}"
     if before["key"] != release.node.key and release.node.key not in stored:
-        ours, theirs = release.run.numerics, before["numerics"]
-        differ = ",".join(map(numerics.called, numerics.differing(ours, theirs)))
-        adopting = again.command("repro.adopt", [f"differ={differ}", *words])
-        return f"it was made under other numerics: {numerics.difference(ours, theirs)}. To go on from it: {adopting}"
+        return f"it was made under other numerics: {numerics.difference(release.run.numerics, before['numerics'])}"
     return ""
+
+
+def _adopting(release: Release, before: dict[str, Any], words: Sequence[str]) -> str:
+    """The command that goes on from a release of other numerics, on a line of its own; of other changes, nothing."""
+    differ = ",".join(map(numerics.called, numerics.differing(release.run.numerics, before["numerics"])))
+    if before["identity_key"] != release.node.identity_key or not differ:
+        return ""
+    return f"\nTo go on from it: {again.command('repro.adopt', [f'differ={differ}', *words])}"
 
 
 def write(release: Release, before: Sequence[Release], store: Store, words: Sequence[str]) -> None:
