@@ -172,7 +172,7 @@ class Twin {
       layout[`yaxis${suffix}`] = axis("y", [bottom, top], `x${suffix}`);
       const text = this.spec.focus !== null ? `version ${this.state.version}` : panel.title.replace(/\n/g, ", ");
       layout.annotations.push({
-        text, xref: "paper", yref: "paper", x: (left + right) / 2, y: top, yanchor: "bottom", showarrow: false, font: {size: 12},
+        text, xref: "paper", yref: "paper", x: (left + right) / 2, xanchor: "center", y: top, yanchor: "bottom", showarrow: false, font: {size: 12},
       });
     });
     return layout;
