@@ -114,7 +114,7 @@ def results(recipe: str, view: View) -> Table:
             counts.add(n)
             alike = _alike(scores, mine)
             cell = [study_of(study).heading, names.schedule_name(schedule), settings, f"v{version}", plus_minus(last)]
-            rows.append([*cell, f"{100 * cost:.0f} %", to_ptfs(alike, recipe, view, version), str(n)])
+            rows.append([*cell, f"{100 * cost:.0f} %", to_ptfs(alike, recipe, view, range(2, version + 1)), str(n)])
             known = {"study": study, "schedule": schedule, "settings": settings, "version": version}
             data.append(known | ends("ppl", last) | {"relative_cost": cost})
     return Table(

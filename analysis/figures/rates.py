@@ -95,9 +95,7 @@ def _panel(axes: "Axes", shown: list[Tried]) -> None:
 
 def rates_of(study: str) -> Plot:
     """PPL against the maximum rate, as a study that varies it shows it."""
-    others = (
-        "" if study == STUDY else "What it leaves to others is theirs, of the same seeds, text and numerics. "
-    )  # fmt: skip
+    others = "" if study == STUDY else "What it leaves to others is theirs, of the same seeds, text and numerics. "
     return Plot(
         study, make=lambda view: _rates(view, study),
         caption="PPL against the maximum learning rate, a curve for each recipe, a panel for each version, means over "

@@ -69,14 +69,16 @@ def _seeds(view: View) -> str:
     return listed(usual) + (f" ({'; '.join(own)})" if own else "")
 
 
-def _sets(view: View) -> str:
+def _cut_follows(view: View) -> bool:
+    """Whether a seed of the main comparison decides the cut of the text, too."""
     runs = _compared(view)
-    follows = (runs["cut"] != runs["conditions"]).all()
-    return (
-        "initialization, data order and the cut of the text into versions and slices"
-        if follows
-        else "initialization and data order together"
-    )
+    return bool((runs["cut"] != runs["conditions"]).all())
+
+
+def _sets(view: View) -> str:
+    if _cut_follows(view):
+        return "initialization, data order and the cut of the text into versions and slices"
+    return "initialization and data order together"
 
 
 def verdicts(judged: Sequence[Judged]) -> list[str]:
@@ -137,8 +139,9 @@ def _sensitivity(view: View) -> list[str]:
     sentences = []
     if first and len(first[CPT]) > 1:
         noise = f"{100 * np.std(first[CPT].to_numpy(), ddof=1):.2f} %"
+        included = ", its tokenizer and held-out text included" if _cut_follows(view) else ""
         sentences.append(
-            f"The PPL of version 1 varies by {noise} from seed to seed (one standard deviation){_with_cut(view)}. What "
+            f"The PPL of version 1 varies by {noise} from seed to seed (one standard deviation){included}. What "
             "is compared is paired by seed, and varies by less."
         )
     table = two_stage(view, "first_stage", 1)
@@ -150,10 +153,6 @@ def _sensitivity(view: View) -> list[str]:
             "The scale smoke is for tests: far too small for its verdicts to say anything about the paper."
         )
     return sentences
-
-
-def _with_cut(view: View) -> str:
-    return ", its tokenizer and held-out text included" if "cut" in _sets(view) else ""
 
 
 def _span(values: Iterable[int]) -> str:

@@ -89,7 +89,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
                 cost = relative_cost(view, at, view.last)
                 rows.append(
                     [value, schedule_name(schedule), recipe_name(paradigm), plus_minus(last), f"{100 * cost:.0f} %",
-                     to_ptfs(mine, paradigm, view, only=view.last), _share(mine, view) if paradigm == SWITCH else "",
+                     to_ptfs(mine, paradigm, view, [view.last]), _share(mine, view) if paradigm == SWITCH else "",
                      str(seed_count(at))]
                 )  # fmt: skip
                 data.append(

@@ -3,6 +3,7 @@
 Means over seeds with the half length of their 95 % t interval; n is the number of seeds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +108,9 @@ def relative_cost(view: View, rows: pd.DataFrame, version: int) -> float:
     return float(at["relative_cost"].iloc[0]) if len(at) else np.nan
 
 
-def to_ptfs(
-    rows: pd.DataFrame, paradigm: str, view: View, last: int | None = None, only: int | None = None
-) -> str:  # fmt: skip
-    """PPL above PTFS's in per cent, mean over versions 2 to N, or to `last`; or of one version alone."""
-    versions = [version for version in versions_after_first(view) if last is None or version <= last]
-    versions = versions if only is None else [only]
+def to_ptfs(rows: pd.DataFrame, paradigm: str, view: View, versions: Sequence[int] | None = None) -> str:
+    """PPL above PTFS's in per cent, mean over versions 2 to N, or over those given."""
+    versions = versions_after_first(view) if versions is None else versions
     if not names.decays(paradigm):
         return NOT_COMPARED
     loss = losses(rows, (PTFS, paradigm), versions) if paradigm != PTFS and versions else {}
