@@ -108,7 +108,8 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
     if identities is None:
         raise UserError(
             f"stream.order={s.order} makes each release of a corpus a version, and corpus.kind={corpus.kind} has none; "
-            "stream=dealt (versions alike) or stream=dated (stretches of time) cuts a pile of text."
+            "stream=dealt (versions alike) or stream=dated (stretches of time) cuts a pile of text.",
+            works={"stream": "dealt"},
         )
     if s.versions == AUTO:
         s = replace(s, versions=len(identities))

@@ -39,7 +39,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[s
     words = completed(given)
     with leaving(), refusals():
         check_folder(output, "output")
-        plan, store = _seen(words, options)
+        plan, store = _seen(given, options)
         every = releases.of(plan, output)
         new = {each.name for each in releases.check(every, plan.stored, words)}
         if dry:
@@ -50,7 +50,7 @@ def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[s
     if parallel.join().rank:
         return  # the leader writes
     with leaving(), refusals(status=1, answers=False):
-        plan, store = _seen(words)
+        plan, store = _seen(given)
         every = releases.of(plan, output)
         for release in releases.check(every, plan.stored, words):
             releases.write(release, every[: release.version - 1], store, given)
@@ -58,18 +58,18 @@ def update(given: Sequence[str], output: Path, *, dry: bool, options: Sequence[s
         outlook.show(plan, every, new, store, trained=steps)
 
 
-def _seen(words: Sequence[str], options: Sequence[str] = ()) -> tuple[Plan, Store]:
+def _seen(given: Sequence[str], options: Sequence[str] = ()) -> tuple[Plan, Store]:
     """The plan, as that machine sees it which has done most of it, and its store.
 
     Raises:
         UserError: there is more than one run.
     """
-    line = CommandLine(None, words)
+    line = CommandLine(None, given)
     line.taken = list(options)
-    plan = line.plan()
+    plan = line.plan(complete=completed)
     if len(plan.tree.runs) > 1:
         raise UserError(
-            f"{' '.join(words)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."
+            f"{' '.join(given)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."
         )
     store = Store(Path(plan.tree.runs[0].settings.store.path))
     return machines.nearest(plan, training.left, store), store

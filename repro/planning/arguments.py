@@ -1,7 +1,7 @@
 """A command line: options of the command itself, and overrides of the settings."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
@@ -22,8 +22,10 @@ class CommandLine(Options):
         """The sweep that is left, of which `-m` or `--multirun` may be a part; raises as `plan`."""
         return self._made(asked.settings)
 
-    def plan(self, *, data_optional: bool = False) -> Plan:
-        """Its plan.
+    def plan(
+        self, *, data_optional: bool = False, complete: Callable[[Sequence[str]], Sequence[str]] = list
+    ) -> Plan:
+        """Its plan; `complete` as in `asked.plan`.
 
         Raises:
             UserError: something about the options is wrong, there are other flags, or as `asked.plan`.
@@ -32,7 +34,9 @@ class CommandLine(Options):
         if self.wrong:
             self.settings()  # which raises, and prepares no text for what is refused
         return self._made(
-            lambda overrides, multirun: asked.plan(overrides, multirun=multirun, data_optional=data_optional)
+            lambda overrides, multirun: asked.plan(
+                overrides, multirun=multirun, data_optional=data_optional, complete=complete
+            )
         )
 
     def check(self) -> None:

@@ -55,11 +55,13 @@ def plan(
     multirun: bool = False,
     data_optional: bool = False,
     keep_choices: bool = False,
+    complete: Callable[[Sequence[str]], Sequence[str]] = list,
     also: Callable[[Sequence[str]], object] = lambda given: None,
 ) -> Plan:
     """The plan of a sweep.
 
     Args:
+        complete: adds what the command that it is typed for leaves to defaults of its own.
         also: refuses overrides that cannot be carried out where it is asked for.
 
     Raises:
@@ -67,12 +69,12 @@ def plan(
     """
 
     def make(given: Sequence[str]) -> Plan:
-        sweep = sweeps.compose(given, multirun=multirun)
+        sweep = sweeps.compose(complete(given), multirun=multirun)
         also(given)
         return planner.make(sweep, data_optional=data_optional, keep_choices=keep_choices)
 
     def attempt(given: Sequence[str]) -> bool:
-        sweep = sweeps.compose(given, multirun=multirun)
+        sweep = sweeps.compose(complete(given), multirun=multirun)
         also(given)
         texts = dict.fromkeys((s.corpus, s.stream, Path(s.data.path)) for s in sweep)
         unknown = [text for text in texts if not is_prepared(*text)]

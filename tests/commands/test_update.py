@@ -25,6 +25,7 @@ from repro.config.registries import RECIPES
 from repro.downstream import harness
 from repro.downstream import items as local_items
 from repro.planning import prices
+from repro.planning.asked import WORKS
 from repro.planning.planner import Plan, make
 from repro.planning.sweeps import compose
 from repro.recipes.recipe import recipe
@@ -263,8 +264,20 @@ def test_what_works_keeps_the_options_of_an_update(say: Say, capsys: pytest.Capt
     dump(Path("dumps"), 1, COUNTS[0])
     with pytest.raises(SystemExit, match="2"):
         say("schedule.min_lr=1", "output=mine", "dry_run=true")
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("All of this works together"))
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith(WORKS))
     assert line.endswith("output=mine dry_run=true")
+
+
+def test_what_works_is_what_an_update_takes(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """It left `stream=releases` out, which an update chooses where nothing is."""
+    dump(Path("dumps"), 1, 2 * COUNTS[1])
+    more = ["corpus=local", "stream.versions=2", "stream.steps_per_version=5", "dry_run=true"]
+    with pytest.raises(SystemExit, match="2"):
+        say(*more)
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith(WORKS))
+    assert "stream=dealt" in said.split()
+    update.main(shlex.split(said.removeprefix(WORKS)))
+    assert "cost of v2 " in capsys.readouterr().out
 
 
 def test_a_recipe_that_does_not_go_on_makes_no_releases(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
