@@ -6,6 +6,8 @@ from fractions import Fraction
 from repro.common.errors import UserError
 
 STEPS = "stream.steps_per_version"
+LONGEST = 100_000
+"""Steps of a version that a share may ask for: beyond, it is a fraction that was written as a decimal, cut off."""
 MULTIPLE = "multiple"
 """What works in place of T: a multiple of what makes every share of it whole (`step_multiple` of a recipe)."""
 
@@ -54,10 +56,16 @@ def whole(name: str, share: str, of: int, unit: str = STEPS, most: int | None = 
     below = product.numerator // product.denominator
     near = [steps for steps in (below, below + 1) if steps > 0 and (most is None or steps <= most)]
     nearest = " or ".join(str(Fraction(steps, of)) for steps in near)
-    multiple = Fraction(fraction(name, share)).denominator
+    exact = fraction(name, share)
+    says = [f"The nearest values that work: {name}={nearest}"] if near else []
+    if exact.denominator <= LONGEST:
+        says.append(f"{'or' if near else 'What works:'} a {unit} that is a multiple of {exact.denominator}")
+        works = {STEPS: MULTIPLE} if unit in (STEPS, "cycle") else {}
+    else:
+        simple = exact.limit_denominator(100)
+        says.append(f"a fraction is written as one: {name}={simple}")
+        works = {}
     raise UserError(
-        f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. "
-        + (f"The nearest values that work: {name}={nearest}; or a " if near else "What works: a ")
-        + f"{unit} that is a multiple of {multiple}.",
-        works={STEPS: MULTIPLE} if unit in (STEPS, "cycle") else {name: str(Fraction(near[0], of)) if near else None},
+        f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. {'; '.join(says)}.",
+        works=works or {name: str(Fraction(near[0], of)) if near else None},
     )

@@ -148,6 +148,8 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(UserError, match="closed cannot be read: Permission denied"):
         read(tmp_path)
+    with pytest.raises(UserError, match=r"^corpus\.path: .*closed cannot be read: Permission denied\.$"):
+        CORPORA["releases"](kind="releases", path=str(tmp_path / "closed")).releases()
 
 
 def test_max_documents_holds_for_files(tmp_path: Path) -> None:

@@ -187,6 +187,15 @@ def test_what_hydra_cannot_read_is_answered_in_our_words(little: list[str], wron
     assert asked.plan(shlex.split(works)).tree.runs
 
 
+def test_a_fraction_that_was_cut_off_asks_for_no_billion_steps(little: list[str]) -> None:
+    with pytest.raises(UserError) as refusal:
+        asked.plan([*little, "paradigm.alpha=0.333333333"])
+    said, _, works = str(refusal.value).partition(WORKS)
+    assert "a fraction is written as one: paradigm.alpha=1/3." in said
+    assert "multiple" not in said
+    assert asked.plan(shlex.split(works)).tree.runs
+
+
 @pytest.mark.parametrize("wrong", [["corpus.path=nowhere"], ["corpus.path=a(b"], ["extensions=[no_such]"]])
 def test_what_only_the_user_knows_is_not_made_up(little: list[str], wrong: list[str]) -> None:
     with pytest.raises(UserError) as refusal:

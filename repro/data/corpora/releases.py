@@ -78,10 +78,10 @@ class ReleaseFolders(Files):
             raise UserError(
                 f"corpus.path={self.path} is no folder; corpus=releases needs one with a folder per release."
             )
-        if (root / LIST).is_file():
-            return _from_list(root)
         try:
             entries = [each for each in sorted(root.iterdir()) if not each.name.startswith(".")]
+            if (root / LIST).is_file():
+                return _from_list(root)
             folders = [each for each in entries if _is_release(each)]
         except OSError as error:
             raise UserError(f"corpus.path: {error.filename} cannot be read: {error.strerror}.") from None
