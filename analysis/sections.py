@@ -76,8 +76,9 @@ class Shelf:
         self._shown: set[str] = set()
 
     def table(self, table: Table | None, suffix: str = "") -> list[Table]:
-        if table is None:
+        if table is None or (path := f"tables/{table.name + suffix}") in self._shown:  # as in `_picture`
             return []
+        self._shown.add(path)
         named = replace(table, name=table.name + suffix)
         named.write(_made(self._folder / "tables"))
         return [named]

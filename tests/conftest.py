@@ -33,10 +33,32 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared streams, shared by the processes of one test session (preparing takes a lock)."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of one test session."""
     base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "data"
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder that many tests read, and none changes, in whichever process asks for it first."""
+    from repro.common.locks import held  # after the environment was set
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        there = shared / name
+        with held(shared / f"{name}.lock"):
+            if not there.exists():
+                make(shared / f"{name}.partial")
+                (shared / f"{name}.partial").rename(there)
+        return there
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_path(shared: Path) -> Path:
+    """Prepared streams (preparing takes a lock)."""
+    return shared / "data"
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ TASKS = {"arithmetic": 0.0, "sentiment": 0.5} | {f"choice{number}": 0.25 for num
 SCHEDULES = ("cosine", "knee", "multi_step")
 PARADIGMS = ("ptfs", "cpt", "path_switching")
 EVERY = (*PARADIGMS, "merge", "trunk", "wsd_s")
+HOSTILE = "<script>alert(1)</script>|$x^2$_&%`#"
+"""A name that is data, wherever it stands."""
 BEST_RATE = {"merge": 0.002}
 """Maximum rates that losses are lowest at, where that is not 0.004."""
 

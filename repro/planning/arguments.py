@@ -22,9 +22,7 @@ class CommandLine(Options):
         """The sweep that is left, of which `-m` or `--multirun` may be a part; raises as `plan`."""
         return self._made(asked.settings)
 
-    def plan(
-        self, *, data_optional: bool = False, complete: Callable[[Sequence[str]], Sequence[str]] = list
-    ) -> Plan:
+    def plan(self, *, data_optional: bool = False, complete: Callable[[Sequence[str]], Sequence[str]] = list) -> Plan:
         """Its plan; `complete` as in `asked.plan`.
 
         Raises:

@@ -8,8 +8,6 @@ is what is left to train, one step after another, once the new data are there.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from repro.data.stream import VirtualStream
 from repro.planning.runs import Run
 from repro.planning.tree import Node, merge
@@ -79,8 +77,7 @@ def _delay(run: Run, product: Product, known: dict[int, int]) -> int:
         elif product.start is not None and (before := _delay(run, product.start, known)):
             delay = before + len(product)
         else:
-            first = sum(run.stream.version_blocks[:-1])
-            new = (product.batches(run.stream, product.origin, product.end) >= first).any(axis=1)
-            delay = len(product) - int(np.argmax(new)) if new.any() else 0
+            first = product.reads_last(run.stream)
+            delay = 0 if first is None else product.end - first
         known[id(product)] = delay
     return known[id(product)]

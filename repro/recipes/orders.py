@@ -53,6 +53,11 @@ class Order:
         """Block ids of the steps `start` to `stop` - 1, shape (steps, batch_size)."""
         raise NotImplementedError
 
+    def reads_last(self, stream: Blocks, start: int, stop: int) -> int | None:
+        """The first of the steps `start` to `stop` - 1 that reads the last version's data; None: none does."""
+        new = (self.batches(stream, start, stop) >= sum(stream.version_blocks[:-1])).any(axis=1)
+        return start + int(np.argmax(new)) if new.any() else None
+
     def unread(self, stream: Blocks) -> Sequence[int]:
         """Of each version, new blocks that are left over though its steps would reach them."""
         return [0] * len(stream.version_blocks)
@@ -69,9 +74,17 @@ ORDERS: Registry[type[Order]] = Registry("paradigm.order")
 """Orders by the name that `paradigm.order` chooses them by."""
 
 
+class Consecutive(Order):
+    """Version after version: which step reads the last one's data is known without shuffling any."""
+
+    def reads_last(self, stream: Blocks, start: int, stop: int) -> int | None:
+        first = max(start, sum(blocks // self.batch_size for blocks in stream.version_blocks[:-1]))
+        return first if first < stop else None
+
+
 @ORDERS.register("arrival")
 @dataclass(frozen=True, kw_only=True)
-class Arrival(Order):
+class Arrival(Consecutive):
     """Version after version, each shuffled by itself."""
 
     label = "in order of arrival"
@@ -113,7 +126,7 @@ class Mixed(Order):
 
 @ORDERS.register("replay")
 @dataclass(frozen=True, kw_only=True)
-class Replay(Order):
+class Replay(Consecutive):
     """In order of arrival, but for so many old blocks in every batch from version 2 on.
 
     Old blocks come from all versions before, shuffled anew for each version and, where one round of them does not do,

@@ -119,6 +119,11 @@ class Trajectory:
                  if max(first, start) < min(last, stop))  # fmt: skip
         return np.concatenate(list(spans))
 
+    def reads_last(self, stream: Blocks) -> int | None:
+        """The first of its own steps that reads the last version's data; None: none does."""
+        found = (order.reads_last(stream, first, last) for order, first, last in self._spans() if first < last)
+        return next((step for step in found if step is not None), None)
+
     def records(self, stream: Blocks) -> NDArray[np.void]:
         """What each of its own steps does: shape (len(self),), dtype `STEP`."""
         records = np.empty(len(self), dtype=STEP)

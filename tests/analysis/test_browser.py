@@ -4,12 +4,12 @@ import importlib.util
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import Synthetic, build
+from ledgers import HOSTILE, Synthetic, build
 
 from analysis import report
 
@@ -37,12 +37,14 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("browser")
-    build(root, STUDIES, Synthetic())
-    build(root, ["headline"], Synthetic(setting={"stream": "chronological"}))
-    return report.build("synthetic", root).parent
+@pytest.fixture(scope="session")
+def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    def make(root: Path) -> None:
+        build(root, STUDIES, Synthetic(setting={"corpus": HOSTILE}))
+        build(root, ["headline"], Synthetic(setting={"corpus": HOSTILE, "stream": "chronological"}))
+        report.build("synthetic", root)
+
+    return once("browser", make) / "synthetic"
 
 
 class Opened:

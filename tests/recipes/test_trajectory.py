@@ -11,7 +11,7 @@ from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.recipes import orders
-from repro.recipes.orders import Arrival, Mixed, Order
+from repro.recipes.orders import Arrival, Mixed, Order, Replay
 from repro.recipes.trajectory import PrefixChain
 
 Overrides = Callable[..., list[str]]
@@ -140,6 +140,15 @@ def test_batches_are_pure_functions_of_the_step() -> None:
         whole = order.batches(Blocks(), 0, 30)
         for start, stop in ((0, 1), (7, 13), (9, 21), (29, 30)):
             assert np.array_equal(order.batches(Blocks(), start, stop), whole[start:stop])
+
+
+@pytest.mark.parametrize("kind", [Arrival, Replay])
+@pytest.mark.parametrize(("start", "stop"), [(0, 30), (0, 20), (7, 21), (25, 30)])
+def test_the_first_step_that_reads_the_last_version_is_known_without_its_batches(
+    kind: type[Order], start: int, stop: int
+) -> None:
+    order = kind(seed=1, batch_size=4, **({"old": 1} if kind is Replay else {}))
+    assert order.reads_last(Blocks(), start, stop) == Order.reads_last(order, Blocks(), start, stop)
 
 
 def test_seeds_give_other_orders_of_the_same_blocks() -> None:
