@@ -5,6 +5,7 @@ five digits and more.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebpts1, chebvander
@@ -43,4 +44,10 @@ def polynomials(rates: Array, places: Sequence[int]) -> Array:
 
 def areas(of: Array, power: float) -> Array:
     """(places,): S_p, of such polynomials."""
-    return np.asarray(np.exp(of @ _terms(np.array([power]))[0]))
+    return np.asarray(np.exp(of @ _term(power)))
+
+
+@lru_cache(maxsize=64)  # a fit's derivatives change one number at a time, and most are another one
+def _term(power: float) -> Array:
+    """(TERMS,)"""
+    return _terms(np.array([power]))[0]

@@ -13,9 +13,9 @@ from repro.common.disk import read_document
 STREAM = ("stream=dealt", "stream.versions=2", "stream.steps_per_version=20", "stream.heldout_blocks=4")
 
 
-def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, tmp_path, capsys) -> None:
+def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, few, tmp_path, capsys) -> None:
     ledger = tmp_path / "smoke" / "data"
-    words = [*smoke(*STREAM)[:-4], f"ledger.path={ledger}", *STREAM]
+    words = [*smoke(), f"ledger.path={ledger}", *few, *STREAM]
     train.main(["study=pilot_for_advice", *words])
     record = ledger / "predictions" / "more.json"
     asked = ["-m", "paradigm=infinite,wsd_s"]

@@ -116,6 +116,7 @@ def test_a_releases_command_finds_it_made(place: Path) -> None:
     assert Store(Path("store")).steps()
 
 
+@pytest.mark.slow
 def test_modules_and_configurations_of_ones_own_are_found_again(place: Path) -> None:
     (place / "mine" / "conf" / "schedule").mkdir(parents=True)
     section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Adding a schedule")[2].partition("\n## ")[0]

@@ -42,6 +42,7 @@ def rows(place: Path, table: str) -> list[dict[str, str]]:
 
 
 LONG = (
+    "alpha",
     "architecture",
     "branch",
     "chronological",

@@ -29,11 +29,12 @@ LINES = re.search(
 )
 
 
-@pytest.fixture
-def trained(smoke: Overrides) -> list[str]:
-    given = smoke(
-        "paradigm=path_switching", "stream.versions=3", "stream.steps_per_version=20", "numerics.matmul=torch"
-    )
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, data_path: Path) -> list[str]:
+    """A store that nothing here changes."""
+    place = tmp_path_factory.mktemp("trained")
+    given = ["scale=smoke", f"data.path={data_path}", f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}"]
+    given += ["paradigm=path_switching", "stream.versions=3", "stream.steps_per_version=20", "numerics.matmul=torch"]
     train.main(given)
     return given
 
@@ -75,7 +76,8 @@ def test_the_documented_lines_take_the_same_steps(
 ) -> None:
     folder = exported([*trained, "what=trunk"], tmp_path / "models", capsys)
     plan = make(compose(trained))
-    run, store = plan.tree.runs[0], Store(tmp_path / "store")
+    run = plan.tree.runs[0]
+    store = Store(Path(run.settings.store.path))
     about = json.loads((folder / "trunk.json").read_text())
     assert about["step"] == 28  # where version 2's branch of 0.6 T leaves the trunk; nothing parts at version 3's
     key = json.loads((folder / "checkpoint.json").read_text())["key"]

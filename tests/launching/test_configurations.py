@@ -197,7 +197,7 @@ SETTINGS = sorted(settings())
 GROUPS = {
     folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
 }
-CASES = int(os.environ.get("CONFIGURATIONS", "120"))
+CASES = int(os.environ.get("CONFIGURATIONS", "60"))
 SEED = int(os.environ.get("CONFIGURATIONS_SEED", "0"))
 
 

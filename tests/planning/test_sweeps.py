@@ -24,12 +24,18 @@ NEEDS = {
 
 SELDOM = ("gpu_small", "paper", "quick", "smoke")
 """Where other tests compose some of the studies."""
+LARGE = ("branch", "downstream", "frontier", "main", "model_size", "pilot", "rates")
+"""Dozens of runs each, of which other tests compose some."""
 
 
 @pytest.mark.parametrize(
-    "scale", [pytest.param(scale, marks=pytest.mark.slow if scale in SELDOM else ()) for scale in SCALES]
+    ("study", "scale"),
+    [
+        pytest.param(study, scale, marks=pytest.mark.slow if scale in SELDOM or study in LARGE else ())
+        for study in sweeps.studies()
+        for scale in SCALES
+    ],
 )
-@pytest.mark.parametrize("study", sweeps.studies())
 def test_every_study_composes_at_every_scale(study: str, scale: str) -> None:
     settings = sweeps.compose([f"study={study}", f"scale={scale}"])
     assert len(settings) > 1

@@ -72,7 +72,9 @@ def assert_same(a: Store, b: Store, key: str) -> None:
     assert one["optimizer"], "moments are kept"
 
 
-@pytest.mark.parametrize("paradigm", PARADIGMS)
+@pytest.mark.parametrize(
+    "paradigm", [pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ()) for name in PARADIGMS]
+)
 def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: Path, paradigm: str) -> None:
     whole = ["paradigm.alpha=1/2"] if paradigm == "multi_step" else []  # its steps are tenths of a branch
     tree = plan_tree(smoke(*PARADIGMS[paradigm], SHORT, *whole))
