@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_growing_from_one_release_to_five_is_training_five_at_once(dumps: Path, tmp_path: Path) -> None:
     unique = 0
-    for versions in (1, 2, 3, 4, 5):
+    for versions in (1, 2, 5):  # one more, and several at once
         given = asked(tmp_path / "grown", dumps, versions)
         before = planned(given)
         assert before["stored_steps"] == unique
