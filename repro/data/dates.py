@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 FORMATS = ("%Y/%m/%d", "%Y.%m.%d", "%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%B %Y", "%b %Y",
-           "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S UTC")  # fmt: skip
+           "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d%z")  # fmt: skip
 """Beside ISO 8601 and the format of e-mail. None in which a day could be taken for a month: 03/04/2021 is refused."""
 
 
@@ -19,7 +19,9 @@ def instant(date: str) -> datetime:
     if match := re.fullmatch(r"(\d{4})(?:-(\d\d))?", date):
         return datetime(int(match[1]), int(match[2] or 1), 1, tzinfo=UTC)
     # The library would complete a year and a week of its own.
-    parsed = datetime.fromisoformat(date) if re.match(r"\d{4}-\d\d-\d\d|\d{8}(T|$)", date) and _iso(date) else None
+    # Nor is an offset after the day a time, for which the library takes it.
+    fits = re.match(r"\d{4}-\d\d-\d\d(?![+\-Z])|\d{8}(T|$)", date)
+    parsed = datetime.fromisoformat(date) if fits and _iso(date) else None
     if parsed is None:
         parsed = _spelled(date)
     if parsed.tzinfo is None:
@@ -46,7 +48,7 @@ def _spelled(date: str) -> datetime:
             continue
     try:
         return parsedate_to_datetime(date)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         raise ValueError(f"{date!r} is no date") from None
 
 

@@ -43,9 +43,13 @@ def train(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
 
 
 def load(path: Path) -> "Tokenizer":
+    """A tokenizer that encodes all of a text and nothing else, whatever it was last used for."""
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()  # calls that cut or pad leave their settings in the file
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def write_tokens(tokenizer: "Tokenizer", texts: Iterable[str], path: Path, dtype: str) -> int:
@@ -70,13 +74,14 @@ def dtype_of(tokenizer: "Tokenizer") -> str:
 
 
 def token_bytes(path: Path, vocab_size: int) -> Tokens:
-    """(vocab,): bytes each token stands for. In a byte-level vocabulary a character is a byte."""
+    """(vocab,): bytes each token stands for. In a byte-level vocabulary a character is a byte; a token that was added
+    is spelled as it is, and stands for nothing where it is special, since no text encodes to it."""
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     lengths = np.zeros(vocab_size, dtype=np.int64)
     for token, index in tokenizer["model"]["vocab"].items():
         lengths[index] = len(token)
-    for special in tokenizer["added_tokens"]:
-        lengths[special["id"]] = 0
+    for added in tokenizer["added_tokens"]:
+        lengths[added["id"]] = 0 if added.get("special", True) else len(added["content"].encode())
     return lengths
 
 
@@ -93,7 +98,7 @@ def given(setting: str) -> tuple[Path, str]:
     try:
         content = json.loads(read(path))
         decoder, vocabulary = json.dumps(content["decoder"]), content["model"]["vocab"]
-        specials = [each["content"] for each in content["added_tokens"]]
+        added = {each["content"]: each["id"] for each in content["added_tokens"]}
     except Flaw as flaw:
         if is_gone(path):
             raise Gone(
@@ -107,6 +112,10 @@ def given(setting: str) -> tuple[Path, str]:
         raise UserError(f"{start}: {path} is no {FILE} of the tokenizers library: {error!r}.") from None
     if "ByteLevel" not in decoder or not isinstance(vocabulary, dict):
         raise UserError(f"{start}: its vocabulary is not of bytes; a byte-level BPE works (GPT-2, LLaMA 3, Qwen).")
-    if END_OF_TEXT not in specials:
+    if END_OF_TEXT not in added:
         raise UserError(f"{start}: it has no {END_OF_TEXT}, which ends every text; add that token to it.")
+    ids = {*vocabulary.values(), *added.values()}
+    if ids != set(range(len(ids))):
+        missing = min(set(range(len(ids))) - ids)
+        raise UserError(f"{start}: no token has the number {missing}; a vocabulary numbered without gaps works.")
     return path, sha256(path)

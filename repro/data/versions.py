@@ -169,8 +169,9 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Pr
     if len(heldout) <= (s.versions - 1) * s.heldout_blocks:
         raise UserError(
             f"stream.heldout_blocks={s.heldout_blocks} for each of stream.versions={s.versions} are more than the "
-            f"{len(heldout):,} held-out blocks there are; at most {max(1, len(heldout) // s.versions)} work, "
-            "or a larger stream.heldout_share."
+            f"{len(heldout):,} held-out blocks there are; "
+            + (f"at most {len(heldout) // s.versions} work, or " if len(heldout) >= s.versions else "what works is ")
+            + "a larger stream.heldout_share."
         )
     versions = []
     for number, (start, end) in enumerate(pairwise([0, *ends])):
@@ -265,7 +266,14 @@ class _Stretch:
             for path in built.iterdir():
                 path.unlink()
             chosen = self.documents[self.start : stop]
-            facts = _write(built, self.units, self.index, chosen, text, earlier, tokenizer, counts)
+            size = sum(document.size for document in chosen)
+            try:
+                facts = _write(built, self.units, self.index, chosen, text, earlier, tokenizer, counts)
+            except UserError:  # too little that is new, or that is held out: what comes next may have it
+                if stop == len(self.documents):
+                    raise
+                wanted = size
+                continue
             blocks = (built / "train.digests").stat().st_size // 16
             if blocks >= needed:
                 facts["report"]["until"] = stop
@@ -275,7 +283,6 @@ class _Stretch:
                     f"stream.order=dated: the text ends within version {self.index + 1}, which needs {needed:,} blocks "
                     f"and has {blocks:,}. Fewer stream.steps_per_version, fewer stream.versions, or more text works."
                 )
-            size = sum(document.size for document in chosen)
             wanted = size * needed // max(blocks, 1) - size
 
     def _reach(self, stop: int, more: int) -> int:

@@ -55,21 +55,29 @@ class HuggingFace(Corpus):
             raise UserError("corpus.kind=hf needs corpus.dataset: a data set's name, or a local path.")
         if dataset in BUILDERS and self.path is None:
             raise UserError(f"corpus.dataset={dataset} reads files, and corpus.path names none.")
-        local = os.path.exists(dataset)  # noqa: PTH110
+        local = self._is_here
         chosen = self._local_files()
-        found = [Path(dataset)] if local and not chosen else chosen
+        found = _files_within([Path(dataset)] if local and not chosen else chosen)
+        # `datasets` tells a folder's splits by the names of its files.
+        names = {"names": [str(each.relative_to(dataset)) for each in found]} if local and not chosen else {}
         # Of a local data set's folder, the files that are chosen are its content.
         address = {} if self.path is None or chosen else {"path": self.path}
         return {
             "hf": "" if local else dataset,
-            "files": files.identity(_files_within(found)),
+            "files": files.identity(found, in_order=bool(names) or self.max_documents is not None),
             "subset": self.subset,
             "split": self.split,
             "text_column": self.text_column,
             "date_column": self.date_column,
             "max_documents": self.max_documents,
             **address,
+            **names,
         }
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether the data set is a path on this machine; a reader's name is that, whatever folders there are."""
+        return self.dataset not in BUILDERS and os.path.exists(self.dataset or "")  # noqa: PTH110
 
     def _local_files(self) -> list[Path]:
         """What `corpus.path` names on this machine.
@@ -81,11 +89,12 @@ class HuggingFace(Corpus):
             return []
         dataset = self.dataset or ""
         # As `datasets` does: files of a data set that is a folder here are looked for in it, and nowhere else.
-        place = os.path.join(dataset, self.path) if os.path.isdir(dataset) else self.path  # noqa: PTH112, PTH118
+        within = self._is_here and Path(dataset).is_dir()
+        place = os.path.join(dataset, self.path) if within else self.path  # noqa: PTH118
         matches = [place] if os.path.exists(place) else sorted(glob.glob(place, recursive=True))  # noqa: PTH110, PTH207
         if matches:
             return [Path(match) for match in matches]
-        at_hub = "://" in self.path or not (dataset in BUILDERS or os.path.exists(dataset))  # noqa: PTH110
+        at_hub = "://" in self.path or not (dataset in BUILDERS or self._is_here)
         if at_hub:
             return []
         raise Gone(f"corpus.path={self.path} names no file that there is, nor does it match one.")
@@ -104,7 +113,7 @@ class HuggingFace(Corpus):
         return True
 
     def look(self) -> None:
-        if self._local_files() or os.path.exists(self.dataset or ""):  # noqa: PTH110
+        if self._local_files() or self._is_here:
             next(_hf(self))
 
 

@@ -3,7 +3,7 @@
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -55,6 +55,10 @@ class Files(Corpus):
         columns = {"text_column": self.text_column, "date_column": self.date_column}
         return {**columns, "max_documents": self.max_documents, "reading": READING}
 
+    def identified(self, found: Sequence[Path]) -> Identity:
+        """What files consist of; where only the first documents are read, their order matters."""
+        return files.identity(found, in_order=self.max_documents is not None)
+
     def read(self, root: Path, known: Identity | None, name: str) -> Iterator[Document]:
         """The documents below a folder; says afterwards what there was.
 
@@ -64,10 +68,11 @@ class Files(Corpus):
         report = Report()
         reader = Reader(report, self.text_column, self.date_column)
         found = files.find(root, self.pattern, report)
-        documents = itertools.chain.from_iterable(reader.documents(path, known) for path in found)
+        entries = None if known is None else frozenset(map(tuple, known))
+        documents = itertools.chain.from_iterable(reader.documents(path, entries) for path in found)
         yield from itertools.islice(documents, self.max_documents)
         # Files that are gone, and the rest of one after corpus.max_documents, were not hashed on the way.
-        if known is not None and files.identity(found) != known:
+        if known is not None and self.identified(found) != known:
             raise UserError(f"{name}: files changed while they were read; start again when nobody writes to them.")
         print(printable(f"{name}: {report.line()}"), file=sys.stderr)
 
@@ -86,4 +91,4 @@ class Local(Files):
         return self.read(self.root, cast(Any, identity["local"]), f"corpus.path={self.path}")
 
     def identity(self) -> dict[str, object]:
-        return {"local": files.identity(files.find(self.root, self.pattern, Report())), **self.shape()}
+        return {"local": self.identified(files.find(self.root, self.pattern, Report())), **self.shape()}

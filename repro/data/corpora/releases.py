@@ -32,6 +32,10 @@ class ReleaseFolder:
     date: str | None
     """Of documents that say none."""
 
+    def within(self, root: Path) -> str:
+        """The entry of a folder that it lies in, or is."""
+        return Path(os.path.relpath(self.folder, root)).parts[0]
+
 
 @CORPORA.register("releases")
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class ReleaseFolders(Files):
     def releases(self) -> Sequence[Mapping[str, object]]:
         return [
             {
-                "files": files.identity(files.find(each.folder, self.pattern, Report())),
+                "files": self.identified(files.find(each.folder, self.pattern, Report())),
                 "date": each.date,
                 **self.shape(),
             }
@@ -80,15 +84,17 @@ class ReleaseFolders(Files):
             )
         try:
             entries = [each for each in sorted(root.iterdir()) if not each.name.startswith(".")]
-            if (root / LIST).is_file():
-                return _from_list(root)
+            listed = _from_list(root) if (root / LIST).is_file() else None
             folders = [each for each in entries if _is_release(each)]
         except OSError as error:
             raise UserError(f"corpus.path: {error.filename} cannot be read: {error.strerror}.") from None
-        taken = set(folders)
+        taken = {*folders} if listed is None else {root / LIST, *(root / each.within(root) for each in listed)}
         if others := [each.name for each in entries if each not in taken]:
             named = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else "")
-            say_once(f"corpus.path={self.path}: left out, as no folders of a release: {named}.")
+            why = "as no folders of a release" if listed is None else f"as {LIST} does not list them"
+            say_once(f"corpus.path={self.path}: left out, {why}: {named}.")
+        if listed is not None:
+            return listed
         if not folders:
             raise UserError(
                 f"corpus.path={self.path} holds no folder; each release needs one, in the order of their names or of "

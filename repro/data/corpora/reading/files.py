@@ -178,6 +178,9 @@ def kind(path: Path) -> tuple[str, str]:
 # Identity
 
 Identity = list[list[str]]
+"""An entry a file."""
+Known = frozenset[tuple[str, ...]]
+"""The entries of what a corpus was identified by."""
 
 
 def name_date(path: Path) -> str | None:
@@ -186,10 +189,15 @@ def name_date(path: Path) -> str | None:
     return match[1] if match and kind(path)[0] in (*TEXT, "") else None
 
 
-def identity(files: Sequence[Path]) -> Identity:
-    """What files consist of: each one's kind and content, and the date in its name, but not its place."""
+def identity(files: Sequence[Path], *, in_order: bool = False) -> Identity:
+    """What files consist of: each one's kind and content, and the date in its name, but not its place.
+
+    Args:
+        in_order: which comes first matters, as where only the first documents are read.
+    """
     try:
-        return sorted(_entry(path, _hash(path)) for path in files)
+        entries = [_entry(path, _hash(path)) for path in files]
+        return entries if in_order else sorted(entries)
     except OSError as error:
         raise UserError(f"The corpus cannot be read: {error}") from None
 
@@ -204,7 +212,7 @@ def _hash(path: Path) -> str:
     return _known_hash(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=2**20)  # fewer than a corpus has files would help none of them
 def _known_hash(path: Path, *status: int) -> str:
     """A file is hashed again when its inode, size or times are others."""
     return disk.sha256(path)
@@ -231,7 +239,7 @@ class _Hashed(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: Path, known: Identity | None) -> Iterator[IO[bytes]]:
+def opened(path: Path, known: Known | None) -> Iterator[IO[bytes]]:
     """A file's content, decompressed.
 
     Args:
@@ -260,12 +268,12 @@ def opened(path: Path, known: Identity | None) -> Iterator[IO[bytes]]:
         raise UserError(f"The corpus cannot be read: {path}: {error.strerror or error}.") from None
 
 
-def check_known(path: Path, sha256: str, known: Identity | None) -> None:
+def check_known(path: Path, sha256: str, known: Known | None) -> None:
     """
     Raises:
         UserError: a file with this hash is no part of what the corpus was identified by.
     """
-    if known is not None and _entry(path, sha256) not in known:
+    if known is not None and tuple(_entry(path, sha256)) not in known:
         raise UserError(f"{path} changed while it was read; start again when nobody writes to it.")
 
 

@@ -5,6 +5,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from repro.common.disk import sha256
 from repro.common.errors import UserError
 from repro.data.corpora.corpus import Document
 from repro.data.corpora.reading import files
-from repro.data.corpora.reading.files import Identity, Report
+from repro.data.corpora.reading.files import Known, Report
 
 HUGE = 256 * 2**20
 """Characters from which on a document is named, though it is read."""
@@ -34,7 +35,7 @@ class Reader:
     optional_date: str | None = "date"
     """The column that holds a date where there is one, if none is asked for."""
 
-    def documents(self, path: Path, known: Identity | None = None) -> Iterator[Document]:
+    def documents(self, path: Path, known: Known | None = None) -> Iterator[Document]:
         """A file's documents in order.
 
         Args:
@@ -50,7 +51,7 @@ class Reader:
             self.report.documents += 1
             yield document
 
-    def _opened(self, path: Path, ending: str, known: Identity | None) -> Iterator[Document]:
+    def _opened(self, path: Path, ending: str, known: Known | None) -> Iterator[Document]:
         with files.opened(path, known) as file:
             content: IO[bytes] = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
             encoding = self._encoding(path, content)
@@ -75,14 +76,15 @@ class Reader:
 
     def _is_json_lines(self, file: IO[bytes], encoding: str) -> bool:
         """Whether a file whose ending says nothing begins with a line of JSON that has the text column."""
-        first, ended, _ = file.peek().lstrip().partition(b"\n")  # type: ignore[attr-defined]
-        if not ended and len(first) > files.BUFFER // 2:
-            return bool(first.startswith(b"{"))  # a line that is longer than what is looked at
+        start = file.peek().decode(encoding, errors="ignore")  # type: ignore[attr-defined]
+        first, ended, _ = start.lstrip().partition("\n")
+        if not ended and len(first) > files.BUFFER // 8:
+            return bool(first.startswith("{"))  # a line that is longer than what is looked at
         try:
-            row = json.loads(first.decode(encoding))
+            row = json.loads(first)
         except (ValueError, RecursionError):
             return False
-        return isinstance(row, dict) and _value(row, self.text_column) is not None
+        return isinstance(row, dict) and _has(row, self.text_column)
 
     def _lines(self, path: Path, file: IO[bytes], encoding: str) -> Iterator[Document]:
         lines: Iterator[bytes] = iter(file)
@@ -114,6 +116,9 @@ class Reader:
         text = io.TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
         reader = csv.DictReader(text, delimiter=delimiter, strict=True)
         try:
+            for name in self._columns():
+                if (reader.fieldnames or []).count(name) > 1:
+                    raise UserError(f"{path} has several columns {name}, and one is read; rename the others.")
             for row in reader:
                 if any(row.pop(None, ())):  # else the rest of a text after its first comma would be lost
                     raise UserError(
@@ -126,7 +131,7 @@ class Reader:
         except UnicodeDecodeError as error:
             raise _undecodable(f"{path}, after line {reader.line_num},", encoding, error) from None
 
-    def _parquet(self, path: Path, known: Identity | None) -> Iterator[Document]:
+    def _parquet(self, path: Path, known: Known | None) -> Iterator[Document]:
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -139,16 +144,32 @@ class Reader:
                 roots = {each.partition(".")[0] for each in self._columns() if each not in names}
                 wanted = [name for name in names if name in self._columns() or name in roots]
                 number = 0
-                if self.text_column.partition(".")[0] not in {*wanted}:
+                if not {self.text_column, self.text_column.partition(".")[0]} & {*wanted}:
                     raise _lacks(str(path), "text_column", self.text_column, names)
                 for batch in file.iter_batches(batch_size=256, columns=wanted):
-                    for row in batch.to_pylist():
+                    columns = [self._values(path, *column) for column in zip(wanted, batch.columns, strict=True)]
+                    for values in zip(*columns, strict=True):
                         number += 1
-                        yield self._row(row, f"{path}, row {number}")
+                        yield self._row(dict(zip(wanted, values, strict=True)), f"{path}, row {number}")
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path} is damaged, or no Parquet file: {error}. Fetch it again.") from None
         if known is not None:
             files.check_known(path, sha256(path), known)
+
+    def _values(self, path: Path, name: str, column: Any) -> list[Any]:
+        """A column's values; none of a date that nobody asked for, where one of them is none.
+
+        Raises:
+            UserError: one of them cannot be read.
+        """
+        try:
+            values: list[Any] = column.to_pylist()
+        except Exception as error:  # whatever text that is no UTF-8, years beyond 9999 and unknown time zones raise
+            if name == self.optional_date and name not in (self.text_column, self.date_column):
+                self.report.note("batches of rows whose dates cannot be read", path)
+                return [None] * len(column)
+            raise UserError(f"{path}: a value of {name} cannot be read: {error!r}.") from None
+        return values
 
     def _columns(self) -> list[str]:
         return [each for each in (self.text_column, self.date_column, self.optional_date) if each is not None]
@@ -194,6 +215,12 @@ def date_text(value: object) -> str | None:
         return None
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, str) and re.fullmatch(r"\d{9,13}(\.\d*)?", value):  # as CSV has numbers
+        value = float(value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        value = int(value) if value.is_integer() else value
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) >= 1e8:
         seconds = value / 1000 if abs(value) >= 1e11 else value
         try:
