@@ -58,6 +58,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
 
 def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained or not fine-tuned."""
+    jobs.check_any(plan.tree)
     jobs.check_trained(plan, store)
     stored = store.steps()
     for item in jobs.jobs_of(plan.tree):

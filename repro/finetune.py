@@ -74,6 +74,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
 
 def check(plan: Plan, store: Store) -> None:
     """Refuse versions that are not trained, and tasks that cannot be had."""
+    jobs.check_any(plan.tree)
     if not jobs.fine_tunings(plan.tree):
         raise UserError("finetune.seeds=[]: there is nothing to fine-tune; one seed or more works.")
     jobs.check_trained(plan, store)

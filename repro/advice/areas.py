@@ -50,4 +50,4 @@ def areas(of: Array, power: float) -> Array:
 @lru_cache(maxsize=64)  # a fit's derivatives change one number at a time, and most are another one
 def _term(power: float) -> Array:
     """(TERMS,)"""
-    return _terms(np.array([power]))[0]
+    return np.asarray(_terms(np.array([power]))[0])

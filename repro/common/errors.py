@@ -1,10 +1,12 @@
 """One way to refuse: a message that names the setting, its value and what would work."""
 
+import errno
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
+from typing import ClassVar
 
 from repro.common import output
 
@@ -13,6 +15,12 @@ USAGE_STATUS = 2
 
 INTERRUPTED_STATUS = 130
 """As shells have it: 128 and the number of the signal that Ctrl-C sends."""
+
+REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "It needs other rights, or another place."),
+    errno.ENAMETOOLONG: "A shorter name works.",
+}
+"""What works where a place cannot be looked at, by number."""
 
 LONGEST = 4000
 """Characters of a message: who gives a value of a million does not want it back."""
@@ -25,6 +33,9 @@ class UserError(ValueError):
     """By setting, a value in place of the refused one; None: leave it out."""
     meant: Mapping[str, str] = MappingProxyType({})
     """By a name that is none, the one that was probably meant."""
+
+    everywhere: ClassVar[bool] = False
+    """Whether each of several processes meets it, so that none waits for another."""
 
     def __init__(
         self, message: str, *, works: Mapping[str, str | None] | None = None, meant: Mapping[str, str] | None = None
@@ -79,11 +90,12 @@ def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[No
     output.secure()
     try:
         yield
-    except PermissionError as error:  # whichever look at a place met it first
-        if error.filename is None:
+    except OSError as error:  # whichever look at a place met it first
+        if error.filename is None or error.errno not in REMEDIES:
             raise
         where = printable(str(error.filename))
-        print(f"error: {where}: {error.strerror}. It needs other rights, or another place.", file=sys.stderr)
+        where = where if len(where) <= LONGEST else f"{where[:LONGEST]} ..."
+        print(f"error: {where}: {error.strerror}. {REMEDIES[error.errno]}", file=sys.stderr)
         raise SystemExit(status) from None
     except (UserError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__

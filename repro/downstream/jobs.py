@@ -15,7 +15,7 @@ from repro.common.canonical import digest
 from repro.common.errors import Preempted, UserError
 from repro.common.packages import installed
 from repro.config import places
-from repro.config.settings import TaskSettings
+from repro.config.settings import ModelSettings, TaskSettings
 from repro.downstream import tasks
 from repro.models.architectures.architecture import architecture
 from repro.planning.planner import Plan
@@ -134,6 +134,25 @@ def _files(settings: TaskSettings) -> list[str]:
     return [settings.group, *settings.names, digest.hexdigest()]
 
 
+def _model(tree: Tree, item: Job) -> ModelSettings:
+    return run_of(tree, item).settings.model
+
+
+def check_any(tree: Tree) -> None:
+    """
+    Raises:
+        UserError: no version that was asked for is released by any recipe here.
+    """
+    if jobs_of(tree):
+        return
+    run = tree.runs[0]
+    versions = ",".join(map(str, run.settings.finetune.versions or ()))
+    raise UserError(
+        f"finetune.versions=[{versions}]: paradigm={run.settings.paradigm.kind} releases {run.versions} versions; "
+        f"finetune.versions=[{run.versions}] works."
+    )
+
+
 def check_trained(plan: Plan, store: Store) -> None:
     """Refuse versions that have not been trained, weights that are gone, and a store that cannot be written.
 
@@ -148,6 +167,14 @@ def check_trained(plan: Plan, store: Store) -> None:
             )
         if item.version == UNTRAINED and item.weights not in plan.stored:
             architecture(run_of(plan.tree, item).settings.model).check_weights()
+        if item.before is not None and _model(plan.tree, item) != _model(plan.tree, item.before):
+            run = plan.tree.runs[item.run]
+            raise UserError(
+                f"finetune.update={run.settings.finetune.update}: version {item.version} of run {run.name} is larger "
+                f"than version {item.before.version}, and what fine-tuning changed there cannot be added to it; "
+                "finetune.update=anew works.",
+                works={"finetune.update": "anew"},
+            )
     store.check_writable()
 
 
@@ -222,6 +249,11 @@ def drain(
         UserError: some could not be done, after all others were; or the disk refuses, which it would again.
     """
     failed = store.failed
+
+    def first(item: Job) -> Key | None:
+        """What has to be there before an item is made; one that is there is evaluated without."""
+        return item.before.weights if item.before is not None and key(item) == item.weights else None
+
     while True:
         finished = done()
         left = [item for item in todo if key(item) not in finished and key(item) not in failed]
@@ -229,10 +261,10 @@ def drain(
             break
         if stop.is_set():
             raise Preempted
-        stored = store.steps() if any(item.before for item in left) else {}
+        stored = store.steps() if any(map(first, left)) else {}
         for item in left:
-            if item.before is not None and item.before.weights not in stored:
-                if (reason := failed.get(key(item.before))) is not None:
+            if (needed := first(item)) is not None and needed not in stored:
+                if (reason := failed.get(needed)) is not None:
                     failed[key(item)] = reason
                 continue
             with store.lease(key(item), item.base, item.weights) as lease:

@@ -34,5 +34,8 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
         model_max_length=s.stream.sequence_length,
         clean_up_tokenization_spaces=False,
     )
+    if s.model.init is None:  # a configuration is made before anybody knows the stream's tokenizer
+        for each in filter(None, (model.config, model.generation_config)):
+            each.bos_token_id = each.eos_token_id = tokenizer.eos_token_id
     matmul.install(model, s.numerics)
     return model.eval().to(s.numerics.device), tokenizer

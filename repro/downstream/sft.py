@@ -138,17 +138,26 @@ def learning_rate(settings: FinetuneSettings, step: int, total: int) -> float:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[tuple[str, str]], max_tokens: int) -> list[Encoded]:
-    """Token ids of each example, at most `max_tokens` together.
+    """Token ids of each example, at most `max_tokens` together; cut into prompt and answer as lm-eval does.
 
-    A long prompt loses its beginning. An answer is never cut: one that leaves no room keeps its prompt's last token.
+    White space at a prompt's end belongs to the answer. An empty prompt is the token that texts begin with. A long
+    prompt loses its beginning. An answer is never cut: one that leaves no room keeps its prompt's last token.
+
+    Raises:
+        UserError: an answer has no tokens of its own.
     """
-    prompts = tokenizer([prompt for prompt, _ in examples], verbose=False)["input_ids"]
     wholes = tokenizer([prompt + answer for prompt, answer in examples], verbose=False)["input_ids"]
+    prompts = tokenizer([prompt.rstrip() for prompt, _ in examples], verbose=False)["input_ids"]
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     encoded = []
-    for prompt, whole in zip(prompts, wholes, strict=True):
+    for (text, wanted), prompt, whole in zip(examples, prompts, wholes, strict=True):
         answer = whole[len(prompt) :]
-        assert prompt, "a prompt has tokens"
-        assert answer, "an answer has tokens of its own"
+        if not answer:
+            raise UserError(
+                f"a task has the answer {wanted!r} to {text[-40:]!r}, which adds no token to it; doc_to_target has to "
+                "give some text."
+            )
+        prompt = prompt or [first]
         encoded.append(Encoded(prompt[-max(1, max_tokens - len(answer)) :], answer))
     return encoded
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -85,18 +86,32 @@ model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")
 tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
 ```
 
-Its context is {run.settings.stream.sequence_length} tokens; positions beyond it were never trained. It began with
-{"random" if run.settings.model.init is None else "given"} weights and was trained on text alone: it follows no
-instructions, and nothing was filtered for safety.
+{_limits(run)}
 
 Text of the training data: {chosen.licence or "no licence is known"}.
 """
 
 
+def _limits(run: Run) -> str:
+    length, given = run.settings.stream.sequence_length, run.settings.model.init
+    if given is None:
+        return (
+            f"Its context is {length} tokens; positions beyond it were never trained. It began with\nrandom weights "
+            "and was trained on text alone: it follows no\ninstructions, and nothing was filtered for safety."
+        )
+    return (
+        f"It began with given weights (`{Path(given).name}`), whose licence and limits hold for it, too. Here it was "
+        f"trained\non text alone, {length} tokens at a time; nothing was filtered for safety."
+    )
+
+
+GIVEN = {"license": "other", "license_name": "that-of-the-given-weights-and-of-the-data"}
+
+
 def _header(chosen: Corpus, run: Run) -> dict[str, Any]:
     languages = {"language": chosen.language} if chosen.language else {}
     return {
-        **_licence(chosen.licence),
+        **(_licence(chosen.licence) if run.settings.model.init is None else GIVEN),
         **languages,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",

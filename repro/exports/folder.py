@@ -82,8 +82,11 @@ def _both_spellings(config: dict[str, Any]) -> None:
     rope = config.get("rope_parameters") or {}
     if "rope_theta" in rope:
         config["rope_theta"] = rope["rope_theta"]
-        scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
-        config["rope_scaling"] = None if scaling.get("rope_type", "default") == "default" else scaling
+        # With its base inside: 5 takes all of it, where there is any, in place of what it wrote itself.
+        config["rope_scaling"] = None if rope.get("rope_type", "default") == "default" else dict(rope)
+        if "partial_rotary_factor" in rope:
+            config |= dict.fromkeys(("partial_rotary_factor", "rotary_pct"), rope["partial_rotary_factor"])
+            config["rotary_emb_base"] = rope["rope_theta"]
 
 
 def _file_decides(config: dict[str, Any]) -> None:

@@ -66,7 +66,7 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T
         except UserError as error:
             # The sweep's other jobs go on; the command line reports what is left.
             print(printable(f"error: {error}"), file=sys.stderr)
-            if parallel.join().size > 1:
+            if parallel.join().size > 1 and not error.everywhere:
                 raise SystemExit(1) from None  # the others may be waiting for this process
     if preempted:
         hand_on(stop)

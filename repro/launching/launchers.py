@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.types import RunMode
+
 from repro.common.errors import UserError
 from repro.planning import sweeps
 
@@ -42,6 +44,8 @@ def handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:
         return [*flags, *overrides]
     hydra, jobs = sweeps.launched(overrides, multirun=bool(flags))
     _check(hydra.launcher)
+    if hydra.mode != RunMode.MULTIRUN:
+        flags = ["-m"]  # Hydra has no launcher start a single run
     if name != "joblib":
         return [*flags, *overrides]
     return [*flags, *overrides, f"hydra.launcher.n_jobs={min(_workers(hydra.launcher), jobs)}"]

@@ -111,6 +111,12 @@ def _check_hydras(given: "Override") -> None:
             "sets one.",
             works={key: None},
         )
+    if key == "hydra.job.chdir" and given.value():
+        raise UserError(
+            f"{line}: each job would look for the store, and all other places, in a folder of its own; "
+            "hydra.job.chdir=false works.",
+            works={key: "false"},
+        )
     if (CONF / key).is_dir() and not given.is_sweep_override() and not given.is_delete() and given.value() is None:
         raise UserError(
             f"{line}: {key} is a group, of which one option is chosen; without {key}=, its default is.",

@@ -184,7 +184,9 @@ def _name_unknown(store: Store) -> None:
 
 
 def _collect(store: Store, *, delete: bool, quarantine: bool) -> None:
-    for reason in references(store).unknown:
+    if quarantine and (plans := {*references(store).unknown} - {*references(store, quarantined=False).unknown}):
+        print(printable(f"{', '.join(sorted(plans))}: checkpoints that it alone kept go with it"), file=sys.stderr)
+    for reason in references(store, quarantined=not quarantine).unknown:
         print(
             printable(f"{reason}: what it keeps is unknown, so no checkpoint goes. Run its command again, on each ")
             + "machine that did; then `gc delete=true quarantine=true`.",

@@ -61,8 +61,12 @@ class References:
     """Plans of which nobody knows what they keep."""
 
 
-def references(store: Store) -> References:
-    """Read every frozen plan."""
+def references(store: Store, *, quarantined: bool = True) -> References:
+    """Read every frozen plan.
+
+    Args:
+        quarantined: whether plans that were found damaged count, of which nobody knows what they keep.
+    """
     found = References()
     for path in store.plan_files():
         try:
@@ -76,15 +80,14 @@ def references(store: Store) -> References:
             if node.released or key not in found.nodes:
                 kind = "version" if node.released else "branch point on the way to version"
                 found.nodes[key] = f"{kind} {node.version} of {node.run}"
-    found.unknown += [
-        f"{path} was quarantined" for path in (store.root / "quarantine").glob("plans-*") if _is_plan(path)
-    ]
+    plans = (store.root / "quarantine").glob("plans-*") if quarantined else ()
+    found.unknown += [f"{path} was quarantined" for path in plans if _is_plan(path)]
     return found
 
 
-def survey(store: Store) -> Iterator[Entry]:
-    """Everything that is kept for some run, and everything that can go."""
-    known = references(store)
+def survey(store: Store, *, quarantined: bool = True) -> Iterator[Entry]:
+    """Everything that is kept for some run, and everything that can go; `quarantined` as in `references`."""
+    known = references(store, quarantined=quarantined)
     held = dict(_leases(store))
     uses = {key for sign in held.values() for key in sign.get("uses", ())}
     stored = store.steps()
@@ -133,6 +136,8 @@ def _unplanned(folder: Path, key: str, step: int, known: References) -> Entry:
     base = manifest.get("finetuned")
     if base in known.nodes:
         return Entry(folder, "fine-tuned", f"from {known.nodes[base]}, seed {manifest.get('seed')}", step=step)
+    if base is not None and manifest.get("version") == 0 and known.nodes:
+        return Entry(folder, "fine-tuned", f"from no training, beside versions; seed {manifest.get('seed')}", step=step)
     was = f"version {manifest.get('version')} of {manifest.get('name')}"
     if "stream" in manifest:
         was += f", stream {str(manifest['stream'])[:8]}"
@@ -149,7 +154,8 @@ def collect(store: Store, *, delete: bool, quarantine: bool = False) -> list[Ent
         UserError: the disk refuses.
     """
     if not delete:
-        return [item for item in survey(store) if item.goes or (quarantine and _was_quarantined(item))]
+        found = survey(store, quarantined=not quarantine)
+        return [item for item in found if item.goes or (quarantine and _was_quarantined(item))]
     gone = []
     with store.keeping():
         if quarantine:

@@ -38,6 +38,8 @@ Save: TypeAlias = Callable[[str, int, dict[str, Contents], dict[str, Any]], None
 class Diverged(UserError):
     """The loss is no longer a number. Everything before the edge is kept."""
 
+    everywhere = True
+
 
 def train_edge(
     tree: Tree, key: Key, store: Store, lease: Lease | None, stop: threading.Event, processes: Processes = ALONE

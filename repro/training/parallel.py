@@ -235,7 +235,8 @@ def written(contents: dict[str, Tensors], store: Store, processes: Processes) ->
             }
         except CheckpointException as error:
             reason = next(iter(error.failures.values()))[0]
-            raise disk.refused(store.root, str(reason), full=True) from error
+            full = getattr(reason, "errno", None) in (None, *disk.FULL)
+            raise disk.refused(store.root, str(reason), full=full) from error
 
 
 def _sharded(tensors: Tensors) -> bool:

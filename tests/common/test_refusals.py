@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from repro import update
 from repro.common.errors import refusals
+from repro.store import __main__ as store_command
 
 
 @pytest.fixture
@@ -48,6 +50,18 @@ def test_a_place_behind_a_closed_folder_is_named(command: list[str], closed: Pat
     assert "Traceback" not in done.stderr
     assert str(closed) in done.stderr
     assert "Permission denied" in done.stderr
+
+
+def test_a_name_that_is_too_long_for_any_disk_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = tmp_path / ("a" * 300)
+    for main, words in (
+        (store_command.main, ["ls", f"store.path={long}"]),
+        (update.main, [f"output={long}", "corpus.path=x"]),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+        said = capsys.readouterr().err
+        assert f"{long}: File name too long. A shorter name works." in said
 
 
 def test_what_is_no_place_is_no_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -293,6 +293,25 @@ def test_a_data_set_is_streamed_with_the_columns_chosen(parquet: Path, tmp_path:
     assert [(d.text, d.date) for d in documents] == [("a", "2020-01-01T00:00:00"), ("b", "2021-01-01T00:00:00")]
 
 
+def test_names_that_decide_on_splits_are_part_of_what_identifies_a_folder(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name}))
+    before = hf(tmp_path).identity()
+    (tmp_path / "train.jsonl").rename(tmp_path / "kept")
+    (tmp_path / "test.jsonl").rename(tmp_path / "train.jsonl")
+    (tmp_path / "kept").rename(tmp_path / "test.jsonl")
+    assert hf(tmp_path).identity() != before
+
+
+def test_a_builder_is_one_whatever_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "x.jsonl").write_text('{"text": "a"}\n')
+    monkeypatch.chdir(tmp_path)
+    corpus = hf("json", path="json/x.jsonl")
+    assert [document.text for document in corpus.documents(tmp_path)] == ["a"]
+    assert corpus.identity()["hf"] == "json"
+
+
 def test_a_builder_reads_the_files_of_corpus_path(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
     corpus = hf("json", path=str(tmp_path / "x.jsonl"))

@@ -11,11 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from repro.common.errors import UserError
 from repro.config.registries import CORPORA
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.reading.files import Report, find, identity
+from repro.data.corpora.reading.records import date_text
 from repro.data.dates import instant
 
 TEXT = "Grüße — 你好\nsecond line"
@@ -158,6 +160,61 @@ def test_max_documents_holds_for_files(tmp_path: Path) -> None:
     assert local(tmp_path, max_documents=4).identity() != local(tmp_path).identity()
 
 
+@pytest.mark.parametrize(("limit", "alike"), [(3, False), (None, True)])
+def test_which_documents_are_the_first_is_part_of_what_identifies_them(
+    tmp_path: Path, limit: int | None, alike: bool
+) -> None:
+    folders = {"one": ("a", "b"), "other": ("b", "a")}
+    for folder, names in folders.items():
+        (tmp_path / folder).mkdir()
+        for name, words in zip(names, ("x", "y"), strict=True):
+            lines = (json.dumps({"text": f"{words} {n}"}) for n in range(3))
+            (tmp_path / folder / f"{name}.jsonl").write_text("\n".join(lines))
+    one, other = (local(tmp_path / folder, max_documents=limit) for folder in folders)
+    assert (one.identity() == other.identity()) is alike
+    assert list(one.verified(one.identity(), tmp_path))  # found to be what it was identified as
+
+
+def test_a_column_of_parquet_whose_name_has_a_dot_holds_the_text(tmp_path: Path) -> None:
+    pd.DataFrame({"meta.text": ["a", "b"], "id": [1, 2]}).to_parquet(tmp_path / "x.parquet")
+    assert [each.text for each in read(tmp_path, text_column="meta.text")] == ["a", "b"]
+
+
+def test_values_of_parquet_that_nothing_can_be_made_of_are_named_or_are_no_dates(tmp_path: Path) -> None:
+    late = pa.array([2**40], pa.timestamp("s"))  # in a year of five digits
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"text": ["a"], "date": late}), path)
+    assert [(each.text, each.date) for each in read(tmp_path)] == [("a", None)]
+    with pytest.raises(UserError, match=r"x\.parquet: a value of date cannot be read"):
+        read(tmp_path, date_column="date")
+    wrong = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    parquet.write_table(pa.table({"text": wrong}), path)
+    with pytest.raises(UserError, match=r"x\.parquet: a value of text cannot be read"):
+        read(tmp_path)
+
+
+def test_seconds_since_1970_are_dates_in_tables_too(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,date\na,1714521600\nb,1714521600000\nc,20240501\n")
+    days = {instant(each.date).date().isoformat() for each in read(tmp_path) if each.date}
+    assert days == {"2024-05-01"}
+    assert (date_text(2021.0), date_text(float("nan"))) == ("2021", None)
+
+
+def test_of_two_columns_of_one_name_none_is_taken_for_the_text(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,text\na,b\n")
+    with pytest.raises(UserError, match=r"x\.csv has several columns text"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_of_json_without_an_ending_are_never_read_as_text(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "lines").write_text('{"id": 1, "text": "eins"}\n{"id": 2, "text": "zwei"}\n', encoding=encoding)
+    assert [each.text for each in read(tmp_path, pattern="*")] == ["eins", "zwei"]
+    (tmp_path / "lines").write_text('{"id": 1, "text": null}\n{"id": 2, "text": "zwei"}\n', encoding=encoding)
+    with pytest.raises(UserError, match="text must be a string"):
+        read(tmp_path, pattern="*")
+
+
 def test_huge_and_empty_documents_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from repro.data.corpora.reading import records
 
@@ -268,6 +325,8 @@ def test_front_matter_and_file_names_hold_dates(tmp_path: Path) -> None:
         ("May 31, 2024", "2024-05-31T00:00:00"),
         ("Fri, 31 May 2024 01:00:00 +0200", "2024-05-30T23:00:00"),
         ("2024-02-29", "2024-02-29T00:00:00"),
+        ("2024-05-31+02:00", "2024-05-30T22:00:00"),
+        ("2024-05-31Z", "2024-05-31T00:00:00"),
     ],
 )
 def test_dates_are_instants_in_utc(written: str, utc: str) -> None:
@@ -279,6 +338,7 @@ def test_dates_are_instants_in_utc(written: str, utc: str) -> None:
     [
         *("2023-02-29", "2024-02-31", "2024-31-05", "2017-18", "yesterday", "03/04/2021", "", "2024-13-01"),
         *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00"),  # of years that UTC does not have
+        "Mon, 01 Jan 2020 00:00:00 +999999999999999999",
     ],
 )
 def test_dates_that_cannot_be_are_refused(written: str) -> None:

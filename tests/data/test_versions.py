@@ -14,12 +14,14 @@ import pytest
 from dumps import dump, text
 from test_stream import document as dated_document
 from test_stream import write
+from tokenizers import AddedToken, Tokenizer
 
 from repro.common import disk
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
 from repro.config.settings import StreamSettings
 from repro.data import novelty, overlap
+from repro.data.corpora.local import Local
 from repro.data.corpora.reading.files import Report
 from repro.data.corpora.releases import ReleaseFolders, natural
 from repro.data.counts import TRAINED_BEFORE, public, told
@@ -139,6 +141,32 @@ def test_a_given_tokenizer_is_used_and_keys_the_versions(dumps: Path, tmp_path: 
         open_stream(corpus(dumps), replace(settings, tokenizer=str(lacking)), tmp_path)
 
 
+def test_a_given_tokenizer_is_used_for_all_of_a_text_and_nothing_else(dumps: Path, tmp_path: Path) -> None:
+    """Whatever settings of calls it was saved with, and spelled-out tokens that are text."""
+    other = open_stream(corpus(dumps), mixed(1, "releases", vocab_size=400), tmp_path / "other").tokenizer_file
+    tokenizer = Tokenizer.from_file(str(other))
+    plain = open_stream(corpus(dumps), mixed(1, "releases", tokenizer=str(other)), tmp_path)
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=64, pad_id=5)
+    tokenizer.save(str(tmp_path / "cut.json"))
+    cut = open_stream(corpus(dumps), mixed(1, "releases", tokenizer=str(tmp_path / "cut.json")), tmp_path)
+    assert np.array_equal(cut.blocks(np.arange(12)), plain.blocks(np.arange(12)))
+    some = tokenizer.decode(plain.heldout(1).blocks[0, 1:].tolist())[4:9]
+    tokenizer.add_tokens([AddedToken(some, special=False, normalized=False)])
+    tokenizer.save(str(tmp_path / "more.json"))
+    more = open_stream(corpus(dumps), mixed(1, "releases", tokenizer=str(tmp_path / "more.json")), tmp_path)
+    held = more.heldout(1)
+    with_text = held.blocks[:, 1:].ravel().tolist()
+    assert 400 in with_text
+    kept = Tokenizer.from_file(str(more.tokenizer_file)).decode(with_text, skip_special_tokens=True)
+    assert held.target_bytes == len(kept.encode())
+    gap = json.loads(other.read_text())
+    gap["added_tokens"][0]["id"] = 401
+    (tmp_path / "gap.json").write_text(json.dumps(gap))
+    with pytest.raises(UserError, match="no token has the number 400"):
+        open_stream(corpus(dumps), mixed(1, "releases", tokenizer=str(tmp_path / "gap.json")), tmp_path)
+
+
 def test_every_oddity_of_a_dump_is_counted_and_named_once(
     dumps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +190,13 @@ def test_releases_come_in_the_order_of_their_names_or_of_their_list(dumps: Path)
     ]
     (documents,) = ({d.date for d in corpus(dumps).documents(dumps) if d.part == 1},)
     assert documents == {"2021"}
+
+
+def test_a_folder_that_the_list_does_not_name_is_named(dumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next dump, before anybody wrote it down."""
+    (dumps / "releases.csv").write_text("name,folder,date\na,dump-1/,\nb,dump-2,\nc,dump-3/deep,\n")
+    assert corpus(dumps).release_names() == ["a", "b", "c"]
+    assert "left out, as releases.csv does not list them: dump-4." in capsys.readouterr().err
 
 
 def test_a_release_whose_name_is_not_utf_8_has_one_that_can_be_written(dumps: Path) -> None:
@@ -259,8 +294,6 @@ def test_copies_of_earlier_documents_and_near_ones_are_left_out(dumps: Path, tmp
 
 def test_text_that_overlaps_what_was_held_out_before_is_not_trained_on(dumps: Path, tmp_path: Path) -> None:
     first = open_stream(corpus(dumps), mixed(1, "releases", heldout_blocks=10**6), tmp_path)
-    from tokenizers import Tokenizer
-
     tokenizer = Tokenizer.from_file(str(first.tokenizer_file))
     held = tokenizer.decode(first.heldout(1).blocks[:, 1:].ravel().tolist(), skip_special_tokens=True)
     quoted = " ".join(held.split()[30:60])
@@ -276,8 +309,6 @@ def test_text_that_overlaps_what_was_held_out_before_is_not_trained_on(dumps: Pa
 
 def quoting(dumps: Path, stream: Stream) -> None:
     """Have every document of the second dump quote version 1's training text, each another passage of 25 words."""
-    from tokenizers import Tokenizer
-
     tokenizer = Tokenizer.from_file(str(stream.tokenizer_file))
     trained = tokenizer.decode(stream.blocks(np.arange(sum(stream.version_blocks)))[:, 1:].ravel().tolist())
     known = [each for each in (text(1, number) for number in range(SIZES[0])) if each[:60] in trained]
@@ -396,6 +427,17 @@ def test_a_dated_stream_is_cut_where_its_steps_are_there(tmp_path: Path) -> None
     with pytest.raises(UserError, match="give their number"):
         open_stream(source, replace(settings, steps_per_version="auto"), tmp_path)
     assert stream.version_blocks == (8, 120, 16)
+
+
+def test_a_stretch_that_begins_with_reprints_goes_on_to_what_is_new(tmp_path: Path) -> None:
+    words = [" ".join(f"w{(7 * n * k) % 997}" for k in range(1, 90)) for n in range(1, 31)]
+    reprints = [f"{text} end" for text in words[:2]]
+    rows = [{"text": text, "date": f"2020-01-{day:02}"} for day, text in enumerate([*words[:2], *reprints], start=1)]
+    rows += [{"text": text, "date": f"2020-02-{day:02}"} for day, text in enumerate(words[2:], start=1)]
+    (tmp_path / "news.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = Local(kind="local", path=str(tmp_path / "news.jsonl"))
+    stream = open_stream(source, mixed(2, "dated", steps_per_version=[1, 1], heldout_blocks=1), tmp_path)
+    assert stream.version_blocks == (4, 4)
 
 
 def test_a_file_that_changes_after_it_was_hashed_is_refused(dumps: Path, tmp_path: Path) -> None:

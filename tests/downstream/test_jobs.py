@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -51,6 +52,40 @@ class Items:
 @pytest.fixture
 def three(tmp_path: Path) -> Items:
     return Items(Store(tmp_path / "store"))
+
+
+def test_what_is_there_is_evaluated_whether_or_not_what_it_was_made_from_is(three: Items) -> None:
+    """The fine-tuned model of the version before may have been damaged, and is needed to make this one alone."""
+    (first, *_) = three.todo
+    (item,) = three.todo = [Job(0, 2, "base2", 0, "tuned2", "result2", before=first)]
+    tried: list[str] = []
+
+    def do(item: Job, lease: Lease) -> None:
+        tried.append(item.result)
+
+    jobs.drain([item], attrgetter("result"), lambda: set(tried), do, three.store, StopAfter(5))
+    assert tried == ["result2"]
+    with pytest.raises(Preempted):  # it waits
+        jobs.drain([item], attrgetter("weights"), lambda: set(tried), do, three.store, StopAfter(2))
+
+
+def test_what_fine_tuning_changed_in_a_smaller_model_is_not_added_to_a_larger_one(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grown = smoke("paradigm=grow", "model.layers=2", "stream.versions=3", "paradigm.grow_at=3")
+    with pytest.raises(SystemExit, match="2"):
+        finetune.main([*grown, "finetune.versions=[3]", "finetune.update=transfer"])
+    assert "version 3 of run" in (said := capsys.readouterr().err) or "is not trained yet" in said
+    plan = make(compose([*grown, "finetune.versions=[3]", "finetune.update=transfer"]))
+    trained = replace(plan, stored=dict.fromkeys(plan.tree.nodes, 1))
+    with pytest.raises(UserError, match=r"version 3 of run .* is larger than version 2.*update=anew works"):
+        jobs.check_trained(trained, Store(Path(plan.tree.runs[0].settings.store.path)))
+
+
+def test_versions_that_no_recipe_releases_are_named(smoke: Overrides) -> None:
+    tree = make(compose(smoke("paradigm=two_stage", "finetune.versions=[4]"))).tree
+    with pytest.raises(UserError, match=r"finetune\.versions=\[4\]: paradigm=two_stage releases 2 versions"):
+        jobs.check_any(tree)
 
 
 def test_a_stop_with_items_left_is_said_and_one_after_the_last_is_not(three: Items) -> None:

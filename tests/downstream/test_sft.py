@@ -97,8 +97,21 @@ def test_bfloat16_trains_float32_weights_to_nearly_the_same_losses() -> None:
 def test_answers_are_cut_into_tokens_as_lm_eval_cuts_them() -> None:
     lm = HFLM(pretrained=items.model(), tokenizer=TOKENIZER)
     pairs = [*EXAMPLES, ("No blank", "between"), ("摘要：树\n答案：", "是"), ("A", " apple pear maple")]  # noqa: RUF001
+    pairs += [("Answer: ", "apple"), ("Answer:\n\n", "apple pear"), ("Answer:  ", " apple")]
     for (prompt, answer), encoded in zip(pairs, sft.encode(TOKENIZER, pairs, 64), strict=True):
         assert (encoded.prompt, encoded.answer) == lm._encode_pair(prompt, answer)
+
+
+def test_an_empty_prompt_is_what_texts_begin_with_as_in_lm_eval() -> None:
+    lm = HFLM(pretrained=items.model(), tokenizer=TOKENIZER)
+    (encoded,) = sft.encode(TOKENIZER, [("", "apple pear")], 64)
+    assert encoded.prompt == [lm.prefix_token_id]
+    assert encoded.answer == lm.tok_encode("apple pear")
+
+
+def test_an_answer_without_text_is_refused_with_its_prompt() -> None:
+    with pytest.raises(UserError, match=r"the answer '' to 'Answer:', which adds no token"):
+        sft.encode(TOKENIZER, [("Answer:", "")], 64)
 
 
 def test_a_long_example_loses_the_beginning_of_its_prompt_and_nothing_of_its_answer() -> None:

@@ -15,13 +15,15 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from repro import export, train
+from repro.data.tokenizer import END_OF_TEXT
 from repro.downstream import harness
 from repro.downstream import items as local_items
 from repro.downstream.loading import load_model
 from repro.exports.card import _licence
+from repro.exports.folder import _both_spellings, _edit
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -131,6 +133,47 @@ def test_both_spellings_are_written(made: Callable[[str], tuple[list[str], Path]
         tokens = json.loads((made(architecture)[1] / "tokenizer_config.json").read_text())
         assert tokens["tokenizer_class"] == "PreTrainedTokenizerFast"
         assert "backend" not in tokens
+
+
+@pytest.mark.parametrize(
+    ("kind", "rope"),
+    [
+        ("gpt_neox", {"rope_type": "linear", "factor": 4.0, "rope_theta": 50000, "partial_rotary_factor": 0.5}),
+        ("phi", {"rope_type": "default", "rope_theta": 50000, "partial_rotary_factor": 0.25}),
+        ("llama", {"rope_type": "linear", "factor": 4.0, "rope_theta": 50000}),
+    ],
+)
+def test_what_is_added_for_transformers_4_changes_nothing_in_5(
+    kind: str, rope: dict[str, object], tmp_path: Path
+) -> None:
+    AutoConfig.for_model(kind, rope_parameters=rope).save_pretrained(tmp_path)
+    _edit(tmp_path / "config.json", _both_spellings)
+    assert AutoConfig.from_pretrained(tmp_path).rope_parameters == rope
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["rope_theta"] == 50000
+    assert written.get("partial_rotary_factor") == rope.get("partial_rotary_factor")
+
+
+def test_an_export_ends_where_its_own_tokenizer_says(
+    smoke: Overrides, few: list[str], data_path: Path, tmp_path: Path
+) -> None:
+    """Also with a tokenizer whose end of text is another number than this suite's."""
+    small = ["paradigm=cpt", "stream.versions=1", "stream.steps_per_version=2", "schedule.warmup_steps=1"]
+    own = make(compose(smoke(*few, *small))).tree.runs[0].stream.tokenizer_file
+    content = json.loads(own.read_text())
+    vocabulary, size = content["model"]["vocab"], len(content["model"]["vocab"])
+    (end,) = (each for each in content["added_tokens"] if each["content"] == END_OF_TEXT)
+    (last,) = (token for token, number in vocabulary.items() if number == size - 1)
+    vocabulary[END_OF_TEXT], vocabulary[last], end["id"] = size - 1, 0, size - 1
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    given = smoke(*few, *small, f"stream.tokenizer={tmp_path / 'tokenizer.json'}")
+    train.main(given)
+    export.main([*given, f"output={tmp_path / 'models'}"])
+    (folder,) = (tmp_path / "models").iterdir()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.eos_token_id == size - 1
+    for each in (model.config, model.generation_config):
+        assert (each.bos_token_id, each.eos_token_id) == (size - 1, size - 1)
 
 
 @pytest.mark.skipif(not OTHERS, reason="EXPORT_PYTHONS names no Python with another transformers (docs/export.md)")

@@ -33,7 +33,7 @@ LINES = re.search(
 def trained(tmp_path_factory: pytest.TempPathFactory, data_path: Path) -> list[str]:
     """A store that nothing here changes."""
     place = tmp_path_factory.mktemp("trained")
-    given = ["scale=smoke", f"data.path={data_path}", f"store.path={place / 'store'}", f"ledger.path={place / 'ledger'}"]
+    given = ["scale=smoke", f"data.path={data_path}", f"store.path={place}/store", f"ledger.path={place}/ledger"]
     given += ["paradigm=path_switching", "stream.versions=3", "stream.steps_per_version=20", "numerics.matmul=torch"]
     train.main(given)
     return given

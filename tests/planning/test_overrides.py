@@ -163,6 +163,22 @@ def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Over
     assert workers("study=all", "hydra.launcher.n_jobs=1000") == len(sweeps.studies())
 
 
+def test_a_launcher_is_handed_a_single_run_too(smoke: Overrides) -> None:
+    """Hydra has none start what is no sweep, and would train here."""
+    from repro.launching.launchers import handed
+
+    given = smoke("paradigm=cpt", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
+    assert "-m" in handed(given, [])
+    assert "-m" not in handed(smoke("paradigm=cpt"), [])
+    assert "-m" not in handed([*given, "study=headline"], [])  # which says so itself
+
+
+def test_jobs_in_folders_of_their_own_are_refused(smoke: Overrides) -> None:
+    with pytest.raises(UserError, match=r"hydra\.job\.chdir=true: each job would look for the store"):
+        sweeps.compose(smoke("hydra.job.chdir=true"))
+    assert sweeps.compose(smoke("hydra.job.chdir=false"))
+
+
 def test_a_composed_configuration_is_shown_for_a_sweep_and_elsewhere_its_command_is_named(
     smoke: Overrides, capsys: pytest.CaptureFixture[str]
 ) -> None:

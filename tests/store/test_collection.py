@@ -180,6 +180,43 @@ def test_what_is_fine_tuned_from_a_planned_version_stays(tmp_path: Path) -> None
     assert store.steps().keys() == {base, tuned}
 
 
+def test_the_untrained_control_stays_as_long_as_any_plan_does(tmp_path: Path) -> None:
+    """What it was fine-tuned from is no node of any plan."""
+    store = Store(tmp_path)
+    base, control, other = KEYS[:3]
+    store.save(base, 7, TENSORS, {"name": "a run", "version": 1})
+    store.save(control, 3, TENSORS, {"finetuned": "f" * 64, "seed": 0, "name": "a run", "version": 0})
+    store.save(other, 3, TENSORS, {"finetuned": "f" * 64, "seed": 0, "name": "a run", "version": 1})
+    planned(store, base)
+    upkeep.collect(store, delete=True)
+    assert store.steps().keys() == {base, control}
+    (tmp_path / "plans" / f"{PLANS[0]}.json").unlink()
+    upkeep.collect(store, delete=True)
+    assert not store.steps()
+
+
+def test_what_goes_with_a_quarantined_plan_is_shown_before_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    store.save(KEYS[0], 7, TENSORS, {"name": "a run", "version": 1})
+    planned(store, KEYS[0])
+    path = tmp_path / "plans" / f"{PLANS[0]}.json"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert store.get_plan(PLANS[0]) is None
+    store_command.main(["gc", f"store.path={tmp_path}"])
+    told = capsys.readouterr()
+    assert "0 could go" in told.out
+    assert "so no checkpoint goes" in told.err
+    store_command.main(["gc", "quarantine=true", f"store.path={tmp_path}"])
+    told = capsys.readouterr()
+    assert "3 could go" in told.out  # the plan, why it was set aside, and the checkpoint
+    assert "checkpoints that it alone kept go with it" in told.err
+    assert "so no checkpoint goes" not in told.err
+    store_command.main(["gc", "delete=true", "quarantine=true", f"store.path={tmp_path}"])
+    assert "3 removed of 3" in capsys.readouterr().out
+
+
 def test_while_a_plan_cannot_be_read_nothing_goes(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for key in KEYS[:2]:

@@ -337,3 +337,15 @@ def test_a_branch_taken_by_four_processes_goes_on_in_two_and_layers_are_compiled
     compiled = planned(smoke, "fsdp_compiled", TOGETHER).tree
     ours = trace(Store(tmp_path / "compiled" / "fsdp_compiled"), compiled.ends[0][0])
     assert torch.allclose(ours, trace(source, four.ends[0][0]), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_several_processes_that_diverged_says_so_in_its_ledger(smoke: Overrides, tmp_path: Path) -> None:
+    """All of them meet it together, so that none waits for another."""
+    given = smoke("paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10", "schedule.warmup_steps=1")
+    given += ["schedule.max_lr=1e30", "numerics.parallel=ddp", "numerics.world_size=2"]
+    process = torchrun(2, "-m", "repro.train", *given)
+    output, _ = process.communicate()
+    assert process.returncode != 0
+    assert "the loss is" in output
+    assert (tmp_path / "ledger" / "runs.csv").read_text().count("\n") == 2
