@@ -114,7 +114,9 @@ def _recipe(run: Run) -> list[Any]:
     micro = run.settings.numerics.micro_batch_size
     # Numerics say how a batch of blocks is split, not one of examples.
     split = [] if micro is None or micro >= run.settings.finetune.batch_size else [micro]
-    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split]
+    # Tasks that lm-eval brings are its own, examples included.
+    theirs = [] if run.settings.tasks.offline else [["lm_eval", installed("lm_eval")]]
+    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split, *theirs]
 
 
 def _evaluation(run: Run) -> list[Any]:

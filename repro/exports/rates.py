@@ -11,6 +11,7 @@ from repro.common.disk import write_atomically
 from repro.common.errors import UserError
 from repro.exports.peers import peers
 from repro.planning.runs import Run
+from repro.recipes.trajectory import Derived
 
 
 def check(path: Path, runs: list[Run], version: int | None) -> None:
@@ -66,4 +67,8 @@ def write(path: Path, run: Run, version: int | None, command: str) -> str:
     told = [f"{path}: {len(lr):,} steps to version {number} of {run.name}", *(each.line for each in others)]
     if resets:
         told.append(f"The optimizer forgets its moments before step {', '.join(map(str, resets))}: no setting says so.")
+    if trajectory.start is not None:
+        told.append(f"It begins at step {steps.start}, from weights made of a training that this file does not have.")
+    if isinstance(product := run.products[number - 1], Derived):
+        told.append(f"The version is made of {len(product.parents)} checkpoints, which this curve alone does not give.")
     return "\n".join(told)

@@ -272,6 +272,17 @@ def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Pat
     assert jobs._files(settings) != before
 
 
+@pytest.mark.parametrize(("group", "alike"), [("nine_local", True), ("nine_paper", False)])
+def test_what_is_fine_tuned_on_tasks_that_lm_eval_brings_is_keyed_by_its_version(
+    smoke: Overrides, monkeypatch: pytest.MonkeyPatch, group: str, alike: bool
+) -> None:
+    tree = make(compose(smoke("paradigm=cpt", f"tasks={group}"))).tree
+    (before,) = {job.weights for job in jobs.jobs_of(tree) if job.seed == 0}
+    monkeypatch.setattr(jobs, "installed", lambda name: "another")
+    (after,) = {job.weights for job in jobs.jobs_of(tree) if job.seed == 0}
+    assert (before == after) is alike
+
+
 def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text("task: one\n")
     (tmp_path / "items.jsonl").write_text('{"question": "one"}\n')

@@ -61,6 +61,22 @@ def test_tables_hold_the_bits_that_training_uses(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["paradigm=grow", "model.layers=2", "paradigm.grow_at=3"], "from weights made of a training that this file"),
+        (["paradigm=merge"], "checkpoints, which this curve alone does not give"),
+        (["paradigm=cpt"], None),
+    ],
+)
+def test_what_a_curve_alone_does_not_give_is_said(
+    words: list[str], told: str | None, smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export.main([*smoke(*words), f"rates={tmp_path / 'rates.csv'}"])
+    said = capsys.readouterr().out
+    assert (told in said) if told else ("does not" not in said.replace("does not decay", ""))
+
+
 def test_one_curve_with_a_known_ending_is_asked_for(smoke: Overrides, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         (["rates=rates.txt"], ".csv and .json work"),
