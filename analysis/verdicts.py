@@ -189,7 +189,9 @@ def decide(parts: Sequence[Part]) -> Decision:
     beyond = [what for what, p in against.items() if p <= ALPHA / 2]
     holds = bool(deciding) and all(part.holds for part in deciding)
     verdict: Verdict = "contradicted" if failing or beyond else "reproduced" if holds else "undecided"
-    p_for, p_against = max((part.p for part in measured), default=np.nan), min(against.values(), default=np.nan)
+    # Where arithmetic, or a run that diverged, speaks against it, no p of the others speaks for it.
+    p_for = 1.0 if failing else max((part.p for part in measured), default=np.nan)
+    p_against = min(against.values(), default=np.nan)
     return Decision(verdict, p_for, p_against, [*failing, *beyond])
 
 

@@ -45,7 +45,7 @@ def m1_matches(view: View) -> Evidence:
     for schedule, loss in cells.items():
         where = readings.where(schedule, view.reading)
         for version in reversed(versions_after_first(view)):
-            parts += matches(where, with_cpt.get(schedule, loss), view.reference, version, role(schedule))
+            parts += matches(where, loss, view.reference, version, role(schedule), with_cpt.get(schedule))
         parts += _over_versions(where, view, loss, scores[scores["schedule"] == schedule])
     return parts, missing
 

@@ -99,18 +99,25 @@ def beats(where: str, loss: Losses, gap: "pd.DataFrame | None", version: int, ro
     return measured(f"CPT above path switching, version {version}, {where}", lead, equal=equal, role=role)
 
 
-def matches(where: str, loss: Losses, reference: str, version: int, role: Role = "decides") -> list[Part]:
+def matches(
+    where: str, loss: Losses, reference: str, version: int, role: Role = "decides", with_cpt: "Losses | None" = None
+) -> list[Part]:
     """Path switching's PPL lies less than 1 % above PTFS's at a version; beside it other margins, and the share of the
-    gap that it recovers."""
+    gap that it recovers.
+
+    Args:
+        with_cpt: of seeds that have CPT, too, which the share alone needs; None: `loss`.
+    """
     behind = (loss[SWITCH] - loss[reference])[version]
     what = f"path switching above {called(reference)}, version {version}, {where}"
     others = [
         measured(f"{what}, margin {100 * margin:g} %", behind, below=margin, role="shown")
         for margin in STRICTER_AND_LOOSER
     ]
-    cpt = [] if CPT not in loss else recovered(f"version {version}, {where}",
-                                               (loss[CPT] - loss[SWITCH])[version],
-                                               (loss[CPT] - loss[reference])[version])  # fmt: skip
+    three = loss if with_cpt is None else with_cpt
+    cpt = [] if CPT not in three else recovered(f"version {version}, {where}",
+                                                (three[CPT] - three[SWITCH])[version],
+                                                (three[CPT] - three[reference])[version])  # fmt: skip
     return [measured(what, behind, below=MATCH, equal=MATCH, role=role), *others, *cpt]
 
 

@@ -64,12 +64,12 @@ def _together(outcomes: Sequence[Mapping[str, int]], read: str) -> list[str]:
     signs = [[one[each] for each in common] for one in outcomes]
     if len(outcomes) < 2 or not any(map(any, signs)):
         return []
-    same = all(one == signs[0] for one in signs)
-    return [
-        f"Which has the lower PPL is the same under every schedule tried{read}."
-        if same
-        else f"Which has the lower PPL depends on the schedule{read}."
-    ]
+    if any({-1, 1} <= set(each) for each in zip(*signs, strict=True)):
+        return [f"Which has the lower PPL depends on the schedule{read}."]
+    if all(one == signs[0] for one in signs):
+        return [f"Which has the lower PPL is the same under every schedule tried{read}."]
+    # A difference that is told apart and one that is not are not thereby two differences: seeds may be fewer.
+    return [f"Which has the lower PPL is told apart under some schedules alone, and under none the other way{read}."]
 
 
 def rests_on(view: View) -> str:

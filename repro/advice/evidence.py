@@ -67,7 +67,9 @@ class Version:
         found: dict[int, list[Array]] = defaultdict(list)
         for (seed, *_), loss in self.losses.items():
             found[seed].append(loss)
-        return {seed: np.mean(losses, axis=0) for seed, losses in found.items()}
+        # Of a stream that grows, one run may know slices that came after another ended.
+        common = {seed: min(map(len, losses)) for seed, losses in found.items()}
+        return {seed: np.mean([loss[: common[seed]] for loss in losses], axis=0) for seed, losses in found.items()}
 
     @property
     def loss(self) -> dict[int, float]:

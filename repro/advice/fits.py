@@ -110,13 +110,19 @@ class Evidence:
     @cached_property
     def scatter(self) -> float:
         """Of the seeds' effects: a standard deviation; NaN of one seed."""
-        return float(np.std(list(self.effects.values()), ddof=1)) if len(self.seeds) > 1 else float("nan")
+        squares = sum(effect**2 for effect in self.effects.values())  # around 0, within each group
+        return float(np.sqrt(squares / self.compared)) if self.compared else float("nan")
+
+    @cached_property
+    def compared(self) -> int:
+        """Differences between seeds that are known: one less than seeds in each group that some version joins."""
+        return sum(len(group) - 1 for group in self._joined())
 
     @cached_property
     def freedom(self) -> int:
         """Degrees of freedom of `noise`; 0 or less: there is none."""
         runs = [len(version.loss) for cell in self.cells for version in cell.versions]
-        return sum(count - 1 for count in runs) - (len(self.seeds) - 1)  # which the effects took
+        return sum(count - 1 for count in runs) - self.compared  # which the effects took
 
     @cached_property
     def noise(self) -> float:

@@ -27,6 +27,11 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
     """
     if path.exists():
         raise UserError(f"record={path} is there already, and predictions are not changed afterwards; name another.")
+    if any(row.candidate.parameters is not None for row in advice.rows):
+        raise UserError(
+            f"record={path} is of what will be trained, and advise.parameters asks about another size; model and size "
+            "choose one."
+        )
     held = {row.candidate.name: versions_held(row.candidate.about, cells) for row in advice.rows}
     known = [row.candidate.name for row in advice.rows if row.candidate.run.versions in held[row.candidate.name]]
     if known:

@@ -50,7 +50,7 @@ def content(
             *_compared_at(advice),
             *([OWN_OPTIMIZER.format(chosen.candidate.recipe)] if chosen.candidate.own_optimizer else []),
             *LIMITS,
-            *([ONE_SEED] if knowledge.one_seed else []),
+            *(_without_noise(knowledge) if knowledge.one_seed else []),
         ],
         "scored": scored,
     }
@@ -82,6 +82,13 @@ OWN_OPTIMIZER = (
     "optimizer's is not known."
 )
 ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
+
+
+UNJOINED = "The ledger's seeds share too few runs: there is no interval, and a difference may be chance."
+
+
+def _without_noise(knowledge: Knowledge) -> list[str]:
+    return [ONE_SEED if len(knowledge.evidence.seeds) == 1 else UNJOINED]
 
 
 def law_content(knowledge: Knowledge) -> dict[str, Any]:

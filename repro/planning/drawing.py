@@ -29,7 +29,8 @@ def draw(runs: Sequence[Run], path: Path) -> None:
             for version, trajectory in reversed(list(enumerate(run.trajectories, start=1))):
                 rates = trajectory.learning_rates
                 steps = np.unique(np.linspace(0, len(rates) - 1, 1000).astype(int))
-                panel.plot(steps + 1, rates[steps], color=style.tint(colour, 0.35 + 0.65 * version / run.versions))
+                shade = style.tint(colour, 0.35 + 0.65 * version / run.versions)
+                panel.plot(trajectory.origin + steps + 1, rates[steps], color=shade)
             panel.set_title(run.name, fontsize=7)
             panel.set_ylim(bottom=0)
             panel.set_xlabel("training step")

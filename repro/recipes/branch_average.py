@@ -44,6 +44,12 @@ class BranchAverage(PathSwitching):
                 f"{self.average_count} checkpoints; a count of {counts} works."
             )
         steps = range(trajectory.end - window, trajectory.end + 1, window // intervals)
+        if steps.start < (first := max(1, releases.schedule.warmup_steps)):
+            raise UserError(
+                f"paradigm.average_share={self.average_share} of a branch of {branch} steps begins at step "
+                f"{steps.start} of version {version}, and its first checkpoint can be at step {first}, after the "
+                "warm-up; a smaller share works."
+            )
         return Derived(mean([1 / self.average_count] * self.average_count), tuple(map(trajectory.until, steps)))
 
     def step_multiple(self, settings: Settings) -> int:

@@ -38,7 +38,13 @@ class Cpt(Recipe):
                 "change nothing; another schedule works, or leave it out.",
                 paradigm__rewarm_steps=0,
             )
-        if self.start == "previous_end" and settings.schedule.floor_lr == 0:
+        if self.start == "previous_end" and settings.schedule.kind == "constant":
+            yield Complaint.of(
+                "schedule=constant never leaves the maximum, at which paradigm.start=previous_end would go on; another "
+                "schedule works, or paradigm.start=max.",
+                paradigm__start="max",
+            )
+        elif self.start == "previous_end" and settings.schedule.floor_lr == 0:
             yield "paradigm.start=previous_end goes on from the minimum, and with schedule.min_lr=0 there is nothing."
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:

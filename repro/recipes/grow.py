@@ -1,6 +1,6 @@
 """Growing between versions: a smaller model's main path, which goes on as the larger one's from a release on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,8 +10,8 @@ from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.models.architectures.llama import Llama
 from repro.recipes.growing import Growth, Shape
-from repro.recipes.path_switching import PathSwitching
-from repro.recipes.recipe import Releases
+from repro.recipes.path_switching import PathSwitching, trunk_and_branch
+from repro.recipes.recipe import Releases, Segment
 from repro.recipes.trajectory import Derived, Phase, Product
 
 
@@ -69,8 +69,8 @@ class Grow(PathSwitching):
         trunk = releases.until(version) - grown - branch
         if trunk < schedule.warmup_steps:
             raise UserError(
-                f"{self.kind}: version {version}'s branch leaves {trunk} steps after the model grew, and "
-                f"schedule.warmup_steps={schedule.warmup_steps} are needed; a smaller paradigm.alpha works."
+                f"{self._length}: version {version}'s branch leaves {trunk} steps after the model grew, and "
+                f"schedule.warmup_steps={schedule.warmup_steps} are needed; a smaller one works."
             )
         decay = schedule.decay(branch) if self.branch == "decay" else schedule.cycle(branch, warm=False)
         return releases.trajectory(
@@ -80,6 +80,12 @@ class Grow(PathSwitching):
             ],
             order,
             start=start,
+        )
+
+    def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
+        # Where it grows, steps are counted anew, and no version before has a part of them.
+        return (
+            trunk_and_branch([phases[version - 1]], 1) if version == self.grow_at else super().segments(phases, version)
         )
 
     def name_parts(self) -> list[str]:

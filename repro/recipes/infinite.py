@@ -48,7 +48,7 @@ class Infinite(Recipe):
                 f"cooled at step {cool} (paradigm.cooldown_share={self.cooldown_share}); together they must not "
                 "exceed 1."
             )
-        if cool < schedule.warmup_steps:
+        if cool <= schedule.warmup_steps:
             raise UserError(
                 f"paradigm.cooldown_share={self.cooldown_share} of version 1 is {cool} steps, in which "
                 f"schedule.warmup_steps={schedule.warmup_steps} and the cooling after it have to fit; a larger share "

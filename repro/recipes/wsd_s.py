@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.common.errors import UserError
 from repro.config.checks import share
 from repro.config.exact import whole
 from repro.config.registries import RECIPES
@@ -28,6 +29,13 @@ class WsdS(Recipe):
         phases: list[Phase] = []
         for steps in releases.steps[:version]:
             decay = whole("paradigm.decay_share", self.decay_share, steps, most=steps - 1)
+            if not phases and steps - decay < releases.schedule.warmup_steps:
+                raise UserError(
+                    f"paradigm.decay_share={self.decay_share} leaves {steps - decay} steps of version 1, and "
+                    f"schedule.warmup_steps={releases.schedule.warmup_steps} have to fit into them; a smaller share "
+                    "works, or a shorter warm-up.",
+                    works={"schedule.warmup_steps": str(steps - decay)},
+                )
             held = releases.schedule.constant(warm=not phases)
             phases += [
                 Phase(steps=steps - decay, curve=held, reset_optimizer=bool(phases) and not self.carry_optimizer),

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro import advise
 from repro.advice import evidence, fits, records
+from repro.advice.fits import Evidence
 from repro.common.errors import UserError
 from repro.config.registries import RECIPES
 
@@ -428,6 +429,42 @@ def test_one_seed_gives_no_interval(tmp_path, capsys) -> None:
     found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching,cpt")
     assert all(row["interval_percent"] is None for row in found["recipes"])
     assert any("one seed" in line for line in found["limits"])
+
+
+def test_seeds_that_share_no_run_with_others_take_nothing_from_those_that_do(tmp_path) -> None:
+    """What they differ by from the others is not known, and costs no degree of freedom."""
+    write(tmp_path, candidates(*PILOT), World(seeds=(0, 1, 2)))
+    before = Evidence(tuple(evidence.read(tmp_path)))
+    write(tmp_path, candidates("paradigm=wsd_s,falling_cosine"), World(seeds=(8,)))
+    write(tmp_path, candidates("paradigm=trunk"), World(seeds=(9,)))
+    after = Evidence(tuple(evidence.read(tmp_path)))
+    assert (before.freedom, before.compared) == (after.freedom, after.compared)
+    assert after.compared == 2
+    assert after.noise == pytest.approx(before.noise)
+    assert after.scatter == pytest.approx(before.scatter)
+
+
+def test_seeds_of_which_no_two_share_a_run_are_no_single_seed(tmp_path, capsys) -> None:
+    for seed, each in enumerate(PILOT[0].partition("=")[2].split(",")):
+        write(tmp_path, candidates(f"paradigm={each}", "schedule=cosine,linear"), World(seeds=(seed,)))
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=path_switching,cpt")
+    assert any("seeds share too few runs" in line for line in found["limits"])
+    assert not any("one seed" in line for line in found["limits"])
+
+
+def test_runs_of_a_growing_stream_that_end_at_different_versions_are_averaged_over_what_both_know() -> None:
+    losses = {(0, "a", ""): np.array([1.0, 2.0]), (0, "b", ""): np.array([3.0, 4.0, 5.0])}
+    version = evidence.Version(1, np.ones(3), losses, np.ones(3), np.empty((0, 2)))
+    assert version.heldout[0].tolist() == [2.0, 3.0]
+
+
+def test_what_is_recorded_is_of_a_size_that_can_be_trained(ledger, tmp_path, capsys) -> None:
+    write(ledger, candidates(*PILOT, "size=w48_l2"), World())
+    words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=wsd_s", "advise.parameters=400000"]
+    with pytest.raises(SystemExit, match="2"):
+        advise.main([*words, f"record={tmp_path / 'p.json'}"])
+    assert "advise.parameters asks about another size" in capsys.readouterr().err
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_an_altered_ledger_is_refused(ledger, capsys) -> None:

@@ -13,6 +13,7 @@ from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
+from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived, Trajectory
 
 Overrides = Callable[..., list[str]]
@@ -133,6 +134,14 @@ def test_cpt_can_go_on_from_the_rate_it_ended_with(smoke: Overrides) -> None:
         planned(smoke, "paradigm=cpt", "paradigm.start=previous_end", "schedule.min_lr=0")
 
 
+def test_a_growing_models_path_has_all_of_its_steps(smoke: Overrides) -> None:
+    """Also where versions are unequal, and the model that grew trains longer than the one before."""
+    lengths = ["stream.versions=2", "stream.steps_per_version=[50,100]"]
+    _, run = planned(smoke, "paradigm=grow", "model.layers=2", "paradigm.grow_at=2", *lengths)
+    chosen, phases = recipe(run.settings), [each.phases for each in run.trajectories]
+    assert chosen.segments(phases, 2) == [("trunk", 0, 40), ("branch", 40, 100)]
+
+
 def test_ptfs_under_path_switchings_curve_tells_order_from_shape(smoke: Overrides) -> None:
     tree = make(compose(smoke("paradigm=ptfs,path_switching", "paradigm.curve=path_switching"), multirun=True)).tree
     scratch, switching = tree.runs
@@ -228,6 +237,17 @@ def test_the_control_with_path_switchings_curve_resets_the_optimizer_as_path_swi
         (
             ["paradigm=infinite", "paradigm.cooldown_share=0.08"],
             "cooldown_share=0.08 of version 1 is 4 steps, in which",
+        ),
+        (["paradigm=infinite", "paradigm.cooldown_share=0.1"], "and the cooling after it have to fit"),
+        (["paradigm=cpt", "paradigm.start=previous_end", "schedule=constant"], "or paradigm.start=max"),
+        (["paradigm=wsd_s", "schedule.warmup_steps=31"], "leaves 30 steps of version 1, and schedule.warmup_steps=31"),
+        (
+            ["paradigm=branch_average", "paradigm.alpha=1", "paradigm.average_share=1", "paradigm.average_count=6"],
+            "begins at step 0 of version 1, and its first checkpoint can be at step 5",
+        ),
+        (
+            ["paradigm=grow", "model.layers=2", "paradigm.grow_at=2", "paradigm.branch_share=0.6"],
+            "paradigm.branch_share=0.6: version 2's branch leaves",
         ),
         (["paradigm=schedule_free", "optimizer=muon"], "is a form of AdamW, and optimizer.kind=muon another"),
     ],
