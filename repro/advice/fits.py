@@ -110,8 +110,8 @@ class Evidence:
     @cached_property
     def scatter(self) -> float:
         """Of the seeds' effects: a standard deviation; NaN of one seed."""
-        squares = sum(effect**2 for effect in self.effects.values())  # around 0, within each group
-        return float(np.sqrt(squares / self.compared)) if self.compared else float("nan")
+        unknown = len(self.seeds) - self.compared
+        return float(np.std(list(self.effects.values()), ddof=unknown)) if self.compared else float("nan")
 
     @cached_property
     def compared(self) -> int:

@@ -83,10 +83,9 @@ class Grow(PathSwitching):
         )
 
     def segments(self, phases: Sequence[Sequence[Phase]], version: int) -> list[Segment]:
-        # Where it grows, steps are counted anew, and no version before has a part of them.
-        return (
-            trunk_and_branch([phases[version - 1]], 1) if version == self.grow_at else super().segments(phases, version)
-        )
+        if version == self.grow_at:  # steps are counted anew, and no version before has a part of them
+            return trunk_and_branch([phases[version - 1]], 1)
+        return super().segments(phases, version)
 
     def name_parts(self) -> list[str]:
         before = {"l": self.layers_before, "i": self.intermediate_before}
