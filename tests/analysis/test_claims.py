@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from ledgers import Synthetic, build, read, rewrite, write
+from ledgers import SCHEDULES, Synthetic, build, read, rewrite, write
 
 from analysis import contrasts
 from analysis.claims import main as main_claims
@@ -21,7 +22,7 @@ from analysis.frames import load
 from analysis.registries import CLAIMS, STUDIES
 from analysis.tables.alpha import alpha as alpha_table
 from analysis.tables.comparison import generality as generality_table
-from analysis.verdicts import Judged, judge
+from analysis.verdicts import Judged, decide, judge
 from repro.results import commands
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -281,6 +282,24 @@ def test_runs_of_different_numerics_are_never_paired(tmp_path):
 
     rewrite(folder / "runs.csv", move)
     assert judged(tmp_path)["P1"].weakest.seeds == (0, 1)
+
+
+def test_ptfs_and_path_switching_are_compared_wherever_both_are_whether_or_not_cpt_is(tmp_path):
+    """CPT is needed for the share of its gap alone, which is shown beside the claim."""
+    for seeds, recipes in (((0, 1, 2), ("ptfs", "path_switching")), ((0,), ("cpt",))):
+        sweep = [{"paradigm": each, "schedule": schedule} for schedule in SCHEDULES for each in recipes]
+        build(tmp_path, ["main"], Synthetic(seeds=seeds), sweep=sweep)
+    parts = judged(tmp_path)["M1 matches"].parts
+    assert {len(part.seeds) for part in parts if part.role == "decides"} == {3}
+    assert {len(part.seeds) for part in parts if part.unit == "% of the gap"} == {1}
+
+
+def test_arithmetic_that_speaks_against_a_claim_leaves_no_p_that_speaks_for_it():
+    nats = pd.Series([-0.02, -0.0201, -0.0199])
+    holds = claim_parts.measured("measured", nats, below=0.0, role="decides")
+    fails = claim_parts.exact("arithmetic", 70.0, False, unit="%", needs="58", role="decides")
+    assert decide([holds]).p_for < 0.01
+    assert decide([holds, fails]).p_for == 1.0
 
 
 def test_a_diverged_run_is_left_out_of_comparisons(tmp_path):
