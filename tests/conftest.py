@@ -1,5 +1,6 @@
 """Shared by all tests: one cache of prepared data, one thread per process, no hub."""
 
+import contextlib
 import gc
 import json
 import os
@@ -8,7 +9,6 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -17,9 +17,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# No test is timed: on a machine that does something else, any takes long.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
+with contextlib.suppress(ImportError):  # a machine with a GPU needs none of it
+    import hypothesis
+
+    # No test is timed: on a machine that does something else, any takes long.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
