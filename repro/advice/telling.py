@@ -82,8 +82,6 @@ OWN_OPTIMIZER = (
     "optimizer's is not known."
 )
 ONE_SEED = "The ledger has one seed: there is no interval, and a difference may be chance."
-
-
 UNJOINED = "The ledger's seeds share too few runs: there is no interval, and a difference may be chance."
 
 

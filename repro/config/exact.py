@@ -50,22 +50,21 @@ def whole(name: str, share: str, of: int, unit: str = STEPS, most: int | None = 
     Raises:
         UserError: the product is not whole; the message gives the nearest values that are.
     """
-    product = fraction(name, share) * of
+    exact = fraction(name, share)
+    product = exact * of
     if product.denominator == 1:
         return product.numerator
     below = product.numerator // product.denominator
     near = [steps for steps in (below, below + 1) if steps > 0 and (most is None or steps <= most)]
     nearest = " or ".join(str(Fraction(steps, of)) for steps in near)
-    exact = fraction(name, share)
     says = [f"The nearest values that work: {name}={nearest}"] if near else []
-    if exact.denominator <= LONGEST:
-        says.append(f"{'or' if near else 'What works:'} a {unit} that is a multiple of {exact.denominator}")
-        works = {STEPS: MULTIPLE} if unit in (STEPS, "cycle") else {}
+    works: dict[str, str | None] = {name: str(Fraction(near[0], of)) if near else None}
+    if exact.denominator > LONGEST:
+        says.append(f"a fraction is written as one: {name}={exact.limit_denominator(100)}")
     else:
-        simple = exact.limit_denominator(100)
-        says.append(f"a fraction is written as one: {name}={simple}")
-        works = {}
+        says.append(f"{'or' if near else 'What works:'} a {unit} that is a multiple of {exact.denominator}")
+        works = {STEPS: MULTIPLE} if unit in (STEPS, "cycle") else works
     raise UserError(
         f"{name}={share} times {unit}={of} is {float(product):g} steps, which is not whole. {'; '.join(says)}.",
-        works=works or {name: str(Fraction(near[0], of)) if near else None},
+        works=works,
     )

@@ -106,6 +106,7 @@ def _limits(run: Run) -> str:
 
 
 GIVEN = {"license": "other", "license_name": "that-of-the-given-weights-and-of-the-data"}
+"""Of a model that began with weights whose licence nobody told us."""
 
 
 def _header(chosen: Corpus, run: Run) -> dict[str, Any]:

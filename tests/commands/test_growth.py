@@ -1,4 +1,4 @@
-"""Updating a model as data arrive: five releases one by one are the five at once, in store and ledger."""
+"""Updating a model as data arrive: releases that come one at a time, or several, are all of them at once."""
 
 import json
 from collections.abc import Callable

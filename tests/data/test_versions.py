@@ -197,6 +197,9 @@ def test_a_folder_that_the_list_does_not_name_is_named(dumps: Path, capsys: pyte
     (dumps / "releases.csv").write_text("name,folder,date\na,dump-1/,\nb,dump-2,\nc,dump-3/deep,\n")
     assert corpus(dumps).release_names() == ["a", "b", "c"]
     assert "left out, as releases.csv does not list them: dump-4." in capsys.readouterr().err
+    (dumps / "releases.csv").write_text("name,folder,date\nall,.,\n")
+    assert corpus(dumps).release_names() == ["all"]
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_a_release_whose_name_is_not_utf_8_has_one_that_can_be_written(dumps: Path) -> None:

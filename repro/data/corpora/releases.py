@@ -32,10 +32,6 @@ class ReleaseFolder:
     date: str | None
     """Of documents that say none."""
 
-    def within(self, root: Path) -> str:
-        """The entry of a folder that it lies in, or is."""
-        return Path(os.path.relpath(self.folder, root)).parts[0]
-
 
 @CORPORA.register("releases")
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +84,11 @@ class ReleaseFolders(Files):
             folders = [each for each in entries if _is_release(each)]
         except OSError as error:
             raise UserError(f"corpus.path: {error.filename} cannot be read: {error.strerror}.") from None
-        taken = {*folders} if listed is None else {root / LIST, *(root / each.within(root) for each in listed)}
-        if others := [each.name for each in entries if each not in taken]:
+        taken = {each.name for each in folders}
+        if listed is not None:  # each lies in an entry of the folder, or is one; or it is the folder itself
+            within = {Path(os.path.relpath(each.folder, root)).parts[:1] for each in listed}
+            taken = {each.name for each in entries if {(), (each.name,)} & within} | {LIST}
+        if others := [each.name for each in entries if each.name not in taken]:
             named = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else "")
             why = "as no folders of a release" if listed is None else f"as {LIST} does not list them"
             say_once(f"corpus.path={self.path}: left out, {why}: {named}.")

@@ -78,7 +78,7 @@ class Reader:
         """Whether a file whose ending says nothing begins with a line of JSON that has the text column."""
         start = file.peek().decode(encoding, errors="ignore")  # type: ignore[attr-defined]
         first, ended, _ = start.lstrip().partition("\n")
-        if not ended and len(first) > files.BUFFER // 8:
+        if not ended and len(first) > files.BUFFER // 8:  # at most four bytes a character, and half of what is there
             return bool(first.startswith("{"))  # a line that is longer than what is looked at
         try:
             row = json.loads(first)
