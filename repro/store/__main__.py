@@ -31,7 +31,20 @@ from repro.config.settings import StoreSettings
 from repro.store import tables
 from repro.store.plans import parse, read_plan
 from repro.store.store import Store
-from repro.store.upkeep import Entry, closed, collect, damage, forget, ledgers, references, remove, repair, size, survey
+from repro.store.upkeep import (
+    Entry,
+    closed,
+    collect,
+    damage,
+    forget,
+    ledgers,
+    quarantined_plans,
+    references,
+    remove,
+    repair,
+    size,
+    survey,
+)
 
 STALE_SECONDS = StoreSettings.stale_seconds
 OWN = ("checkpoints", "plans", "leases", "partial", "results", "scratch", "quarantine")
@@ -184,8 +197,8 @@ def _name_unknown(store: Store) -> None:
 
 
 def _collect(store: Store, *, delete: bool, quarantine: bool) -> None:
-    if quarantine and (plans := {*references(store).unknown} - {*references(store, quarantined=False).unknown}):
-        print(printable(f"{', '.join(sorted(plans))}: checkpoints that it alone kept go with it"), file=sys.stderr)
+    for path in quarantined_plans(store) if quarantine else ():
+        print(printable(f"{path} was quarantined: checkpoints that it alone kept go with it"), file=sys.stderr)
     for reason in references(store, quarantined=not quarantine).unknown:
         print(
             printable(f"{reason}: what it keeps is unknown, so no checkpoint goes. Run its command again, on each ")

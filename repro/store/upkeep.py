@@ -80,9 +80,12 @@ def references(store: Store, *, quarantined: bool = True) -> References:
             if node.released or key not in found.nodes:
                 kind = "version" if node.released else "branch point on the way to version"
                 found.nodes[key] = f"{kind} {node.version} of {node.run}"
-    plans = (store.root / "quarantine").glob("plans-*") if quarantined else ()
-    found.unknown += [f"{path} was quarantined" for path in plans if _is_plan(path)]
+    found.unknown += [f"{path} was quarantined" for path in quarantined_plans(store) if quarantined]
     return found
+
+
+def quarantined_plans(store: Store) -> list[Path]:
+    return sorted(path for path in (store.root / "quarantine").glob("plans-*") if _is_plan(path))
 
 
 def survey(store: Store, *, quarantined: bool = True) -> Iterator[Entry]:

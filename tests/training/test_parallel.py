@@ -15,7 +15,6 @@ import torch
 from together import CASES
 
 from repro import adopt, train
-from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import NumericsSettings
 from repro.models.architectures.llama import Llama
@@ -59,14 +58,9 @@ def run_cases(folder: Path, data_path: Path, processes: int, cases: str) -> None
 
 
 @pytest.fixture(scope="session")
-def together(data_path: Path) -> Path:
-    """Stores of what two processes trained, a case each; made once for all processes of a test session."""
-    folder = data_path.parent / "together"
-    with locks.held(folder.with_suffix(".lock")):
-        if not folder.exists():
-            run_cases(folder.with_suffix(".new"), data_path, 2, ",".join(CPU_CASES))
-            folder.with_suffix(".new").rename(folder)
-    return folder
+def together(once: Callable[[str, Callable[[Path], object]], Path], data_path: Path) -> Path:
+    """Stores of what two processes trained, a case each."""
+    return once("together", lambda folder: run_cases(folder, data_path, 2, ",".join(CPU_CASES)))
 
 
 def planned(smoke: Overrides, case: str, *more: str) -> Plan:
