@@ -1,5 +1,6 @@
 """A ledger's CSV files as frames: every file, column and value checked, and checksums first."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,9 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def mean_steps(written: str) -> str:
     """T as one number: of versions whose lengths differ (`20 40 10 60`) the mean, which units of T then stand for."""
-    lengths = written.split()
-    if len(lengths) < 2 or not all(length.isdecimal() for length in lengths):
+    if not re.fullmatch("[0-9]{1,9}( [0-9]{1,9})+", written):
         return written
+    lengths = written.split()
     return f"{sum(map(int, lengths)) / len(lengths):.10g}"
 
 

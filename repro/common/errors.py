@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import ClassVar
 
-from repro.common import output
+from repro.common import output, process
 
 USAGE_STATUS = 2
 """Exit status for input that was refused before anything was trained."""
@@ -87,7 +87,7 @@ def refusals(status: int = USAGE_STATUS, *, answers: bool = True) -> Iterator[No
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    output.secure()
+    process.begin()
     try:
         yield
     except OSError as error:  # whichever look at a place met it first

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from omegaconf import DictConfig
 
-from repro.common import output
+from repro.common import process
 from repro.common.errors import Preempted, UserError, printable
 from repro.config.resolve import from_config
 from repro.config.settings import Settings
@@ -47,7 +47,7 @@ def work(config: DictConfig, do: Callable[[Tree, int, Store, threading.Event], T
     Returns:
         What `do` does; None where it was not finished.
     """
-    output.secure()
+    process.begin()
     preempted = False
     with stopping(counting=False) as stop, stop.working():
         try:

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from repro.common import output
+from repro.common import output, process
 from repro.common.errors import UserError, printable, refusals
 from repro.common.options import VERSION, version
 from repro.launching import console, launchers
@@ -96,7 +96,7 @@ class _Sweep:
 
 def launch(command: Command, typed: Sequence[str]) -> None:
     """Carry out a command for a whole sweep; ends the process with a status other than 0 where it is not finished."""
-    output.secure()
+    process.begin()
     arguments = as_typed(typed)
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     flags = [argument for argument in arguments if argument.startswith("-")]

@@ -164,6 +164,11 @@ def has_compiler() -> bool:
 @lru_cache
 def _compiler() -> str:
     """The C++ compiler that torch.compile would call for a CPU, with its version."""
+    for name in ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"):
+        if os.environ.get(name) == "1":
+            raise UserError(
+                f"numerics.compile=true compiles nothing while {name}=1; unset it, or set numerics.compile=false."
+            )
     command = os.environ.get("CXX", "g++")
     try:
         said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout

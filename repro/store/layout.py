@@ -35,6 +35,9 @@ FILES = ("model", "optimizer", LOG)
 """Of a checkpoint that was trained."""
 FORMAT = 1
 
+MARKS = ("checkpoints", "leases")
+"""Folders that every store has from its first plan on, so that whoever reads a folder of texts tells it from them."""
+
 KEY_NAME = re.compile("[0-9a-f]{64}")
 CHECKPOINT_NAME = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
 """Key and step."""
@@ -46,7 +49,7 @@ RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
 SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
 UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
 """A test of whether there is room, and a document that is being written."""
-TENSORS_NAME = re.compile(r"[a-z]+(\.\d+-of-\d+)?\.safetensors")
+TENSORS_NAME = re.compile(rf"({'|'.join(FILES)})(\.\d+-of-\d+)?\.safetensors")
 """In a checkpoint's folder: a file of tensors, or one shard of it."""
 QUARANTINE_NAME = re.compile(r".+-[0-9a-f]{8}(\.reason\.txt)?")
 

@@ -37,6 +37,7 @@ from repro.store.layout import (
     FORMAT,
     LOG,
     MANIFEST,
+    MARKS,
     PLAN_NAME,
     Contents,
     Damaged,
@@ -177,6 +178,7 @@ class Store:
     # Results and plans: small JSON documents
 
     def put_result(self, kind: str, key: str, content: dict[str, Any]) -> None:
+        self._mark()
         write_document(self.root / "results" / kind / f"{key}.json", content)
 
     def get_result(self, kind: str, key: str) -> dict[str, Any] | None:
@@ -194,6 +196,7 @@ class Store:
         return {path.stem for path in found if path.suffix == ".json" and path.name[0] != "."}
 
     def put_plan(self, name: str, content: dict[str, Any]) -> None:
+        self._mark()
         write_document(self.root / "plans" / f"{name}.json", content)
 
     def get_plan(self, name: str) -> dict[str, Any] | None:
@@ -303,6 +306,12 @@ class Store:
             yield folder
 
     # Files
+
+    def _mark(self) -> None:
+        """Have the folder known for a store before anything that could be read as text is in it."""
+        with clear_errors(self.root):
+            for name in MARKS:
+                (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def _find(self, key: str) -> Path | None:
         for attempt in range(2):

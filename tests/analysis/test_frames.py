@@ -182,6 +182,7 @@ def test_a_scale_is_no_path(tmp_path, scale):
             lambda text: text.replace(",128,", ",1e400,"),
             r"column tokens_per_step: no run has '1e400'",
         ),
+        ("runs", lambda text: text.replace(",100,", f",{'9' * 5000} 5,"), r"runs\.csv, column steps_per_version: "),
         ("versions", lambda text: text.replace(",100,", ",many,"), r"versions\.csv, column .*many"),
         ("versions", lambda text: text.replace(",1,", ",1000000,"), r"column version: no run has '1000000'"),
         ("runs", lambda text: text.splitlines()[0] + "\n", r"holds no run"),

@@ -17,6 +17,7 @@ from test_packages import build_deb, needs_debian
 from repro.common.errors import UserError
 from repro.config.registries import CORPORA
 from repro.data.corpora import botocore, rfc
+from repro.data.corpora import hf as hf_corpus
 from repro.data.corpora.botocore import strip_html
 from repro.data.corpora.corpus import Corpus, Document, equal_shares
 from repro.data.corpora.rfc import rfc_prose
@@ -377,12 +378,34 @@ def test_what_is_read_of_a_data_set_is_part_of_its_key(parquet: Path, tmp_path: 
     ("settings", "message"),
     [
         ({"dataset": "json"}, r"corpus\.dataset=json reads files, and corpus\.path names none"),
+        ({"dataset": "eval"}, r"corpus\.dataset=eval reads files, and corpus\.path names none"),
         ({"dataset": "json", "path": "/no/such/*.jsonl"}, "names no file that there is, nor does it match one"),
+        ({"dataset": "json", "path": "file:///a/b.jsonl"}, r"give its plain path: /a/b\.jsonl\."),
+        ({"dataset": "a/b", "path": "zip://b.jsonl::a/b.zip"}, r"give its plain path: a/b\.zip\."),
     ],
 )
 def test_a_builder_without_files_is_refused(settings: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         hf(**settings).identity()
+
+
+def test_every_builder_of_datasets_is_known_for_one() -> None:
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    assert set(_PACKAGED_DATASETS_MODULES) <= set(hf_corpus.BUILDERS)
+
+
+def test_files_of_a_data_set_at_a_hub_are_not_those_of_the_same_name_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = hf("some/set", path="data/*.jsonl").identity()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.jsonl").write_text('{"text": "a"}\n')
+    assert hf("some/set", path="data/*.jsonl").identity() == before != hf("some/set", path="data/x.jsonl").identity()
+    at_root = hf("some/set", path=str(tmp_path / "data" / "*.jsonl")).identity()
+    assert at_root["files"]
+    assert "path" not in at_root
 
 
 def test_a_damaged_file_of_a_data_set_is_named(tmp_path: Path) -> None:

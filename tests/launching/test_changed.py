@@ -38,3 +38,16 @@ def test_a_worker_refuses_other_text_than_the_plan_was_made_with(smoke: Override
     assert "has changed since" in said
     assert run.stream.fingerprint != runs.run(run.settings).stream.fingerprint in said
     assert not store.steps()
+
+
+def test_a_store_among_the_texts_is_none_of_them_from_its_plan_on(smoke: Overrides, tmp_path: Path) -> None:
+    """`corpus.path=.` with places as they are by default: stopped before any checkpoint, it goes on."""
+    for number in range(60):
+        (tmp_path / f"{number}.txt").write_text(text(1, number))
+    given = smoke("corpus=local", f"corpus.path={tmp_path}", "stream.steps_per_version=5", "paradigm=cpt")
+    given += ["schedule.warmup_steps=1", f"data.path={tmp_path / 'data'}"]
+    store = Store(tmp_path / "store")
+    name = frozen.freeze(planner.make(sweeps.compose(given)), store)
+    assert not store.steps()
+    runs._stream.cache_clear()  # as in another process
+    assert frozen.freeze(planner.make(sweeps.compose(given)), store) == name

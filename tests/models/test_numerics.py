@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from repro import adopt, plan, train
+from repro.common.errors import UserError
 from repro.models import numerics
 from repro.planning import planner, sweeps
 
@@ -18,6 +19,13 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(numerics.INDUCTOR) or any(name in names for names in numerics.VARIABLES.values()):
             monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
+def test_a_variable_that_turns_compiling_off_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(UserError, match=rf"compiles nothing while {name}=1; unset it"):
+        numerics._compiler.__wrapped__()
 
 
 @pytest.mark.usefixtures("unset")

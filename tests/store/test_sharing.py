@@ -31,6 +31,7 @@ from repro.store.store import Store
 Overrides = Callable[..., list[str]]
 KEYS = [f"{number:x}" * 64 for number in range(8)]
 TENSORS = {"model": {"w": torch.zeros(1)}}
+THEIRS = ("notes.txt", "n" * 220, ".x.swp", "adapter.safetensors", "ema.1-of-2.safetensors")
 SMALL = ("paradigm=ptfs", "stream.versions=2", "stream.steps_per_version=4", "schedule.warmup_steps=1")
 NOBODY = 65534
 
@@ -77,7 +78,7 @@ def test_the_home_folder_is_found(store: Store, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("verb", ["verify", "repair", "gc", "ls"])
 def test_a_file_of_somebody_elses_in_a_checkpoints_folder_is_no_damage_and_stays(store: Store, verb: str) -> None:
-    notes = [store.checkpoint_folder(key, 7) / name for key in KEYS[:2] for name in ("notes.txt", "n" * 220, ".x.swp")]
+    notes = [store.checkpoint_folder(key, 7) / name for key in KEYS[:2] for name in THEIRS]
     store.save_partial(KEYS[2], 3, TENSORS, {})
     notes += [store.root / "partial" / KEYS[2] / "todo.txt", store.root / "partial" / KEYS[2] / "3" / "plot.png"]
     for path in notes:
@@ -94,22 +95,23 @@ def test_a_file_of_somebody_elses_is_quarantined_with_the_checkpoint_and_stays_t
 ) -> None:
     for key in KEYS[:2]:
         (store.checkpoint_folder(key, 7) / "model.safetensors").write_bytes(b"cut short")
+    (store.checkpoint_folder(KEYS[0], 7) / "adapter.safetensors").write_text("mine")
     (store.checkpoint_folder(KEYS[0], 7) / "thesis.txt").write_text("mine")
     at = f"store.path={store.root}"
     assert status("repair", at) == 0
     assert status("gc", at, "quarantine=true", "delete=true") == 0
     assert "3 removed of 3" in capsys.readouterr().out  # one checkpoint, and the reasons of both
     left = {path.name for path in (store.root / "quarantine").rglob("*")}
-    assert {"thesis.txt", "manifest.json", "model.safetensors"} <= left
+    assert {"adapter.safetensors", "thesis.txt", "manifest.json", "model.safetensors"} <= left
     status("ls", at)
-    assert "it stays, for thesis.txt in it is none of the store's files" in capsys.readouterr().out
+    assert "it stays, for adapter.safetensors in it is none of the store's files" in capsys.readouterr().out
 
 
 def test_a_long_name_blocks_no_repair_and_names_reach_no_terminal_raw(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = store.checkpoint_folder(KEYS[0], 7)
-    (folder / f"{'x' * 220}.safetensors").write_text("not ours, under a name of ours")
+    (folder / f"model.{'1' * 210}-of-2.safetensors").write_text("not ours, under a name of ours")
     store.quarantine(store.root.joinpath("checkpoints", "\x1b[31mred"), "is gone")
     (store.root / "checkpoints" / "\x1b[31mred").write_text("")
     store.quarantine(store.root / "checkpoints" / "\x1b[31mred", "is red")

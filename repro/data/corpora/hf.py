@@ -17,8 +17,11 @@ from repro.data.corpora.reading import files
 from repro.data.corpora.reading.files import Report
 from repro.data.corpora.reading.records import Reader
 
-BUILDERS = ("arrow", "audiofolder", "csv", "hdf5", "imagefolder", "json", "pandas", "parquet", "text", "webdataset",
-            "xml")  # fmt: skip
+BUILDERS = (
+    "arrow", "audiofolder", "conll", "csv", "eval", "fasta", "fastq", "genbank", "harbor", "hdf5", "iceberg",
+    "imagefolder", "json", "lance", "meshfolder", "mmcif", "niftifolder", "pandas", "parquet", "pdb", "pdffolder",
+    "text", "tsfile", "videofolder", "vortex", "webdataset", "xml",
+)  # fmt: skip
 """Names that `datasets` gives to its readers of files: without files they mean nothing."""
 
 
@@ -88,14 +91,18 @@ class HuggingFace(Corpus):
         if self.path is None:
             return []
         dataset = self.dataset or ""
-        # As `datasets` does: files of a data set that is a folder here are looked for in it, and nowhere else.
+        if plain := _by_address(self.path):
+            raise UserError(f"corpus.path={self.path} is a file of this machine; give its plain path: {plain}.")
+        # As `datasets` does: files of a data set that is a folder here are looked for in it, and nowhere else; those of
+        # one at a hub are there, unless they are named from this machine's root.
+        if not (dataset in BUILDERS or self._is_here or Path(self.path).is_absolute()):
+            return []
         within = self._is_here and Path(dataset).is_dir()
         place = os.path.join(dataset, self.path) if within else self.path  # noqa: PTH118
         matches = [place] if os.path.exists(place) else sorted(glob.glob(place, recursive=True))  # noqa: PTH110, PTH207
         if matches:
             return [Path(match) for match in matches]
-        at_hub = "://" in self.path or not (dataset in BUILDERS or self._is_here)
-        if at_hub:
+        if "://" in self.path:
             return []
         raise Gone(f"corpus.path={self.path} names no file that there is, nor does it match one.")
 
@@ -115,6 +122,14 @@ class HuggingFace(Corpus):
     def look(self) -> None:
         if self._local_files() or self._is_here:
             next(_hf(self))
+
+
+def _by_address(path: str) -> str:
+    """The file on this machine that an address names (`file:///a`, `zip://inside::/a.zip`): its content would be in no
+    key. Empty for any other path."""
+    *outer, last = path.split("::")
+    scheme, colons, rest = last.rpartition("://")
+    return rest if scheme in ("file", "local") or (outer and not colons) else ""
 
 
 def _told(name: str | None) -> str | None:
