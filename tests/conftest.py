@@ -8,8 +8,12 @@ import shutil
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -79,6 +83,30 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     lines = (json.dumps({"text": each.text, "date": each.date}) for each in islice(speeches(), 24))
     path.write_text("\n".join(lines))
     return ["corpus=local", f"corpus.path={path}"]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Figures are made, and recorded, and their files are empty: for what is asserted of the rest of a report.
+
+    Returns:
+        Names of figures that are drawn all the same: none yet.
+    """
+    from repro.common import style
+
+    drawn: set[str] = set()
+    draw = style.save
+
+    def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
+        if name in drawn:
+            return draw(figure, folder, name)
+        paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+        for path in paths:
+            path.touch()
+        return paths
+
+    monkeypatch.setattr(style, "save", save)
+    return drawn
 
 
 @pytest.fixture

@@ -37,6 +37,20 @@ def killed(do: Callable[[], object]) -> None:
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
+def begun(do: Callable[[], object]) -> int:
+    """The number of a process of its own that does something, silently; with all imported that this one has."""
+    child = os.fork()
+    if child == 0:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            do()
+        finally:
+            os._exit(0)
+    return child
+
+
 def left_long_ago(path: Path) -> None:
     """As if nobody had written to it for hours."""
     then = time.time() - 3 * 3600

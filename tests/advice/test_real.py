@@ -13,6 +13,7 @@ from repro.common.disk import read_document
 STREAM = ("stream=dealt", "stream.versions=2", "stream.steps_per_version=20", "stream.heldout_blocks=4")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_pilot_is_trained_advised_upon_scored_and_reported(smoke, few, tmp_path, capsys) -> None:
     ledger = tmp_path / "smoke" / "data"
     words = [*smoke(), f"ledger.path={ledger}", *few, *STREAM]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from ledgers import HOSTILE, Synthetic, build
-from matplotlib.figure import Figure
 
 from analysis import report
 from analysis.registries import STUDIES
@@ -21,16 +20,3 @@ def whole(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
         assert report.build("synthetic", root) == root / "synthetic" / "report.html"
 
     return once("whole", make) / "synthetic"
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, and recorded, and their files are empty: for what is asserted of the rest of a report."""
-
-    def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-        paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
-        for path in paths:
-            path.touch()
-        return paths
-
-    monkeypatch.setattr("repro.common.style.save", save)

@@ -45,7 +45,7 @@ def redrawn(scale: str, root: Path) -> list[Path]:
     return sorted(again)
 
 
-def test_one_command_makes_every_number_and_sentence_of_the_evidence(undrawn: None, tmp_path: Path) -> None:
+def test_one_command_makes_every_number_and_sentence_of_the_evidence(undrawn: set[str], tmp_path: Path) -> None:
     assert Path("figures/alpha.csv") in redrawn("proxy", tmp_path)
 
 

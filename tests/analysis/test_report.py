@@ -494,6 +494,7 @@ def test_what_a_killed_report_left_goes_once_nobody_can_be_writing_it(tmp_path, 
 
 
 @pytest.mark.parametrize("study", ["none", "my_study", "../evil<b>"])
+@pytest.mark.usefixtures("undrawn")
 def test_runs_of_a_study_that_nothing_registered_are_reported_as_what_they_are(tmp_path, study):
     """One run of one paradigm, one seed: what `python -m repro.train paradigm=ptfs seed=0` leaves."""
     folder = build(tmp_path, [study], Synthetic(seeds=(0,)), sweep=[{"paradigm": "ptfs"}])
@@ -509,7 +510,8 @@ def test_runs_of_a_study_that_nothing_registered_are_reported_as_what_they_are(t
     assert "PTFS" in terminal_text(tmp_path, 200)
 
 
-def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path):
+def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path, undrawn):
+    undrawn |= {"ppl_by_version", "pareto"}
     build(tmp_path, ["headline"])
     report.build("synthetic", tmp_path)
     before = contents(tmp_path / "synthetic")
@@ -525,6 +527,7 @@ def test_a_study_of_ones_own_stands_beside_the_others_and_changes_none(tmp_path)
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_recipe_that_nothing_registered_is_in_every_table_and_figure(tmp_path):
     build(tmp_path, ["main"])
     build(tmp_path, ["main"], sweep=[{"paradigm": "merge_all", "settings": "branch=0.2"}])

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 from dumps import dump
 
-from repro.planning import again
+from analysis import report as report_command
+from repro import train as train_command
+from repro import update
+from repro.planning import again, runs
 from repro.planning.sweeps import compose
 from repro.store.store import Store
 
@@ -42,6 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for version in (1, 2):
         dump(tmp_path / TEXTS, version, 40)
     monkeypatch.chdir(tmp_path)
+    runs._stream.cache_clear()  # paths are relative: what was read from them in another folder is not here
     return tmp_path
 
 
@@ -62,8 +66,8 @@ def kept(*folders: str) -> dict[str, int]:
 
 def test_a_reports_commands_find_all_of_an_unusual_setting_stored(place: Path) -> None:
     kept_at = ["store.path=some/store", 'ledger.path="our results/smoke/data"']
-    typed(shlex.join(["python", "-m", "repro.train", *UNUSUAL, *kept_at]))
-    typed("python -m analysis.report scale=smoke root='our results'")
+    train_command.main([*UNUSUAL, *kept_at])
+    report_command.main(["scale=smoke", "root=our results"])
     report = Path("our results/smoke/report.md").read_text()
     manifest = json.loads(Path("our results/smoke/manifest.json").read_text())
     before = kept("some/store", "our results/smoke/data")
@@ -108,7 +112,7 @@ def test_a_cards_commands_find_all_stored_and_write_the_same(place: Path) -> Non
 def test_a_releases_command_finds_it_made(place: Path) -> None:
     given = ['corpus.path="dumps of ours"', "scale=smoke", "schedule.warmup_steps=2", "stream.heldout_blocks=4"]
     dump(place / "dumps of ours", 1, 16)
-    typed(shlex.join(["python", "-m", "repro.update", *given]))
+    update.main(given)
     before = kept("store", "releases", "results")
     (folder,) = Path("releases").iterdir()
     typed(json.loads((folder / "release.json").read_text())["command"])

@@ -71,6 +71,7 @@ LONG = (
 @pytest.mark.parametrize(
     "study", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in sweeps.studies()]
 )
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_runs_from_its_command_to_its_table(
     place: Path, data_path: Path, study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,11 +88,12 @@ def test_advice_shows_how_far_it_is(
         assert what in terminal.read_plainly()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_shows_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     terminal = opened(monkeypatch)
-    build(tmp_path, ["headline", "pilot"])
+    build(tmp_path, ["headline"])
     report.main(["scale=synthetic", f"root={tmp_path}"])
     assert "report.html" in capsys.readouterr().out
     shown = [int(share) for share in re.findall(r"Writing the report .*?(\d+)%", terminal.read_plainly())]

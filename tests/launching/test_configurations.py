@@ -302,6 +302,7 @@ def test_every_configuration_is_planned_or_refused_and_leaves_nothing(
 NAME = r"[red]<script>alert(1)</script>[/]{{7*7}} ../../x|&:smile:$\\frac{1$ %s"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_are_data_in_terminals_folders_tables_and_reports(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

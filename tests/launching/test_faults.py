@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from stops import StopAfter
 from torture.common import held
 
+from repro.common.errors import Preempted
+from repro.planning.planner import make
+from repro.planning.sweeps import compose
 from repro.store import upkeep
 from repro.store.store import Store
+from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
 Process = subprocess.Popen  # of bytes
@@ -77,16 +82,18 @@ def sweep(smoke: Overrides, tmp_path: Path) -> Iterator[Sweep]:
 
 
 def test_a_signal_finishes_the_step_and_the_next_run_goes_on_from_it(sweep: Sweep) -> None:
-    process = sweep.start()
-    process.send_signal(signal.SIGTERM)  # to the launcher, which hands it on
-    assert process.wait(120) == 75
-    assert not held(sweep.store)
+    tree = make(compose(sweep.given)).tree
+    with pytest.raises(Preempted):
+        Worker(tree, 0, sweep.store, StopAfter(50)).work()  # beyond the warm-up, which all begin with
+    with sweep.store.lease(*sweep.under_way()), pytest.raises(Preempted):
+        Worker(tree, 0, sweep.store, StopAfter(30)).work()
     first = sweep.under_way()
     assert len(first) == 2
 
     process = sweep.start()
-    os.killpg(process.pid, signal.SIGUSR1)  # to all, so that workers get it twice
+    process.send_signal(signal.SIGTERM)  # to the launcher, which hands it on
     assert process.wait(120) == 75
+    assert not held(sweep.store)
     second = sweep.under_way()
     for key, step in first.items():
         assert second[key] > step

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stops import StopAfter
+from stops import StopAfter, begun
 
 from analysis import frames, report
 from repro import train as command
@@ -213,6 +213,7 @@ def test_a_loss_that_is_no_number_stops_its_edge_alone(
     assert measures.finished(tree, 1, store.steps(), store) == [1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sweep_that_diverged_says_so_in_its_ledger(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,26 +237,18 @@ def test_a_killed_sweep_goes_on_and_ends_the_same(smoke: Overrides, tmp_path: Pa
     tree = make(compose(smoke("study=headline", "stream.versions=2"))).tree
     undisturbed = Store(tmp_path / "undisturbed")
     train(tree, undisturbed)
-    command = [
-        sys.executable,
-        "-m",
-        "repro.train",
-        *smoke("study=headline", "stream.versions=2"),
-        "store.save_seconds=0.05",
-    ]
+    given = [*smoke("study=headline", "stream.versions=2"), "store.save_seconds=0.05"]
     store = Store(tmp_path / "store")
     for kept in (1, 3):
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        while len(store.steps()) < kept and process.poll() is None:
+        child = begun(lambda: command.main(given))
+        while len(store.steps()) < kept and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     assert 3 <= len(store.steps()) < len(tree.nodes)
     partial = {path.name: store.partial_steps(path.name) for path in (store.root / "partial").glob("*/")}
     under_way = {key: steps[-1] for key, steps in partial.items() if steps and key not in store.steps()}
-    subprocess.run(command, check=True, capture_output=True)
+    command.main(given)
     assert all(step in store.manifest(key)["sessions"] for key, step in under_way.items())
     for ends in tree.ends:
         for key in ends:

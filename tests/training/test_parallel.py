@@ -75,6 +75,20 @@ def trained(smoke: Overrides, tmp_path: Path, *more: str) -> tuple[Tree, Store]:
     return tree, store
 
 
+@pytest.fixture(scope="session")
+def alone(once: Callable[[str, Callable[[Path], object]], Path], data_path: Path) -> tuple[Tree, Store]:
+    """What one process makes of the same settings but for numerics."""
+
+    def run(*given: str) -> Tree:
+        return make(compose(["scale=smoke", f"data.path={data_path}", *SHORT, *given])).tree
+
+    def work(place: Path) -> None:
+        Worker(run(f"store.path={place}"), 0, Store(place), threading.Event()).work()
+
+    place = once("alone", work)
+    return run(f"store.path={place}"), Store(place)
+
+
 def trace(store: Store, key: str) -> torch.Tensor:
     return store.load(key, "trace")["trace"]["trace"]
 
@@ -95,16 +109,19 @@ TOGETHER = "numerics.world_size=2"
     "case",
     ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again", "ddp_muon", "fsdp_schedule_free", "fsdp_gpt2"],
 )
-def test_two_processes_compute_what_one_does(together: Path, smoke: Overrides, tmp_path: Path, case: str) -> None:
-    tree, store = trained(smoke, tmp_path, *(each for each in CASES[case] if not each.startswith("numerics.")))
+def test_two_processes_compute_what_one_does(
+    together: Path, alone: tuple[Tree, Store], smoke: Overrides, tmp_path: Path, case: str
+) -> None:
+    others = [each for each in CASES[case] if not each.startswith("numerics.")]
+    tree, store = trained(smoke, tmp_path, *others) if others else alone
     theirs, other = planned(smoke, case, TOGETHER).tree, Store(together / case)
     for ours, key in zip(tree.ends[0], theirs.ends[0], strict=True):
         assert torch.allclose(trace(store, ours)[:FIRST], trace(other, key)[:FIRST], rtol=1e-4 * ROUNDINGS.get(case, 1))
     if case in ROUNDINGS:
         return
-    weights, others = store.load_weights(tree.ends[0][0]), other.load_weights(theirs.ends[0][0])
-    assert weights.keys() == others.keys()
-    assert all(torch.allclose(w, others[name], rtol=1e-3, atol=1e-4) for name, w in weights.items())
+    weights, their_weights = store.load_weights(tree.ends[0][0]), other.load_weights(theirs.ends[0][0])
+    assert weights.keys() == their_weights.keys()
+    assert all(torch.allclose(w, their_weights[name], rtol=1e-3, atol=1e-4) for name, w in weights.items())
     ppl, others_ppl = (measures.find(t.runs[0], t.ends[0][0], s) for t, s in ((tree, store), (theirs, other)))
     assert ppl is not None
     assert others_ppl is not None
@@ -112,12 +129,14 @@ def test_two_processes_compute_what_one_does(together: Path, smoke: Overrides, t
         assert other_row == row | {"nll": pytest.approx(row["nll"], rel=1e-4)}
 
 
-def test_recomputing_activations_changes_no_bit(together: Path, smoke: Overrides, tmp_path: Path) -> None:
+def test_recomputing_activations_changes_no_bit(
+    together: Path, alone: tuple[Tree, Store], smoke: Overrides, tmp_path: Path
+) -> None:
     one, two = (planned(smoke, case, TOGETHER).tree.ends[0][1] for case in ("fsdp", "fsdp_again"))
     assert torch.equal(trace(Store(together / "fsdp"), one), trace(Store(together / "fsdp_again"), two))
-    tree, store = trained(smoke, tmp_path)
-    again, _ = trained(smoke, tmp_path, "numerics.activation_checkpointing=true")
-    assert torch.equal(trace(store, tree.ends[0][1]), trace(store, again.ends[0][1]))
+    tree, store = alone
+    again, recomputed = trained(smoke, tmp_path, "numerics.activation_checkpointing=true")
+    assert torch.equal(trace(store, tree.ends[0][1]), trace(recomputed, again.ends[0][1]))
 
 
 def test_bfloat16_keeps_master_weights_and_moments_in_float32(together: Path, smoke: Overrides) -> None:
@@ -184,7 +203,11 @@ def adopted(store: Store) -> list[list[int]]:
 
 
 def test_a_branch_taken_by_two_processes_goes_on_in_one_on_request_only(
-    together: Path, smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    together: Path,
+    alone: tuple[Tree, Store],
+    smoke: Overrides,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = Store(tmp_path / "store")
     source = Store(together / "fsdp")
@@ -205,8 +228,8 @@ def test_a_branch_taken_by_two_processes_goes_on_in_one_on_request_only(
     Worker(after.tree, 0, store, threading.Event()).work()
     # Theirs, its copy, and the two versions trained from that.
     assert sorted(adopted(store)) == [[], [8], [8], [8]]
-    alone, undisturbed = trained(smoke, tmp_path / "alone", f"store.path={tmp_path / 'alone'}")
-    for key in alone.ends[0]:
+    tree, undisturbed = alone
+    for key in tree.ends[0]:
         assert torch.allclose(trace(store, key)[:FIRST], trace(undisturbed, key)[:FIRST], rtol=1e-4)
 
 
