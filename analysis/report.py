@@ -24,7 +24,7 @@ from analysis.terminal import summary
 from analysis.verdicts import Judged
 from repro.common import progress, style
 from repro.common.disk import clear_errors
-from repro.common.errors import refusals
+from repro.common.errors import UserError, refusals
 from repro.common.grid import console
 from repro.common.options import Options
 from repro.config import registries
@@ -55,8 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         root = Path(place) if place else OWN if scale in scales(OWN) else PUBLISHED
         if scale not in scales(root):
             line.refuse(unknown(root, scale))
+        try:
+            registries.load(extensions)
+        except UserError as error:
+            line.refuse(str(error))
         line.end()
-        registries.load(extensions)
         ledger = load(root, scale, unchecked=unchecked)
         command = commands.report(ledger, extensions, unchecked=unchecked)
         view, judged = _build(ledger, root / scale, command)

@@ -22,9 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = CommandLine(__doc__, arguments)
         output = line.take("output", "releases")
         dry = line.flag("dry_run")
-        line.check()
-    from repro.launching.updating import update
+        from repro.launching.updating import completed, update
 
+        line.check(completed)
     update(line.words(), Path(output), dry=dry, options=line.taken)
 
 

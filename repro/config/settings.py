@@ -107,11 +107,15 @@ class StreamSettings:
             if self.order != "releases":
                 yield f"stream.versions={AUTO} counts releases, and stream.order={self.order} has none; a number works."
             if isinstance(each, tuple):
-                yield f"stream.steps_per_version has {len(each)} numbers; stream.versions={len(each)} says how many."
+                yield Complaint.of(
+                    f"stream.steps_per_version has {len(each)} numbers; stream.versions={len(each)} says how many.",
+                    stream__versions=len(each),
+                )
         elif isinstance(each, tuple) and len(each) != self.versions:
-            yield (
+            yield Complaint.of(
                 f"stream.steps_per_version has {len(each)} numbers, and stream.versions={self.versions}; one for each "
-                "version works, or one number for all."
+                "version works, or one number for all.",
+                stream__versions=len(each),
             )
 
 

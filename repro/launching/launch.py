@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from repro.common import output, process
 from repro.common.errors import UserError, printable, refusals
 from repro.common.options import VERSION, version
+from repro.config.settings import Settings
 from repro.launching import console, launchers
 from repro.launching.job import forget_latest, open_store
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
@@ -82,13 +83,9 @@ class _Sweep:
     def check(self, arguments: Sequence[str]) -> str:
         """Refuse what cannot work, and freeze the plan; its id."""
         command, plan, store = self.command, self.plan, self.store
-        if launchers.chosen(arguments) in ("basic", "joblib"):  # which work on this machine
-            for run in plan.tree.runs:
-                numerics.check_here(run.settings.numerics.device)
         store.tidy()
         for line in (*plan.notes, *planner.foreign(plan, store, arguments)):
             print(printable(f"note: {line}"), file=sys.stderr)
-        trackers.check(run.settings for run in plan.tree.runs)
         ledger.check(plan)
         command.check(self.seen, store)
         return frozen.freeze(plan, store, {command.verb: again.command(f"repro.{command.verb}", arguments)})
@@ -115,8 +112,12 @@ def launch(command: Command, typed: Sequence[str]) -> None:
     with leaving(), refusals(answers=False):
         handed: dict[tuple[str, ...], list[str]] = {}
 
-        def hand(given: Sequence[str]) -> None:
+        def hand(given: Sequence[str], sweep: Sequence[Settings]) -> None:
             handed[tuple(given)] = launchers.handed(given, flags)
+            if launchers.chosen(given) in ("basic", "joblib"):  # which work on this machine
+                for device in dict.fromkeys(each.numerics.device for each in sweep):
+                    numerics.check_here(device)
+            trackers.check(sweep)
 
         plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True, also=hand)
         processes = _joined(command, overrides)
@@ -160,6 +161,8 @@ def _inform(command: Command, arguments: Sequence[str], names: AbstractSet[str])
     rest = [argument for argument in arguments if argument not in (*overrides, "-m", "--multirun")]  # nothing to do
     with refusals(answers=False):
         sweeps.check_single(overrides)
+        if not names & {"--help", "-h", "--hydra-help"}:
+            asked.settings(overrides)
     shown = [*overrides, *rest]
     if names & {"--help", "-h"}:
         usage = (

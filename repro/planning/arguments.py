@@ -28,19 +28,19 @@ class CommandLine(Options):
         Raises:
             UserError: something about the options is wrong, there are other flags, or as `asked.plan`.
         """
-        self._misspelled()
-        if self.wrong:
-            self.settings()  # which raises, and prepares no text for what is refused
+        self.check(complete)
         return self._made(
             lambda overrides, multirun: asked.plan(
                 overrides, multirun=multirun, data_optional=data_optional, complete=complete
             )
         )
 
-    def check(self) -> None:
-        """As `Options.check`, words that are nearly an option included."""
+    def check(self, complete: Callable[[Sequence[str]], Sequence[str]] = list) -> None:
+        """As `Options.check`, words that are nearly an option included, and with what is wrong with the settings: for
+        what is refused, no text is prepared. `complete` as in `asked.plan`."""
         self._misspelled()
-        super().check()
+        if self.wrong:
+            self._made(lambda overrides, multirun: asked.settings(overrides, multirun=multirun, complete=complete))
 
     def _made(self, make: Callable[..., T]) -> T:
         self._misspelled()
@@ -48,12 +48,12 @@ class CommandLine(Options):
             overrides, multirun = self._overrides()
             made = make(overrides, multirun=multirun)
         except UserError as error:
-            if self.wrong:
-                raise UserError("\n".join([*self.wrong, str(error)])) from error.__cause__
-            if self.taken and asked.WORKS in str(error):  # which knows settings alone
-                raise UserError(f"{error} {shlex.join(self.taken)}") from error.__cause__
-            raise
-        self.check()
+            # What works is of settings alone; options that were refused have said themselves what does.
+            refused = "\n".join(self.wrong)
+            sound = [each for each in self.taken if f"{each.partition('=')[0]}=" not in refused]
+            more = f" {shlex.join(sound)}" if sound and asked.WORKS in str(error) else ""
+            raise UserError("\n".join([*self.wrong, f"{error}{more}"])) from error.__cause__
+        super().check()
         return made
 
     def _misspelled(self) -> None:

@@ -33,15 +33,19 @@ NOT_PREPARED = "Whether there is text enough shows once it is prepared, which it
 WORKS = "All of this works together: "
 
 T = TypeVar("T")
+_OF_ANOTHER = re.compile(r"((\w+)\.\w+) is a setting of ")
+"""How a complaint begins about a setting of what is not chosen: said of what was typed, not of what mending left."""
 _NAMED = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.[a-z_]\w*)?)=('[^']*'|[^\s;,]+)")
 """A setting with its value, as complaints name them."""
 
 
-def settings(overrides: Sequence[str], *, multirun: bool = False) -> list[Settings]:
-    """The settings of every run; raises as `plan`."""
+def settings(
+    overrides: Sequence[str], *, multirun: bool = False, complete: Callable[[Sequence[str]], Sequence[str]] = list
+) -> list[Settings]:
+    """The settings of every run; arguments, and what is raised, as of `plan`."""
 
     def compose(given: Sequence[str]) -> list[Settings]:
-        return sweeps.compose(given, multirun=multirun)
+        return sweeps.compose(complete(given), multirun=multirun)
 
     def attempt(given: Sequence[str]) -> bool:
         return bool(compose(given))
@@ -56,13 +60,13 @@ def plan(
     data_optional: bool = False,
     keep_choices: bool = False,
     complete: Callable[[Sequence[str]], Sequence[str]] = list,
-    also: Callable[[Sequence[str]], object] = lambda given: None,
+    also: Callable[[Sequence[str], list[Settings]], object] = lambda given, sweep: None,
 ) -> Plan:
     """The plan of a sweep.
 
     Args:
         complete: adds what the command that it is typed for leaves to defaults of its own.
-        also: refuses overrides that cannot be carried out where it is asked for.
+        also: refuses overrides, and the sweep that they lead to, that cannot be carried out where it is asked for.
 
     Raises:
         UserError: it cannot work; all that is wrong, a line each, and overrides that work, if any were found.
@@ -70,12 +74,12 @@ def plan(
 
     def make(given: Sequence[str]) -> Plan:
         sweep = sweeps.compose(complete(given), multirun=multirun)
-        also(given)
+        also(given, sweep)
         return planner.make(sweep, data_optional=data_optional, keep_choices=keep_choices)
 
     def attempt(given: Sequence[str]) -> bool:
         sweep = sweeps.compose(complete(given), multirun=multirun)
-        also(given)
+        also(given, sweep)
         texts = dict.fromkeys((s.corpus, s.stream, Path(s.data.path)) for s in sweep)
         unknown = [text for text in texts if not is_prepared(*text)]
         if all(AUTO not in (stream.versions, stream.steps_per_version) for _, stream, _ in unknown):
@@ -129,6 +133,7 @@ def _whole(
                 line
                 for line in str(error).splitlines()
                 if line not in lines
+                and not ((of := _OF_ANOTHER.match(line)) and {of[1], of[2]} & changed)
                 and all(_is_one(value, typed.get(name, ())) for name, value in _mentioned(line) if name in changed)
             ]
         except (HydraException, OmegaConfBaseException):

@@ -1,7 +1,7 @@
 """Hydra's and OmegaConf's complaints in this suite's words: what was typed, and what was probably meant."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher
 from typing import Any
@@ -23,13 +23,16 @@ NO_SWEEPER = (
 
 
 @contextmanager
-def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[None]:
+def translated(
+    overrides: Sequence[str], names: Iterable[str] = (), others: Callable[[], Mapping[str, Sequence[str]]] = dict
+) -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise over these overrides into a `UserError` where there is more to say.
 
     They choke on odd values with errors of every kind; each of them means what was given.
 
     Args:
         names: settings and groups that there are.
+        others: settings of whatever could be chosen, each with the choices that have it.
     """
     from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -45,16 +48,18 @@ def translated(overrides: Sequence[str], names: Iterable[str] = ()) -> Iterator[
     except ConfigCompositionException as error:
         unknown = re.match(r"Could not (override|append|delete)[^']*'([^'@]+)", str(error))
         if unknown is None:
-            raise
+            if (typed := re.match(r"Error merging override \+*(([^=]+)=.*)", str(error))) is None:
+                raise
+            raise UserError(f"{typed[1]}: {str(error.__cause__).splitlines()[0]}.", works={typed[2]: None}) from None
         if unknown[1] == "append":
             raise UserError(
                 f"+{unknown[2]}: {unknown[2]} is there, and is set without a plus.", meant={unknown[2]: unknown[2]}
             ) from None
-        raise _unknown(unknown[2], names) from None
+        raise _unknown(unknown[2], names, others) from None
     except (ConfigKeyError, ConfigAttributeError) as error:  # of what was added with a plus
         if not error.full_key:
             raise
-        raise _unknown(str(error.full_key), names) from None
+        raise _unknown(str(error.full_key), names, others) from None
     except (HydraException, OmegaConfBaseException):
         raise
     except Exception as error:
@@ -105,12 +110,16 @@ LIKE, MUCH_ALIKE = 0.65, 0.8
 """Likenesses of two names from which one is taken for the other, with the same first letter and without."""
 
 
-def _unknown(setting: str, names: Iterable[str]) -> UserError:
+def _unknown(setting: str, names: Iterable[str], others: Callable[[], Mapping[str, Sequence[str]]] = dict) -> UserError:
     check_name(setting)
     if setting in ELSEWHERE:
         return UserError(f"{setting} is no setting; {ELSEWHERE[setting]}", works={setting: None})
     known = sorted(names)
-    if near := _meant(setting, known):
+    if choices := others().get(setting):
+        said = f"{setting} is a setting of {', '.join(choices)}, and of nothing that is chosen here."
+        return UserError(said, works={setting: None})
+    if near := _meant(setting, {*known, *others()}):
+        near = [each for each in near if each in known] or near
         said = f"{setting} is unknown; did you mean {' or '.join(near)}?"
         group, chosen, option = near[0].partition("=")
         if chosen or len({each.rpartition(".")[0] for each in near}) > 1:
@@ -141,7 +150,7 @@ def _meant(setting: str, known: Iterable[str]) -> list[str]:
         alike = max(_likeness(name, its_name), LIKE * part)
         if alike >= (LIKE if part or name[:1] == its_name[:1] else MUCH_ALIKE):
             near[each] = alike + _likeness(group, its_group) / 4 - (study == "=") / 10
-    return [each for each in near if near[each] == max(near.values())]
+    return sorted(each for each in near if near[each] == max(near.values()))
 
 
 def _likeness(one: str, other: str) -> float:

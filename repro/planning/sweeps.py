@@ -7,6 +7,7 @@ whole sweep is composed first, with Hydra's own parser and sweeper.
 import pickle
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -332,7 +333,7 @@ def _untyped(overrides: tuple[str, ...]) -> bytes:
 def _compose(overrides: tuple[str, ...]) -> "DictConfig":
     from hydra import compose
 
-    with translated(overrides, _names(overrides)), _initialized():
+    with translated(overrides, _names(overrides), _choosable), _initialized():
         return compose("config", overrides=list(overrides), return_hydra_config=True)
 
 
@@ -343,6 +344,16 @@ def _names(overrides: Sequence[str]) -> Iterator[str]:
     if tuple(overrides) != alone:
         yield from settings_of(_compose(alone))
         yield from (f"study={name}" for name in studies(overrides))
+
+
+def _choosable() -> dict[str, list[str]]:
+    """Settings of everything that can be chosen, extensions' included, with the choices that have them."""
+    found: dict[str, list[str]] = {}
+    for group, registry in OPEN.items():
+        for choice, cls in registry.items():
+            for each in fields(cls):
+                found.setdefault(f"{group}.{each.name}", []).append(choice)
+    return found
 
 
 @contextmanager

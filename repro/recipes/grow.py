@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from repro.common.errors import UserError
-from repro.config.checks import within
+from repro.config.checks import Complaint, within
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.models.architectures.llama import Llama
@@ -52,7 +52,12 @@ class Grow(PathSwitching):
             if before is not None and before > own:
                 yield f"paradigm.{name}_before={before} is more than the model grows to, which has {own}."
         if self._smaller(model) == model:
-            yield "paradigm=grow needs a smaller model: paradigm.layers_before or intermediate_before below its own."
+            name, own = ("layers", model.layers) if model.layers > 1 else ("intermediate", model.intermediate_size)
+            yield Complaint.of(
+                "paradigm=grow needs a smaller model: paradigm.layers_before or paradigm.intermediate_before below its "
+                f"own; paradigm.{name}_before={own // 2} works.",
+                **{f"paradigm__{name}_before": own // 2},
+            )
 
     def product(self, releases: Releases, version: int) -> Product:
         model = releases.settings.model

@@ -116,10 +116,11 @@ class Recipe(ParadigmSettings):
         old = fraction("paradigm.replay", self.replay) * batch
         if old.denominator != 1:
             below = old.numerator // old.denominator
-            near = " or ".join(str(Fraction(each, batch)) for each in (below, below + 1) if each < batch)
+            near = [str(Fraction(each, batch)) for each in (below, below + 1) if each < batch]
             raise UserError(
                 f"paradigm.replay={self.replay} of stream.global_batch_size={batch} is {float(old):g} blocks, which is "
-                f"not whole. The nearest values that work: {near}."
+                f"not whole. The nearest values that work: {' or '.join(near)}.",
+                works={"paradigm.replay": near[0]},
             )
         arrival = releases.order()
         return Replay(seed=arrival.seed, batch_size=batch, old=int(old)) if old else arrival

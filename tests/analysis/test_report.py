@@ -446,6 +446,15 @@ def test_a_disk_that_refuses_leaves_what_was_there_and_says_so(headline, tmp_pat
     assert contents(folder) == before
 
 
+def test_extensions_are_refused_together_with_options(tmp_path, capsys):
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    with pytest.raises(SystemExit, match="2"):
+        report.main(["scale=synthetic", f"root={tmp_path}", "extensions=[nosuch]", "unchecked=maybe"])
+    said = capsys.readouterr().err
+    assert "unchecked=maybe is unknown" in said
+    assert "extensions=[nosuch] cannot be imported" in said
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
     build(tmp_path, ["headline"], Synthetic(seeds=(0,)))

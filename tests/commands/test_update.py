@@ -447,6 +447,16 @@ def test_what_an_update_is_not(more: list[str], message: str, say: Say, capsys: 
     assert not Path("releases").exists()
 
 
+def test_options_and_settings_are_refused_together(say: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    dump(Path("dumps"), 1, COUNTS[0])
+    with pytest.raises(SystemExit, match="2"):
+        say("dryrun=true", "output=out", "paradgm=cpt")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "dryrun=true is unknown; did you mean dry_run=?" in said
+    assert "paradgm is unknown; did you mean paradigm?" in said
+    assert said.endswith("paradigm=cpt output=out")
+
+
 def test_names_come_from_the_list_and_lead_nowhere_else(say: Say) -> None:
     dump(Path("dumps"), 1, COUNTS[0])
     Path("dumps/releases.csv").write_text("name,folder,date\n../a name of ours,dump-1,\n")

@@ -117,6 +117,8 @@ def test_too_little_text_for_releases_is_answered_too(little: list[str], tmp_pat
         ("max_lr=0.1", "finetune.max_lr or schedule.max_lr"),
         ("lr=0.1", "finetune.max_lr or schedule.max_lr or schedule.min_lr"),
         ("shedule.maxlr=1", "schedule.max_lr"),
+        ("schedule.decay_shpe=sqrt", "schedule.decay_shape"),
+        ("optimizer.momentun=0.9", "optimizer.momentum"),
     ],
 )
 def test_a_name_is_told_by_its_letters_and_its_group_comes_second(little: list[str], typed: str, meant: str) -> None:
@@ -150,6 +152,12 @@ def test_a_sweep_that_was_not_asked_for_names_the_flag_and_a_value(little: list[
         (["paradigm=cpt", "paradigm.alpha=0.5"], 1),
         (["stream.block_tokens=16"], 1),
         (["optimizer=muon", "optimizer.betta=3"], 2),
+        (["optimizer.momentum=0.9"], 1),
+        (["paradigm=grow", "paradigm.layers_before=null", "seed=x"], 2),
+        (["paradigm=grow", "paradigm.at=9", "seed=x"], 3),
+        (["stream.steps_per_version=[50,50]", "stream.versions=3"], 1),
+        (["paradigm=cpt", "paradigm.replay=1/3"], 1),
+        (["paradigm=ptfss", "seed=x", "hydra.sweep.dir=[1,2]"], 3),
     ],
 )
 def test_what_does_not_go_together_is_answered_with_what_does(little: list[str], wrong: list[str], lines: int) -> None:
@@ -176,6 +184,7 @@ def test_of_a_sweep_the_values_that_work_stay(little: list[str]) -> None:
         ("+seed=3", "+seed: seed is there, and is set without a plus."),
         ("+foo=1", "foo is unknown."),
         ("+stream.ordr=1", "stream.ordr is unknown; did you mean stream.order?"),
+        ("hydra.mode=MULTI", "hydra.mode=MULTI: Invalid value 'MULTI', expected one of [RUN, MULTIRUN]."),
         ("study=null", "study=null: study is a group, of which one option is chosen; without study=, its default is."),
     ],
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from repro import plan, train
@@ -15,7 +16,7 @@ from repro.common.errors import UserError
 from repro.config.places import CONF
 from repro.config.registries import CORPORA
 from repro.launching import training
-from repro.planning import planner, sweeps
+from repro.planning import asked, planner, sweeps
 from repro.results import measures
 from repro.store.store import Store
 
@@ -147,6 +148,24 @@ def test_a_launchers_numbers_are_refused_with_all_else_and_what_works_has_them_r
     assert "max_lr=-1" not in works
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is what this asks for in vain")
+@pytest.mark.parametrize(
+    ("wrong", "word"), [("numerics=cuda", "sees no such GPU"), ("tracker=wandb", "needs the package wandb")]
+)
+def test_what_this_machine_has_not_is_in_no_set_that_works(
+    smoke: Overrides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: str, word: str
+) -> None:
+    monkeypatch.setattr("repro.results.trackers.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="2"):
+        train.main(smoke("paradigm=cpt", "seed=x", wrong))
+    said = capsys.readouterr().err
+    assert "seed=x: Value 'x' of type 'str' could not be converted to Integer" in said
+    assert word in said
+    works = said.splitlines()[-1].partition(asked.WORKS)[2]
+    assert "paradigm=cpt" in works
+    assert wrong not in works
+
+
 def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Overrides) -> None:
     from joblib import cpu_count
 
@@ -211,7 +230,7 @@ def test_a_glob_is_mended_in_one_round(smoke: Overrides, capsys: pytest.CaptureF
     assert grow.startswith("paradigm=grow needs a smaller model")
     works = shlex.split(together.partition("together: ")[2])
     found = {each.paradigm.kind for each in sweeps.compose(works[1:], multirun=True)}
-    assert found == {path.stem for path in (CONF / "paradigm").glob("*.yaml")} - {"base", "grow"}
+    assert found == {path.stem for path in (CONF / "paradigm").glob("*.yaml")} - {"base"}
 
 
 def test_a_glob_among_other_values_is_refused_with_one_that_matches_them(
@@ -268,6 +287,26 @@ def quiet() -> Iterator[None]:
     root.handlers[:], root.level = handlers, level
     for name in ("hydra", "hydra.core.utils"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("shown", ["--cfg job", "--info config"])
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ("study=headlin", "did you mean headline?"),
+        ("paradgm=cpt", "did you mean paradigm?"),
+        ("paradigm.alpha=7", "paradigm.alpha=7 must lie in"),
+        ("extensions=[nosuch]", "extensions=[nosuch] cannot be imported"),
+    ],
+)
+def test_no_configuration_is_shown_that_would_be_refused(
+    smoke: Overrides, capsys: pytest.CaptureFixture[str], shown: str, wrong: str, word: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        train.main([*smoke(wrong), *shown.split()])
+    out, said = capsys.readouterr()
+    assert word in said
+    assert out == ""
 
 
 @pytest.mark.usefixtures("quiet")
