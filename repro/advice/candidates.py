@@ -160,16 +160,11 @@ class Candidate:
     @cached_property
     def kept_gb(self) -> float:
         """Checkpoints to keep for the next release."""
-        run = self.run
-        longer = replace(run, stream=VirtualStream.like(run.stream, run.stream.version_blocks[-1]))
         try:
-            tree = merge([longer])
+            needed = prices.needed_next(self.run)
         except UserError:
             return float("nan")
-        now = tree.own(0, run.versions)
-        new = [node for node in tree.path(tree.ends[0][-1]) if node.key not in now]
-        kept = {parent for node in new for parent in node.parents} & now.keys()
-        return sum(now[key].bytes for key in kept) * self.weight / 1e9
+        return sum(node.bytes for node in needed) * self.weight / 1e9
 
 
 def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[list[Candidate], dict[str, str]]:

@@ -224,7 +224,7 @@ class VirtualStream(VersionStream):
         longer.version_blocks = (*stream.version_blocks, *more)
         longer.versions = len(longer.version_blocks)
         longer.fingerprint, longer.vocab_size = stream.fingerprint, stream.vocab_size
-        longer.sequence_length = stream.sequence_length
+        longer.sequence_length, longer.grows = stream.sequence_length, True
         if isinstance(stream, Stream):
             new = np.random.PCG64(int(stream.fingerprint, 16)).random_raw(2 * sum(more))
             longer._block_digests = np.concatenate([stream.block_digests, new.view(np.uint8).reshape(-1, 16)])

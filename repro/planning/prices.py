@@ -7,6 +7,8 @@ is what is left to train, one step after another, once the new data are there.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
 
 from repro.data.stream import VirtualStream
 from repro.planning.runs import Run
@@ -32,31 +34,62 @@ def next_release(run: Run) -> Price | None:
     Raises:
         UserError: as planning does, where one more version would not fit the settings.
     """
-    longer = _longer(run)
-    if longer is None:
+    if (ahead := _ahead(run)) is None:
         return None
-    tree = merge([longer])
-    steps = tree.run_steps(0) - tree.run_steps(0, run.versions)
+    longer, _, new = ahead
+    steps = sum(node.steps for node in new)
     return Price(steps, steps / longer.scratch_steps[-1], _delay(longer, longer.products[-1], {}))
 
 
-def needed_next(run: Run, stored: Mapping[Key, int]) -> list[Node]:
+def needed_next(run: Run, stored: Mapping[Key, int] = MappingProxyType({})) -> list[Node]:
     """What the next release is made from of what a run has now: where its training begins, or parents it is derived
     from. Empty for a recipe that begins anew, or releases no more versions.
 
     Args:
-        stored: keys and steps of the checkpoints there are.
+        stored: keys and steps of the checkpoints there are beside the run's own.
 
     Raises:
         UserError: as `next_release`.
     """
+    if (ahead := _ahead(run, stored)) is None:
+        return []
+    _, there, new = ahead
+    return list({parent: there[parent] for node in new for parent in node.parents if parent in there}.values())
+
+
+@dataclass(frozen=True)
+class _SoFar(Run):
+    """A run but for its last version, over the same stream."""
+
+    longer: Run | None = None
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """See `Run`."""
+        assert self.longer is not None
+        return self.longer.products[:-1]
+
+
+def _ahead(
+    run: Run, stored: Mapping[Key, int] = MappingProxyType({})
+) -> tuple[Run, dict[Key, Node], list[Node]] | None:
+    """The run with one more version; what there is without it; and what that version adds.
+
+    Where it parts from the version before may be no checkpoint, since nobody knew of it: then that stretch is trained
+    once more.
+    """
     longer = _longer(run)
     if longer is None:
-        return []
-    tree = merge([run, longer], stored)
-    now = tree.own(0)
-    new = [node for node in tree.path(tree.ends[1][-1]) if node.key not in now]
-    return list({parent: now[parent] for node in new for parent in node.parents if parent in now}.values())
+        return None
+    there = merge([_SoFar(longer.settings, longer.stream, longer.machine, longer)], stored).nodes
+    tree = merge([longer], {key: node.step for key, node in there.items()})
+    new: dict[Key, Node] = {}
+    left = [tree.ends[0][-1]]
+    while left:
+        if (key := left.pop()) not in there and key not in new:
+            new[key] = tree.nodes[key]
+            left += new[key].parents
+    return longer, there, list(new.values())
 
 
 def _longer(run: Run) -> Run | None:

@@ -51,6 +51,23 @@ def test_from_scratch_in_order_of_arrival_waits_for_the_new_data_alone(smoke: Ov
     assert (price.cost, price.delay) == (1 - 5 / (5 * T), T)
 
 
+@pytest.mark.parametrize(("schedule", "held"), [("knee", 0.5), ("multi_step", 0.8)])
+def test_what_no_version_parted_from_yet_is_trained_once_more(smoke: Overrides, schedule: str, held: float) -> None:
+    """A fifth version goes the way of the fourth to the end of its held stretch, where nothing is kept: the third left
+    a checkpoint, at the end of its own."""
+    run = planned(smoke, "paradigm=ptfs", "paradigm.order=arrival", f"schedule={schedule}")
+    price = prices.next_release(run)
+    assert price is not None
+    assert (price.steps, price.delay) == (pytest.approx(5 * T - held * 3 * T), T)
+    assert [node.step for node in prices.needed_next(run)] == pytest.approx([held * 3 * T])
+    # A main path's end is kept, however far a branch that is a whole cycle goes the same way.
+    run = planned(smoke, "paradigm=path_switching", "paradigm.branch=cycle", f"schedule={schedule}")
+    price = prices.next_release(run)
+    assert price is not None
+    assert price.steps == T + 0.6 * T
+    assert [node.step for node in prices.needed_next(run)] == [4 * T - 0.6 * T]
+
+
 def test_a_recipe_of_two_versions_has_no_next_one(smoke: Overrides) -> None:
     assert prices.next_release(planned(smoke, "paradigm=two_stage")) is None
 
