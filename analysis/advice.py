@@ -114,8 +114,8 @@ def _recipes(told: dict[str, Any]) -> Table | None:
         head=["recipe", "% of PPL over retraining", "90 % interval", "cost", "next release", "delay, steps",
               "more steps", "keep, GB", "basis"],
         caption=f"{each}At the last release; intervals are of means over many seeds. Cost: of all releases, over "
-        "pre-training each from scratch; next release: the same of one more. More steps: of the last release, for the "
-        "loss of retraining. Keep: checkpoints for the next release.",
+        "pre-training each from scratch; next release: the same of one more. More steps: for the loss of retraining, "
+        "with all training that leads to the last release stretched. Keep: checkpoints for the next release.",
     ) if rows else None  # fmt: skip
 
 
