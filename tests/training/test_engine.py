@@ -73,7 +73,12 @@ def assert_same(a: Store, b: Store, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "paradigm", [pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ()) for name in PARADIGMS]
+    "paradigm",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ())
+        for name in PARADIGMS
+        if name not in ("ptfs", "cpt")  # in tests/training/test_recipes_exact.py, with every recipe
+    ],
 )
 def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: Path, paradigm: str) -> None:
     whole = ["paradigm.alpha=1/2"] if paradigm == "multi_step" else []  # its steps are tenths of a branch
@@ -92,8 +97,9 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
         assert measures.find(run, key, shared) == measures.find(run, key, alone)
 
 
-@pytest.mark.parametrize("paradigm", ["ptfs", "cpt", "path_switching", "muon", "schedule_free"])
-@pytest.mark.parametrize("after", [7, 19])
+@pytest.mark.parametrize(
+    ("paradigm", "after"), [("path_switching", 7), ("path_switching", 19), ("muon", 7), ("schedule_free", 19)]
+)  # every recipe: tests/training/test_recipes_exact.py
 def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     smoke: Overrides, tmp_path: Path, paradigm: str, after: int
 ) -> None:
