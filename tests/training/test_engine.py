@@ -33,10 +33,9 @@ from repro.training.state import fresh
 from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
+# With every recipe as it is by default: tests/training/test_recipes_exact.py.
 PARADIGMS = {
-    "ptfs": ["paradigm=ptfs"],
     "ptfs_arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee"],
-    "cpt": ["paradigm=cpt"],
     "path_switching": ["paradigm=path_switching"],
     "path_switching_reset": ["paradigm=path_switching", "paradigm.carry_optimizer=false"],
     "multi_step": ["paradigm=path_switching", "schedule=multi_step", "paradigm.branch=cycle"],
@@ -73,12 +72,7 @@ def assert_same(a: Store, b: Store, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "paradigm",
-    [
-        pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ())
-        for name in PARADIGMS
-        if name not in ("ptfs", "cpt")  # in tests/training/test_recipes_exact.py, with every recipe
-    ],
+    "paradigm", [pytest.param(name, marks=pytest.mark.slow if name == "compiled" else ()) for name in PARADIGMS]
 )
 def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: Path, paradigm: str) -> None:
     whole = ["paradigm.alpha=1/2"] if paradigm == "multi_step" else []  # its steps are tenths of a branch
@@ -99,7 +93,7 @@ def test_a_branch_equals_the_same_run_trained_alone(smoke: Overrides, tmp_path: 
 
 @pytest.mark.parametrize(
     ("paradigm", "after"), [("path_switching", 7), ("path_switching", 19), ("muon", 7), ("schedule_free", 19)]
-)  # every recipe: tests/training/test_recipes_exact.py
+)
 def test_a_run_stopped_and_resumed_equals_an_undisturbed_one(
     smoke: Overrides, tmp_path: Path, paradigm: str, after: int
 ) -> None:
