@@ -36,9 +36,12 @@ AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequa
 ORDER = (
     *("rates", "headline", "components", "main", "alpha", "first_stage", "second_stage", "versions", "ladder"),
     *("data_scale", "frontier", "unequal", "chronological", "architecture", "max_lr", "downstream"),
-    *("branch", "shape"),
+    *("branch", "shape", "future"),
 )
 """Parts, in the order of the protocol with its departures. `shape`: other recipes with the branch's best shape."""
+APART = ("future",)
+"""Parts with a ledger and a report of their own, under `<root>/<part>`: what `future` fine-tunes is of runs that
+`downstream` has, and D1 was announced of version 4 alone."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,9 @@ def parts(best: Maxima) -> dict[str, list[list[str]]]:
         "shape": [["study=main", "schedule=sqrt", "schedule.min_lr=0", FIVE_SEEDS, *shared]],
         "downstream": [
             # What D1's rule and premise need, and the base cell, which is judged once.
-            ["study=downstream", "schedule=cosine", "finetune.versions=[0,1,${stream.versions}]", *shared],
-            ["study=future", "schedule=cosine", *shared],
+            ["study=downstream", "schedule=cosine", "finetune.versions=[0,1,${stream.versions}]", *shared]
         ],
+        "future": [["study=future", "schedule=cosine", *shared]],
     }
     found |= {study: [[f"study={study}", *shared]] for study in (*SHARED_ONLY, *AT_BEST)}
     for study in AT_BEST:
@@ -168,9 +171,10 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     report = [f"scale={scale}", f"root={root}"]
     for name in names:
         for given in parts(read_best(root / scale / "tables" / "best_rates.csv"))[name]:
-            verbs = ("train", "finetune", "evaluate") if name == "downstream" else ("train",)
+            verbs = ("train", "finetune", "evaluate") if name in ("downstream", "future") else ("train",)
+            apart = [f"ledger.path={root / name / scale / 'data'}"] if name in APART else []
             for verb in verbs:
-                _run(f"repro.{verb}", [*given, *common, *launcher])
+                _run(f"repro.{verb}", [*given, *common, *apart, *launcher])
         if name == "rates":
             _run("analysis.report", report)
             beyond = extended(root / scale / "tables" / "best_rates.csv", scale)
@@ -179,6 +183,9 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
             if beyond:  # the parts that follow take their maxima from the report's table
                 _run("analysis.report", report)
     _run("analysis.report", report)
+    for name in APART:
+        if name in names:
+            _run("analysis.report", [f"scale={scale}", f"root={root / name}"])
 
 
 def _workers(given: str) -> int:

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dry = line.flag("dry_run")
         from repro.launching.updating import completed, update
 
-        line.check(completed)
+        line.check_all(completed)
     update(line.words(), Path(output), dry=dry, options=line.taken)
 
 

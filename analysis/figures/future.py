@@ -58,5 +58,6 @@ def future(view: View) -> "Figure | None":
 FUTURE = Plot(
     STUDY, make=future,
     caption="Average score over tasks when a new version's fine-tuned model is made anew, goes on from what "
-    "fine-tuning changed in the version before, or takes that over as it is.",
+    "fine-tuning changed in the version before, or takes that over as it is. Bars are 95 % intervals of levels over "
+    "seeds, of which each has its own text; ways are compared in pairs, in the table future_paired.",
 )  # fmt: skip

@@ -127,8 +127,10 @@ def _unfinished(view: View, study: str) -> list[str]:
     short = int(np.sum(~(done >= last)))
     if short:
         notes.append(f"{study}: {short} of {len(runs)} runs are not finished: {again(study, view)}")
-    if scored and ledger.downstream.empty:
-        notes.append(f"{study}: nothing was fine-tuned yet: {again(study, view)}")
+    bare = len(set(runs["run"]) - set(ledger.downstream["run"])) if scored else 0
+    if bare:
+        which = "nothing was" if bare == len(runs) else f"{bare} of {len(runs)} runs were not"
+        notes.append(f"{study}: {which} fine-tuned yet: {again(study, view)}")
     return notes
 
 

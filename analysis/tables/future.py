@@ -9,11 +9,17 @@ from analysis.formats import bounds, number, plus_minus
 from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import TableOf
-from analysis.tables.table import Table, ends, numerics_note
+from analysis.tables.table import Table, ends, numerics_of
 
 STUDY = "future"
 WAYS = ("anew", "continue", "transfer")
 """Values of `finetune.update`."""
+SAYS = {
+    "anew": "anew: each version is fine-tuned by itself.",
+    "continue": "continue: what fine-tuning changed in the version before is added, and fine-tuning goes on, so that "
+    "it has had twice the steps.",
+    "transfer": "transfer: it is added, and that is all.",
+}
 KEYS = ["schedule", "paradigm", "version", "seed"]
 MEASURES = {"value": "points", "gold_bits_per_byte": "bits"}
 """Columns of downstream.csv, and what they are called in columns of tables: higher is better of the first alone."""
@@ -30,13 +36,33 @@ def scores(view: View, column: str = "value") -> pd.DataFrame:
 
 
 def by_task(view: View, column: str = "value") -> pd.DataFrame:
-    """The same before averaging over tasks."""
-    rows = downstream_scores(view, STUDY)
-    rows = rows[rows["version"] >= 2]
+    """The same before averaging over tasks: of the fine-tuning seeds that all ways have, and of the tasks that a
+    schedule's recipes, versions and seeds all have."""
+    rows = _rows(view)
     way = rows["settings"].str.extract(r"\bupdate=(\w+)")[0].fillna(WAYS[0])
-    wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task"], columns="way", values=column)
-    wide = wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna()
-    return wide * (100 if column == "value" else 1)
+    wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task", "finetune_seed"], columns="way", values=column)
+    wide = wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna().groupby(level=[*KEYS, "task"]).mean()
+    cells = wide.index.droplevel("task").unique().get_level_values("schedule").value_counts()
+    having = wide.iloc[:, :1].groupby(level=["schedule", "task"]).transform("size")
+    everywhere = having.to_numpy() == cells.reindex(wide.index.get_level_values("schedule")).to_numpy()
+    return wide[everywhere] * (100 if column == "value" else 1)
+
+
+def _rows(view: View) -> pd.DataFrame:
+    """Version 1 has none before it to follow."""
+    rows = downstream_scores(view, STUDY)
+    return rows[rows["version"] >= 2]
+
+
+def _about(view: View, found: pd.DataFrame) -> str:
+    """For captions: what is averaged, of which seeds."""
+    rows = _rows(view)
+    rows = rows[rows["seed"].isin(found.index.get_level_values("seed"))]
+    tasks, seeds = by_task(view).index.get_level_values("task").nunique(), rows["finetune_seed"].nunique()
+    return (
+        f"Averages are over {tasks} tasks, also those by which D1 is not judged, and {seeds} fine-tuning "
+        f"seed{'s' * (seeds > 1)}; intervals over seeds, 95 %. {numerics_of(rows)}"
+    )
 
 
 def future(view: View) -> Table | None:
@@ -50,24 +76,21 @@ def future(view: View) -> Table | None:
         for recipe in recipes(mine.index.get_level_values("paradigm")):
             for version, at in mine.xs(recipe, level="paradigm").groupby(level="version"):
                 intervals = [stats.mean_interval(at[way].to_numpy(dtype=np.float64)) for way in ways]
-                best = ways[int(np.argmax([interval.estimate for interval in intervals]))]
                 rows.append([schedule_name(schedule), recipe_name(recipe), f"v{version!s}",
-                             *(plus_minus(interval) for interval in intervals), best, str(len(at))])  # fmt: skip
+                             *map(plus_minus, intervals), str(len(at))])  # fmt: skip
                 data += [
                     {"schedule": schedule, "paradigm": recipe, "version": version, "update": way}
-                    | {"score": interval.estimate, "n": interval.n}
+                    | ends("score", interval)
                     for way, interval in zip(ways, intervals, strict=True)
                 ]
     tasks = sorted(set(by_task(view).index.get_level_values("task")))
-    chance = downstream_scores(view, STUDY).groupby("task")["chance"].first().fillna(0).loc[tasks]
+    chance = _rows(view).groupby("task")["chance"].first().fillna(0).loc[tasks]
     return Table(
         name=STUDY, data=pd.DataFrame(data), rows=rows,
-        head=["schedule", "paradigm", "version", *ways, "highest", "n"],
-        caption=f"Average score after fine-tuning in points, over {len(tasks)} tasks and the fine-tuning seeds that "
-        "all ways have. anew: each version is fine-tuned by itself; continue: what fine-tuning changed in the version "
-        "before is added, and fine-tuning goes on, so that it has had twice the steps; transfer: it is added, and that "
-        "is all. Chance is "
-        f"{number(100 * float(chance.mean()))}. {numerics_note(view, STUDY)}",
+        head=["schedule", "paradigm", "version", *ways, "n"],
+        caption="Average score after fine-tuning in points, ± half a 95 % interval of the level; ways are compared in "
+        f"pairs, in {STUDY}_paired. {' '.join(SAYS[way] for way in ways)} Chance is "
+        f"{number(100 * float(chance.mean()))}. {_about(view, found)}",
     )  # fmt: skip
 
 
@@ -95,17 +118,21 @@ def paired(view: View) -> Table | None:
         data.append({"schedule": schedule, "paradigm": recipe, "version": int(version), "update": way})
         for unit, beside in columns:
             values = at[unit, beside].dropna().to_numpy(dtype=np.float64)
-            interval = stats.mean_interval(values) if len(values) else None
-            cells.append("" if interval is None else bounds(interval, DECIMALS[unit]))
-            if interval is not None:
-                data[-1] |= ends(f"{unit}_less_{beside.lower()}", interval)
+            if not len(values):
+                cells.append("")
+                continue
+            interval, name = stats.mean_interval(values), f"{unit}_less_{beside.lower()}"
+            fewer = "" if interval.n == len(at) else f" (n = {interval.n})"
+            cells.append(f"{bounds(interval, DECIMALS[unit])}{fewer}")
+            of = ends(name, interval)
+            data[-1] |= {f"{name}_n" if each == "n" else each: value for each, value in of.items()}
         rows.append([schedule_name(schedule), recipe_name(recipe), f"v{version}", way, *cells, str(len(at))])
     return Table(
         name=f"{STUDY}_paired", data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", "version", "way", *(f"{unit} less {beside}" for unit, beside in columns), "n"],
-        caption="Ways of updating a fine-tuned model, paired by seed, with 95 % intervals. Points: of the average "
-        "score, where more is better. Bits: a byte of the gold answer, where less is better. Less anew: of the same "
-        f"recipe. Less PTFS: in the same way. {numerics_note(view, STUDY)}",
+        caption="Ways of updating a fine-tuned model, paired by seed; intervals are not corrected for their number. "
+        "Points: of the average score, where more is better. Bits: a byte of the gold answer, where less is better. "
+        f"Less anew: of the same recipe. Less PTFS: in the same way. {_about(view, less)}",
     )  # fmt: skip
 
 

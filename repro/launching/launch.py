@@ -117,7 +117,8 @@ def launch(command: Command, typed: Sequence[str]) -> None:
             if launchers.chosen(given) in ("basic", "joblib"):  # which work on this machine
                 for device in dict.fromkeys(each.numerics.device for each in sweep):
                     numerics.check_here(device)
-            trackers.check(sweep)
+            if os.environ.get("RANK", "0") == "0":  # the others show no tracker anything
+                trackers.check(sweep)
 
         plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True, also=hand)
         processes = _joined(command, overrides)
@@ -161,6 +162,8 @@ def _inform(command: Command, arguments: Sequence[str], names: AbstractSet[str])
     rest = [argument for argument in arguments if argument not in (*overrides, "-m", "--multirun")]  # nothing to do
     with refusals(answers=False):
         sweeps.check_single(overrides)
+        if sweeps.ALL_STUDIES in overrides:
+            raise UserError(f"{sweeps.ALL_STUDIES} is every study, and what is shown is one job's; give one of them.")
         if not names & {"--help", "-h", "--hydra-help"}:
             asked.settings(overrides)
     shown = [*overrides, *rest]

@@ -62,9 +62,11 @@ def describe(settings: Settings, machine: Machine | None = None) -> dict[str, An
         machine: where it runs; None: here.
 
     Raises:
-        UserError: the device does not exist here.
+        UserError: the device does not exist here, or nothing would be compiled that is to be.
     """
     numerics = settings.numerics
+    if numerics.compile and machine is None:
+        _check_compiles()
     assert AUTO not in (numerics.matmul, numerics.compile), "a plan resolves them: repro.planning.choices"
     # What is off is left out, so that a new setting leaves the keys of runs without it as they were.
     more: dict[str, Any] = {"parallel": numerics.parallel} if numerics.world_size > 1 else {}
@@ -156,19 +158,27 @@ def _has_onednn() -> bool:
 def has_compiler() -> bool:
     """Whether torch.compile would find a C++ compiler here."""
     try:
+        _check_compiles()
         return bool(_compiler())
     except UserError:
         return False
 
 
-@lru_cache
-def _compiler() -> str:
-    """The C++ compiler that torch.compile would call for a CPU, with its version."""
+def _check_compiles() -> None:
+    """
+    Raises:
+        UserError: torch.compile is turned off here, and would leave everything as it is.
+    """
     for name in ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"):
         if os.environ.get(name) == "1":
             raise UserError(
                 f"numerics.compile=true compiles nothing while {name}=1; unset it, or set numerics.compile=false."
             )
+
+
+@lru_cache
+def _compiler() -> str:
+    """The C++ compiler that torch.compile would call for a CPU, with its version."""
     command = os.environ.get("CXX", "g++")
     try:
         said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout

@@ -28,16 +28,21 @@ class CommandLine(Options):
         Raises:
             UserError: something about the options is wrong, there are other flags, or as `asked.plan`.
         """
-        self.check(complete)
+        self.check_all(complete)
         return self._made(
             lambda overrides, multirun: asked.plan(
                 overrides, multirun=multirun, data_optional=data_optional, complete=complete
             )
         )
 
-    def check(self, complete: Callable[[Sequence[str]], Sequence[str]] = list) -> None:
-        """As `Options.check`, words that are nearly an option included, and with what is wrong with the settings: for
-        what is refused, no text is prepared. `complete` as in `asked.plan`."""
+    def check(self) -> None:
+        """As `Options.check`, words that are nearly an option included."""
+        self._misspelled()
+        super().check()
+
+    def check_all(self, complete: Callable[[Sequence[str]], Sequence[str]] = list) -> None:
+        """The same, with what is wrong with the settings: for what is refused, no text is prepared. `complete` as in
+        `asked.plan`."""
         self._misspelled()
         if self.wrong:
             self._made(lambda overrides, multirun: asked.settings(overrides, multirun=multirun, complete=complete))
@@ -53,7 +58,7 @@ class CommandLine(Options):
             sound = [each for each in self.taken if f"{each.partition('=')[0]}=" not in refused]
             more = f" {shlex.join(sound)}" if sound and asked.WORKS in str(error) else ""
             raise UserError("\n".join([*self.wrong, f"{error}{more}"])) from error.__cause__
-        super().check()
+        self.check()
         return made
 
     def _misspelled(self) -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
 
@@ -239,7 +240,7 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     table = future(view(tmp_path, "future"))
     assert table is not None
     assert table.head[3:6] == ["anew", "continue", "transfer"]
-    assert {row[6] for row in table.rows} == {"continue"}
+    assert {row[6] for row in table.rows} == {"3"}
     assert {row[2] for row in table.rows} == {"v2", "v3", "v4"}
     assert "over 9 tasks" in table.caption
 
@@ -250,9 +251,17 @@ def test_ways_to_update_the_fine_tuned_model_stand_side_by_side(tmp_path: Path) 
     again = future(load(tmp_path, "synthetic").primary())
     assert again is not None
     assert again.rows == table.rows  # whichever metric a task has, it counts
-    (said,) = updating(view(tmp_path, "future"))
+    said, *paired_ = updating(view(tmp_path, "future"))
     anew, further, transfer = map(float, re.findall(r"([\d.]+) (?:anew|continue|transfer)", said)[:3])
     assert (further - anew, anew - transfer) == pytest.approx((1, 1), abs=0.3)  # points, by construction
+    assert [text.partition(":")[0] for text in paired_] == [
+        "With cosine, going on less fine-tuning anew at version 4",
+        "With cosine, taking over less fine-tuning anew at version 4",
+        *(f"With cosine, less PTFS in the same way ({way}) at version 4" for way in ("anew", "continue", "transfer")),
+    ]
+    assert re.search(
+        r"path switching \+[12]\.\d\d \[.*\] points and -0\.0[12]\d \[.*\] bits a byte \(n = 3\)", paired_[2]
+    )
 
 
 def test_ways_to_update_are_paired_by_seed_with_intervals(tmp_path: Path) -> None:
@@ -272,6 +281,27 @@ def test_ways_to_update_are_paired_by_seed_with_intervals(tmp_path: Path) -> Non
             assert row[f"bits_less_{beside}"] == pytest.approx(-truth / 100, abs=0.003, nan_ok=True)
             assert np.isnan(truth) or row[of] - row[f"{of}_low"] < 0.6
     assert {row[-1] for row in table.rows} == {"3"}
+
+
+def test_ways_are_compared_over_the_fine_tuning_seeds_and_tasks_that_all_have(tmp_path: Path) -> None:
+    """A second fine-tuning seed that scores nothing and that going on lacks, and a task that path switching lacks."""
+    whole = paired(view(tmp_path, "future"))
+    assert whole is not None
+    path = tmp_path / "synthetic" / "data" / "downstream.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    runs = pd.read_csv(path.with_name("runs.csv"), dtype=str, keep_default_na=False).set_index("run")
+    paradigms, settings = (rows["run"].map(runs[column]) for column in ("paradigm", "settings"))
+    lacking = (paradigms == "path_switching") & (rows["task"] == rows["task"].max())
+    more = rows[~settings.str.contains("update=continue")].assign(finetune_seed="1", value="0")
+    pd.concat([rows[~lacking], more]).to_csv(path, index=False)
+    table = paired(load(tmp_path, "synthetic", unchecked=True).primary())
+    assert table is not None
+    keys = ["paradigm", "version", "update"]
+    before, after = (each.data.set_index(keys)["points_less_anew"].dropna() for each in (whole, table))
+    going_on = after[after.index.get_level_values("update") == "continue"]
+    assert len(going_on) == 9
+    assert going_on.to_numpy() == pytest.approx(before[going_on.index].to_numpy(), abs=0.3)
+    assert "over 8 tasks" in table.caption
 
 
 def test_a_model_that_grows_stands_beside_the_larger_one_with_steps_and_flops(tmp_path: Path) -> None:

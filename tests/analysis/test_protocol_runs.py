@@ -29,7 +29,7 @@ def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Maxima, data
     asked = [given for sweep in parts(best).values() for given in sweep]
     every = [one for given in asked for one in sweeps.compose([*given, *common])]
     assert make(every).missing_steps > 0
-    assert {one.study for one in every} == {*protocol.ORDER, "future"} - {"shape"}
+    assert {one.study for one in every} == {*protocol.ORDER} - {"shape"}
 
 
 def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Maxima) -> None:
@@ -61,6 +61,21 @@ def test_the_seeds_are_the_protocols() -> None:
         assert seeds(study) == set(range(100, 105))
     assert seeds("ladder") == {100, 101, 102}
     assert seeds("rates") == {200, 201}
+
+
+def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(protocol, "_run", lambda module, given: ran.append([module, *given]))
+    protocol.carry_out("smoke", tmp_path, ["downstream", "future"], [f"ledger.path={tmp_path / 'smoke' / 'data'}"], [])
+    ledgers = {word for words in ran for word in words[-1:] if word.startswith("ledger.path=")}
+    assert ledgers == {f"ledger.path={tmp_path / place / 'data'}" for place in ("smoke", "future/smoke")}
+    of_future = [words for words in ran if "study=future" in words]
+    assert [words[0] for words in of_future] == ["repro.train", "repro.finetune", "repro.evaluate"]
+    assert all(words[-1] == f"ledger.path={tmp_path / 'future/smoke/data'}" for words in of_future)
+    reports = [words[1:] for words in ran if words[0] == "analysis.report"]
+    assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / "future")]
 
 
 @pytest.mark.parametrize("scale", ["smoke", "quick", "paper", "proxy"])

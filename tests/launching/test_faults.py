@@ -91,7 +91,7 @@ def test_a_signal_finishes_the_step_and_the_next_run_goes_on_from_it(sweep: Swee
     assert len(first) == 2
 
     process = sweep.start()
-    process.send_signal(signal.SIGTERM)  # to the launcher, which hands it on
+    os.killpg(process.pid, signal.SIGUSR1)  # to all, and the launcher hands it on, so that workers get it twice
     assert process.wait(120) == 75
     assert not held(sweep.store)
     second = sweep.under_way()

@@ -22,10 +22,15 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
-def test_a_variable_that_turns_compiling_off_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_variable_that_turns_compiling_off_is_named(
+    smoke: Overrides, monkeypatch: pytest.MonkeyPatch, name: str, device: str
+) -> None:
     monkeypatch.setenv(name, "1")
+    (asked,) = sweeps.compose(smoke("paradigm=cpt", "numerics.compile=true", f"numerics.device={device}"))
     with pytest.raises(UserError, match=rf"compiles nothing while {name}=1; unset it"):
-        numerics._compiler.__wrapped__()
+        numerics.describe(asked)
+    assert not numerics.has_compiler()
 
 
 @pytest.mark.usefixtures("unset")

@@ -297,6 +297,7 @@ def quiet() -> Iterator[None]:
         ("paradgm=cpt", "did you mean paradigm?"),
         ("paradigm.alpha=7", "paradigm.alpha=7 must lie in"),
         ("extensions=[nosuch]", "extensions=[nosuch] cannot be imported"),
+        ("study=all", "study=all is every study, and what is shown is one job's"),
     ],
 )
 def test_no_configuration_is_shown_that_would_be_refused(

@@ -82,6 +82,12 @@ class HuggingFace(Corpus):
         """Whether the data set is a path on this machine; a reader's name is that, whatever folders there are."""
         return self.dataset not in BUILDERS and os.path.exists(self.dataset or "")  # noqa: PTH110
 
+    @property
+    def _at_hub(self) -> bool:
+        """Whether `path` names files of a data set that is elsewhere."""
+        assert self.path is not None
+        return not (self.dataset in BUILDERS or self._is_here or Path(self.path).is_absolute())
+
     def _local_files(self) -> list[Path]:
         """What `corpus.path` names on this machine.
 
@@ -91,11 +97,12 @@ class HuggingFace(Corpus):
         if self.path is None:
             return []
         dataset = self.dataset or ""
-        if plain := _by_address(self.path):
+        if named := _by_address(self.path):
+            plain = Path(named).absolute()
             raise UserError(f"corpus.path={self.path} is a file of this machine; give its plain path: {plain}.")
         # As `datasets` does: files of a data set that is a folder here are looked for in it, and nowhere else; those of
         # one at a hub are there, unless they are named from this machine's root.
-        if not (dataset in BUILDERS or self._is_here or Path(self.path).is_absolute()):
+        if self._at_hub:
             return []
         within = self._is_here and Path(dataset).is_dir()
         place = os.path.join(dataset, self.path) if within else self.path  # noqa: PTH118
@@ -112,7 +119,7 @@ class HuggingFace(Corpus):
     @property
     def place(self) -> str:
         # Where files lie on this machine is nobody's business in a table.
-        told = (_told(self.dataset), self.subset, _told(self.path))
+        told = (_told(self.dataset), self.subset, self.path if self.path and self._at_hub else _told(self.path))
         return " ".join(filter(None, told))
 
     @property

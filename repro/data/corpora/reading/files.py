@@ -20,6 +20,7 @@ from typing import IO, Any
 from repro.common import disk
 from repro.common.errors import Gone, UserError
 from repro.common.memory import is_gone
+from repro.store.layout import MARKS
 
 TEXT = (".txt", ".md", ".markdown", ".rst", ".text")
 LINES = (".jsonl", ".ndjson")
@@ -42,7 +43,7 @@ TRACKER_TAG = ".lr-path-switching-tracker"
 OURS = (
     {CACHE_TAG},
     {TRACKER_TAG},
-    {"checkpoints", "leases"},
+    set(MARKS),
     {"runs.csv", "SHA256SUMS"},
     {"report.html", "manifest.json"},
     {"checkpoint.json", "config.json"},
