@@ -27,14 +27,16 @@ FROZEN = "proxy_v1"
 """Published by other rules, before docs/protocol.md: it stays as it is and is not redrawn."""
 TWIN = "ptfs, order=arrival"
 NUMBERS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
-EVERY = sorted(path.name for path in PUBLISHED.iterdir() if (path / "manifest.json").exists())
-SCALES = [scale for scale in EVERY if scale != FROZEN]
+APART = "future/proxy"
+"""A study with a ledger and a report of its own (`analysis.protocol.APART`)."""
+EVERY = sorted(str(path.parent.relative_to(PUBLISHED)) for path in PUBLISHED.rglob("manifest.json"))
+SCALES = [scale for scale in EVERY if scale not in (FROZEN, APART)]
 
 
 def redrawn(scale: str, root: Path) -> list[Path]:
     """Have a published scale's report made again: its files, all that are published, tables and text to the byte."""
     shutil.copytree(PUBLISHED / scale / "data", root / scale / "data")
-    report.main([f"scale={scale}", f"root={root}"])
+    report.main([f"scale={Path(scale).name}", f"root={(root / scale).parent}"])
     again = {path.relative_to(root / scale) for path in (root / scale).rglob("*") if path.is_file()}
     there = {path.relative_to(PUBLISHED / scale) for path in (PUBLISHED / scale).rglob("*") if path.is_file()}
     # The library of the interactive figures is carried by a package, and is not published again.
@@ -45,12 +47,15 @@ def redrawn(scale: str, root: Path) -> list[Path]:
     return sorted(again)
 
 
-def test_one_command_makes_every_number_and_sentence_of_the_evidence(undrawn: set[str], tmp_path: Path) -> None:
-    assert Path("figures/alpha.csv") in redrawn("proxy", tmp_path)
+@pytest.mark.parametrize(("scale", "figure"), [("proxy", "alpha"), (APART, "future")])
+def test_one_command_makes_every_number_and_sentence_of_the_evidence(
+    undrawn: set[str], tmp_path: Path, scale: str, figure: str
+) -> None:
+    assert Path(f"figures/{figure}.csv") in redrawn(scale, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", [*SCALES, APART])
 def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> None:
     """Figures to the pixel, too."""
     again = redrawn(scale, tmp_path)
@@ -127,7 +132,8 @@ def test_the_readmes_scorecard_and_the_sentences_of_results_are_those_of_the_evi
     assert re.findall(r"^\| [A-Z]\d.*\|$", digest(), flags=re.MULTILINE) == wanted, "\n" + "\n".join(wanted)
     said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", results(), flags=re.MULTILINE)
     assert len(said) >= 20
-    whole = " ".join((PUBLISHED / "proxy" / "report.md").read_text().replace("\\", "").split())
+    reports = [(PUBLISHED / name / "report.md").read_text() for name in ("proxy", APART)]
+    whole = " ".join("".join(reports).replace("\\", "").split())
     for sentence in said:
         assert " ".join(sentence.split()) in whole, sentence
     counts = re.search(r"\d+ claims: .*? not run", whole)
