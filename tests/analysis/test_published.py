@@ -16,8 +16,10 @@ import scipy.stats
 from ledgers import published
 
 from analysis import report
+from analysis.frames import load
 from analysis.pages import recipe_path
 from analysis.rendering import LIBRARY
+from analysis.tables.future import by_task
 from repro.advice import evidence as ledgers
 from repro.advice import records
 
@@ -268,6 +270,42 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
     assert f"eight seeds, it is {said(paired(TWIN, 'ptfs', 'cosine', 4))}" in told
     (slope,) = re.findall(r"\+[\d.]+ % a tenfold \[[\d., ]+\]", " ".join(results().split()))
     assert f"The slope along the ladder is {slope}" in told
+
+
+def test_what_is_said_of_ways_to_follow_is_what_came() -> None:
+    text, short = (" ".join(each.split()) for each in (results(), digest()))
+    table = pd.read_csv(PUBLISHED / APART / "tables/future_paired.csv").set_index(["paradigm", "version", "update"])
+
+    def below(recipe: str, version: int = 4) -> str:
+        middle, high, low = (
+            -table.loc[(recipe, version, "transfer"), f"points_less_anew{end}"] for end in ("", "_low", "_high")
+        )
+        return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
+
+    cpt, switch, scratch = map(below, ("cpt", "path_switching", "ptfs"))
+    assert f"scores {cpt.replace(' ', ' points ', 1)} below fine-tuning anew under CPT and {switch} under path" in text
+    assert f"scores {scratch.replace(' ', ' points ', 1)} below" in text
+    assert f"{cpt.replace(' ', ' points ', 1)} below fine-tuning anew under CPT, {switch} under path switching" in short
+    assert f"and {scratch} under PTFS" in short
+    early = (below(recipe, 2).split()[0] for recipe in ("cpt", "path_switching"))
+    assert f"({' and '.join(early)} points are lost)" in text
+    assert (table.xs("transfer", level="update")["bits_less_anew_low"] > 0).all()
+    gains = table.xs((4, "continue"), level=("version", "update"))["points_less_anew"]
+    assert 4 < gains.min() < gains.max() < 5
+    ahead = table.loc["path_switching", 4, "continue"]
+    points = "{:.1f} points [{:.1f}, {:.1f}]".format(
+        *(ahead[f"points_less_ptfs{end}"] for end in ("", "_low", "_high"))
+    )
+    bits = "{:.3f} bits [{:.3f}, {:.3f}]".format(*(-ahead[f"bits_less_ptfs{end}"] for end in ("", "_high", "_low")))
+    assert f"path switching lies {points} above PTFS at version 4, and needs {bits} less" in text
+    view = load(PUBLISHED / "future", "proxy").primary()
+    tasks = by_task(view).xs((4, "path_switching"), level=("version", "paradigm")).groupby(level="task").mean()
+    gain = tasks["continue"] - tasks["anew"]
+    copying = f"{gain.mean():.1f} points at version 4, {gain['copycolors_local'] / len(gain):.1f} are copycolors alone"
+    assert f"of path switching's {copying}" in text
+    bits_by_task = by_task(view, "gold_bits_per_byte").xs(4, level="version").groupby(level=["paradigm", "task"]).mean()
+    risen = (bits_by_task["continue"] > bits_by_task["anew"]).groupby(level="paradigm").sum()
+    assert risen.min() == 5
 
 
 def test_what_is_said_of_unequal_releases_is_what_came() -> None:
