@@ -17,9 +17,12 @@ OTHER_WAYS = {"continue": "going on", "transfer": "taking over"}
 def future(view: View) -> list[str]:
     """Levels over all versions, then what was compared at the last one: over the seeds that all recipes have."""
     found = {unit: scores(view, column) for column, unit in MEASURES.items()}
+    schedules = found["points"].index.get_level_values("schedule")
     sentences = []
-    for schedule in dict.fromkeys(found["points"].index.get_level_values("schedule")):
-        mine = {unit: _shared(table.xs(schedule, level="schedule", drop_level=False)) for unit, table in found.items()}
+    for schedule in dict.fromkeys(schedules):
+        mine = {
+            unit: _shared(table[table.index.get_level_values("schedule") == schedule]) for unit, table in found.items()
+        }
         points = mine["points"]
         if points.empty:
             continue
@@ -33,7 +36,8 @@ def future(view: View) -> list[str]:
         seeds = f"(n = {points.index.get_level_values('seed').nunique()})"
         name = schedule_name(schedule)
         sentences.append(f"With {name}, average score in points by way of updating, {many}: {spoken(parts)} {seeds}.")
-        less = {unit: differences(table).xs(versions[-1], level="version") for unit, table in mine.items()}
+        less = {unit: differences(table) for unit, table in mine.items()}
+        less = {unit: at[at.index.get_level_values("version") == versions[-1]] for unit, at in less.items()}
         for way, called in OTHER_WAYS.items():
             if parts := _said(less, way, "anew"):
                 sentences.append(

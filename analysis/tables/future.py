@@ -42,10 +42,11 @@ def by_task(view: View, column: str = "value") -> pd.DataFrame:
     way = rows["settings"].str.extract(r"\bupdate=(\w+)")[0].fillna(WAYS[0])
     wide = rows.assign(way=way).pivot_table(index=[*KEYS, "task", "finetune_seed"], columns="way", values=column)
     wide = wide.reindex(columns=list(WAYS)).dropna(axis=1, how="all").dropna().groupby(level=[*KEYS, "task"]).mean()
-    cells = wide.index.droplevel("task").unique().get_level_values("schedule").value_counts()
+    cells = wide.reset_index(level="task").index.unique().get_level_values("schedule").value_counts()
     having = wide.iloc[:, :1].groupby(level=["schedule", "task"]).transform("size")
     everywhere = having.to_numpy() == cells.reindex(wide.index.get_level_values("schedule")).to_numpy()
-    return wide[everywhere] * (100 if column == "value" else 1)
+    found: pd.DataFrame = wide[everywhere] * (100 if column == "value" else 1)
+    return found
 
 
 def _rows(view: View) -> pd.DataFrame:

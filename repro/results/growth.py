@@ -18,8 +18,8 @@ FOLLOWS_LENGTH = frozenset(
 Rows = Sequence[Mapping[str, Any]]
 
 
-def outgrown(tables: Iterable[Mapping[str, Rows]]) -> set[str]:
-    """Ids of the runs that another one has grown from.
+def outgrown(tables: Iterable[Mapping[str, Rows]]) -> dict[str, str]:
+    """Ids of the runs that another one has grown from, each with that of the longest.
 
     Args:
         tables: `runs`, `versions` and `studies`, as they are and as they are to be added.
@@ -38,10 +38,10 @@ def outgrown(tables: Iterable[Mapping[str, Rows]]) -> set[str]:
         same = tuple(f"{name}={value}" for name, value in sorted(row.items()) if name not in FOLLOWS_LENGTH)
         alike.setdefault(same, []).append(run)
     return {
-        short
+        short: long
         for members in alike.values()
         for short in members
-        for long in members
+        for long in sorted(members, key=lambda run: int(runs[run]["versions"]))
         if int(runs[short]["versions"]) < int(runs[long]["versions"])
         and keys.get(short, {}).items() <= keys.get(long, {}).items()
         and studies.get(short, set()) <= studies.get(long, set())

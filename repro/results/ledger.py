@@ -9,10 +9,11 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from repro.common import locks
 from repro.common.disk import Flaw, check_folder, clear_errors
@@ -84,8 +85,9 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _replace(folder: Path, new: dict[str, list[Row]]) -> set[str]:
-    """Put rows in place of what the tables say of the same runs; those that have grown into others, which go."""
+def _replace(folder: Path, new: dict[str, list[Row]]) -> Collection[str]:
+    """Put rows in place of what the tables say of the same runs; those that have grown into others, which go. What was
+    scored of their versions is of the longer run's, and stays."""
     before = {
         name: [dict(zip(COLUMNS[name], row, strict=True)) for row in read(folder / f"{name}.csv", name)]
         for name in ("runs", "versions", "studies")
@@ -93,7 +95,9 @@ def _replace(folder: Path, new: dict[str, list[Row]]) -> set[str]:
     gone = growth.outgrown([before, new])
     if gone:
         there = [name for name in COLUMNS if name in new or (folder / f"{name}.csv").exists()]
+        scores = [row | {"run": gone.get(row["run"], row["run"])} for row in new.get("downstream", [])]
         new = {name: [row for row in new.get(name, []) if row.get("run") not in gone] for name in there}
+        new |= {"downstream": scores} if "downstream" in new else {}
     tables.replace(folder, {f"{name}.csv": _text(folder / f"{name}.csv", name, new[name], gone) for name in new})
     return gone
 
@@ -140,11 +144,11 @@ def _rows(plan: Plan, folder: Path, store: Store) -> dict[str, list[Row]]:
     return found
 
 
-def _text(path: Path, table: str, rows: list[Row], gone: Collection[str] = ()) -> bytes:
+def _text(path: Path, table: str, rows: list[Row], gone: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A CSV file with rows in place of what it says of the same runs (numerics; study and run; model).
 
     Args:
-        gone: runs that it is to say nothing of any more.
+        gone: runs that it is to say nothing of any more, with those that they have grown into.
     """
     columns = COLUMNS[table]
     new = [[str(row[column]) for column in columns] for row in rows]
@@ -152,7 +156,13 @@ def _text(path: Path, table: str, rows: list[Row], gone: Collection[str] = ()) -
     replaced = {tuple(row[:depth]) for row in new}
     kept = [row for row in read(path, table) if tuple(row[:depth]) not in replaced]
     if "run" in columns:
-        kept = [row for row in kept if row[columns.index("run")] not in gone]
+        place = columns.index("run")
+        own = [row for row in kept if row[place] not in gone]
+        if table == "downstream":
+            replaced |= {tuple(row[:depth]) for row in own}
+            moved = [[*row[:place], gone[row[place]], *row[place + 1 :]] for row in kept if row[place] in gone]
+            own += [row for row in moved if tuple(row[:depth]) not in replaced]
+        kept = own
     unique = sorted({tuple(row) for row in [*kept, *new]}, key=lambda row: [_order(cell) for cell in row])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

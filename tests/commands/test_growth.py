@@ -1,5 +1,6 @@
 """Updating a model as data arrive: releases that come one at a time, or several, are all of them at once."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from analysis import reading
 from repro import plan, prepare, train
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
+from repro.results import ledger
 from repro.store.store import Store
 
 Overrides = Callable[..., list[str]]
@@ -64,6 +66,38 @@ def test_growing_from_one_release_to_five_is_training_five_at_once(dumps: Path, 
     assert b"releases dumps" in texts["runs.csv"]
     assert texts["runs.csv"].count(b"\n") == 1 + 3
     assert set(reading._table(tmp_path / "once" / "ledger" / "runs.csv", "runs")["steps_per_version"]) == {15.0}
+
+
+def test_scores_of_a_version_stay_when_the_run_has_grown(dumps: Path, tmp_path: Path) -> None:
+    """They are of the same checkpoint, whichever run it is the version of by then."""
+    folder = tmp_path / "ledger"
+
+    def score(run: str, version: int, value: float) -> None:
+        row = {"run": run, "version": version, "finetune_seed": 0, "task": "a", "metric": "acc", "value": value}
+        row |= {"stderr": 0.1, "chance": 0.25, "items": 9, "gold_bits_per_byte": 1.0, "lm_eval": "0"}
+        ledger._replace(folder, {"downstream": [row]})
+
+    def ids() -> dict[int, str]:
+        with (folder / "runs.csv").open(newline="") as file:
+            return {int(row["versions"]): row["run"] for row in csv.DictReader(file)}
+
+    def scores() -> set[tuple[str, str, str]]:
+        with (folder / "downstream.csv").open(newline="") as file:
+            return {(row["run"], row["version"], row["value"]) for row in csv.DictReader(file)}
+
+    def grow(versions: int) -> str:
+        given = [each for each in asked(tmp_path, dumps, versions) if not each.startswith("paradigm=")]
+        train.main([*given, "paradigm=cpt"])
+        assert ids().keys() == {versions}
+        return ids()[versions]
+
+    first = grow(1)
+    score(first, 1, 0.5)
+    second = grow(2)
+    assert scores() == {(second, "1", "0.5")}
+    score(second, 2, 0.75)
+    third = grow(3)
+    assert scores() == {(third, "1", "0.5"), (third, "2", "0.75")}
 
 
 def test_auto_uses_each_release_once_and_the_plan_says_what_is_left_over(
