@@ -28,6 +28,7 @@ from repro.common.errors import UserError
 from repro.common.registry import suggestion
 from repro.config.places import CONF
 from repro.config.registries import RECIPES
+from repro.planning.places import override
 from repro.recipes.recipe import Recipe
 from repro.results import commands as noted
 from repro.results.commands import Commands
@@ -396,14 +397,15 @@ def unknown(root: Path, scale: str) -> str:
     shipped = (CONF / "scale" / f"{scale}.yaml") in (CONF / "scale").glob("*.yaml")
     make = f" To make some: {_train(root, scale)}" if shipped else ""
     near = suggestion(scale, known) or suggestion(scale, [path.stem for path in (CONF / "scale").glob("*.yaml")])
-    return f"scale={scale!r} has no results under root={root}. {near if not shipped else ''}{there}{make}"
+    meant = "" if shipped else near[:1].upper() + near[1:]
+    return f"scale={scale!r} has no results under root={root}. {meant}{there}{make}"
 
 
 def _train(root: Path, scale: str) -> str:
     """What makes results under `root`; in their usual place rather than among what is published."""
     usual = root.resolve() in (PUBLISHED.resolve(), OWN.resolve())
     return f"python -m repro.train study=headline scale={scale}" + (
-        "" if usual else f" ledger.path={root / scale / 'data'}"
+        "" if usual else f" {override('ledger.path', root / scale / 'data')}"
     )
 
 

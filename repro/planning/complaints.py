@@ -10,6 +10,7 @@ from repro.common.errors import UserError
 from repro.common.packages import remedy
 from repro.common.registry import nearest, suggestion
 from repro.config.resolve import check_name
+from repro.planning.places import quoted
 
 QUOTING = (
     "Overrides look like group=option or setting=value; a value with characters such as = , # ' & [ ] ( ) or others "
@@ -76,8 +77,7 @@ def _unreadable(override: str) -> UserError:
             f"{override}: a comma stands between values, and one is missing here; {name}={kept} works.",
             works={name: kept},
         )
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-    works = {name.lstrip("+~"): f'"{quoted}"' if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
+    works = {name.lstrip("+~"): quoted(value) if re.fullmatch(r"\w+(\.\w+)+", name) and value else None}
     return UserError(f"{override} cannot be read. {QUOTING}", works=works)
 
 
@@ -122,7 +122,7 @@ def _unknown(setting: str, names: Iterable[str], others: Callable[[], Mapping[st
         near = [each for each in near if each in known] or near
         said = f"{setting} is unknown; did you mean {' or '.join(near)}?"
         group, chosen, option = near[0].partition("=")
-        if chosen or len({each.rpartition(".")[0] for each in near}) > 1:
+        if chosen or len(near) > 1:
             return UserError(said, works={setting: None} | ({group: option} if chosen else {}))
         return UserError(said, meant={setting: near[0]})
     group = setting.rpartition(".")[0]

@@ -1,6 +1,7 @@
 """Paths on a command line: kept as they were typed, where Hydra would take them for numbers."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def as_typed(arguments: Sequence[str]) -> list[str]:
     """Arguments in which `corpus.path=2024_01` stays a path (and is not 202401), `~` is the home folder, and letters
     beyond ASCII are letters."""
     return [_argument(each) for each in arguments]
+
+
+def override(setting: str, value: object) -> str:
+    """A setting with its value as a shell hands it on and Hydra reads it: in quotes within quotes where need be."""
+    text = str(value)
+    plain = re.fullmatch(r"[\w./~-]*", text, re.ASCII)
+    return shlex.quote(f"{setting}={text if plain else quoted(text)}")
+
+
+def quoted(text: str) -> str:
+    """Any text as Hydra's parser takes it: there, backslashes count as such but in front of a quote."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), text) + '"'
 
 
 def _argument(argument: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from repro.common.disk import Flaw, read_document, write_document
+from repro.planning.places import override
 from repro.store.tables import COMMANDS
 
 Commands = dict[str, dict[str, dict[str, str]]]
@@ -52,10 +53,10 @@ def mending(folder: Path) -> str:
 
 def _into(folder: Path, line: str) -> str:
     """The command with this folder for its tables, which may have been copied or moved since it was typed."""
-    named = [word.partition("=")[2] for word in shlex.split(line) if word.startswith("ledger.path=")]
+    named = [word.partition("=")[2].strip("'\"") for word in shlex.split(line) if word.startswith("ledger.path=")]
     usual = Path.cwd() / "results" / folder.parent.name / "data"
     same = os.path.realpath(named[-1] if named else usual) == os.path.realpath(folder)
-    return line if same else f"{line} {shlex.quote(f'ledger.path={folder}')}"  # of two, the last one counts
+    return line if same else f"{line} {override('ledger.path', folder)}"  # of two, the last one counts
 
 
 def record(folder: Path, new: Mapping[str, Mapping[str, Mapping[str, str]]], gone: Collection[str] = ()) -> None:

@@ -45,8 +45,8 @@ class FrozenPlan:
 
 def described(corpus: dict[str, Any]) -> str:
     """A corpus, in a few words."""
-    place = corpus.get("path") or corpus.get("dataset")
-    return f"{corpus['kind']} {place}" if place else str(corpus["kind"])
+    places = [str(corpus[name]) for name in ("dataset", "subset", "path") if corpus.get(name)]
+    return " ".join([str(corpus["kind"]), *places])
 
 
 def parse(content: dict[str, Any]) -> FrozenPlan:

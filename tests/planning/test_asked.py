@@ -151,7 +151,7 @@ def test_a_sweep_that_was_not_asked_for_names_the_flag_and_a_value(little: list[
         (["schedule.warmup_steps=49"], 1),
         (["paradigm=cpt", "paradigm.alpha=0.5"], 1),
         (["stream.block_tokens=16"], 1),
-        (["optimizer=muon", "optimizer.betta=3"], 2),
+        (["optimizer=muon", "optimizer.betta=3"], 1),
         (["optimizer.momentum=0.9"], 1),
         (["paradigm=grow", "paradigm.layers_before=null", "seed=x"], 2),
         (["paradigm=grow", "paradigm.at=9", "seed=x"], 3),

@@ -151,20 +151,23 @@ def test_a_run_tells_its_optimizer_with_what_is_unusual_of_it(smoke: Callable[..
         assert {rows._run_row(tree, index)["optimizer"] for index in range(2)} == told
 
 
-def test_a_ledger_that_was_copied_is_mended_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("copy", ["copy", "a copy", 'a copy, (2) [x]="1"\'\\$'])
+def test_a_ledger_that_was_copied_is_mended_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    usual, named, copied = tmp_path / "results" / "smoke" / "data", tmp_path / "named", tmp_path / "a copy"
+    usual, named, copied = tmp_path / "results" / "smoke" / "data", tmp_path / "named (1)", tmp_path / copy
     line = "python -m repro.train study=main scale=smoke"
-    for folder, typed in ((usual, line), (named, f"{line} ledger.path=named")):
+    for folder, typed in ((usual, line), (named, f"{line} 'ledger.path=\"named (1)\"'")):
         folder.mkdir(parents=True)
         commands.record(folder, {"main": {"a": {"train": typed}}})
         assert commands.mending(folder) == typed
         shutil.copytree(folder, copied)
-        (other,) = shlex.split(commands.mending(copied).removeprefix(typed))
-        assert other == f"ledger.path={copied}"
+        words = shlex.split(commands.mending(copied))
+        assert words[:-1] == shlex.split(typed)
+        (asked,) = sweeps.compose(["scale=smoke", *words[-1:]])
+        assert asked.ledger.path == str(copied)
         shutil.rmtree(copied)
-    (last,) = sweeps.compose(["scale=smoke", "ledger.path=named", f"ledger.path='{copied}'"])
-    assert last.ledger.path == str(copied)
 
 
 def test_what_a_killed_write_left_goes_once_nobody_can_be_writing_it(

@@ -236,7 +236,7 @@ def test_while_a_plan_cannot_be_read_nothing_goes(tmp_path: Path) -> None:
 def test_a_sweeps_store_is_listed_kept_while_planned_and_goes_when_its_plan_is_forgotten(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = smoke("study=headline", "stream.versions=2")
+    given = smoke("study=headline", "stream.versions=2", "stream.steps_per_version=10", "schedule.warmup_steps=1")
     train.main(given)
     at = f"store.path={tmp_path / 'store'}"
     store = Store(tmp_path / "store")
