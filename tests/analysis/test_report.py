@@ -366,7 +366,7 @@ def test_a_terminal_of_80_columns_shows_every_recipes_name_beside_those_that_are
         (["scale=synthetic", "unchecked=maybe"], "unchecked=maybe is unknown"),
         (["scale=synthetic", "extensions=[no_such_module]"], "extensions=[no_such_module] cannot be imported"),
         (["scale="], "scale=NAME is missing. There are results for: synthetic."),
-        (["scale=synthetc"], "did you mean synthetic?"),
+        (["scale=synthetc"], "Did you mean synthetic?"),
         (
             ["scale=synthetic", "unchecked=maybe", "spede=1"],
             "unchecked=maybe is unknown; true and false work.\nspede=1",
