@@ -147,9 +147,12 @@ def price(asked: Sequence[Sequence[str]], common: Sequence[str]) -> str:
 
 
 def _not_counted(asked: Sequence[Sequence[str]]) -> str:
-    studies = {word.partition("=")[2] for given in asked for word in given if word.startswith("study=")}
-    tuned = sorted(study for study in studies if "finetune" in STUDIES[study].verbs)
+    tuned = sorted({study for study in map(_study, asked) if "finetune" in STUDIES[study].verbs})
     return f"; fine-tuning and evaluation of {' and '.join(tuned)} come on top, and are not counted" if tuned else ""
+
+
+def _study(given: Sequence[str]) -> str:
+    return next(word.partition("=")[2] for word in given if word.startswith("study="))
 
 
 def _run(module: str, given: Sequence[str]) -> None:
@@ -171,9 +174,8 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     report = [f"scale={scale}", f"root={root}"]
     for name in names:
         for given in parts(read_best(root / scale / "tables" / "best_rates.csv"))[name]:
-            verbs = ("train", "finetune", "evaluate") if name in ("downstream", "future") else ("train",)
             apart = [f"ledger.path={root / name / scale / 'data'}"] if name in APART else []
-            for verb in verbs:
+            for verb in STUDIES[_study(given)].verbs:
                 _run(f"repro.{verb}", [*given, *common, *apart, *launcher])
         if name == "rates":
             _run("analysis.report", report)

@@ -216,7 +216,7 @@ class VirtualStream(VersionStream):
 
     @classmethod
     def like(cls, stream: VersionStream, *more: int) -> "VirtualStream":
-        """A stand-in for a stream with more versions, of so many blocks, after its own.
+        """A stand-in for a stream that has grown: with more versions, of so many blocks, after its own.
 
         Where the stream is here, what reads its own versions alone has the keys that it has.
         """
