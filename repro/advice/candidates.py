@@ -199,7 +199,10 @@ def asked(line: CommandLine, question: Question, known: Sequence[str]) -> tuple[
     first = settings[0]
     # Chance is no part of a question: the seed, and the cut of the text that may follow it.
     cut = first.stream.split_seed
-    settings = [replace(s, seed=first.seed, study=None, stream=replace(s.stream, split_seed=cut)) for s in settings]
+    settings = [
+        replace(s, seed=first.seed, data_seed=None, study=None, stream=replace(s.stream, split_seed=cut))
+        for s in settings
+    ]
     # A recipe that brings an optimizer of its own says nothing of what the others have.
     plain = [each for each in settings if recipe(each).shared(each) == each]
     for group in ("model", "corpus", "stream", "scale", "optimizer"):

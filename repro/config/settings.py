@@ -371,7 +371,9 @@ class Settings:
     study: str | None = name(None)
     scale: str = name()
     seed: int = within(0, 2**63 - 1, 0)
-    """Initialization and data order together. Identity."""
+    """Initialization, and data order where `data_seed` says nothing else. Identity."""
+    data_seed: int | None = within(0, 2**63 - 1, None)
+    """Data order alone, as in transformers' TrainingArguments; None: `seed`. Identity."""
     model: ModelSettings = field(default_factory=ModelSettings)
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
@@ -394,3 +396,8 @@ class Settings:
     add is hashed by its effects."""
     frozen_plan: str | None = None
     """The checked plan of the whole sweep this job belongs to. Set by the command line itself."""
+
+    @property
+    def order_seed(self) -> int:
+        """What draws the order of the data."""
+        return self.seed if self.data_seed is None else self.data_seed

@@ -141,7 +141,7 @@ def _facts(
         ("parameters", f"{parameters:,}, {dtype}"),
         ("context", f"{s.stream.sequence_length} tokens"),
         ("vocabulary", f"{run.stream.vocab_size:,}, byte-level BPE"),
-        ("seed", str(s.seed)),
+        ("seed", str(s.seed) + (f", of the order of the data {s.order_seed}" if s.order_seed != s.seed else "")),
         ("data", corpus(s.corpus).label),
         ("data fingerprint", f"`{run.stream.fingerprint}`"),
         ("perplexity", "not measured" if perplexity is None else f"{perplexity:.4g} on held-out text"),

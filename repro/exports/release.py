@@ -37,7 +37,7 @@ from repro.store.store import Store
 FILE = "release.json"
 SAID = {"name", "version", "data", "key", "identity_key", "settings", "numerics"}
 """What every release's file says."""
-IDENTITY = ("seed", "model", "corpus", "stream", "schedule", "paradigm", "optimizer")
+IDENTITY = ("seed", "data_seed", "model", "corpus", "stream", "schedule", "paradigm", "optimizer")
 """Settings that decide what a version is."""
 
 

@@ -123,5 +123,6 @@ def _about(run: Run, node: Node, model: Any) -> dict[str, Any]:
         "global_batch_size": run.settings.stream.global_batch_size,
         "sequence_length": run.settings.stream.sequence_length,
         "seed": run.settings.seed,
+        "data_seed": run.settings.order_seed,
         "data_fingerprint": run.stream.fingerprint,
     }

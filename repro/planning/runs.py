@@ -106,7 +106,7 @@ class Run:
             architecture(s.model).size,
             f"T{s.stream.steps_label.replace(' ', '-')}",
             f"lr{s.schedule.max_lr:g}",
-            f"s{s.seed}",
+            f"s{s.seed}" + (f"d{s.order_seed}" if s.order_seed != s.seed else ""),
         ]
 
     @cached_property

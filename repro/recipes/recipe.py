@@ -49,7 +49,7 @@ class Releases:
     def order(self, order: type[Order] = Arrival, version: int = 1) -> Order:
         """An order of versions 1 to `version` under the run's seed."""
         s = self.settings
-        return order.until(version, seed=s.seed, batch_size=s.stream.global_batch_size)
+        return order.until(version, seed=s.order_seed, batch_size=s.stream.global_batch_size)
 
     def trajectory(
         self,

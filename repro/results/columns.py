@@ -9,7 +9,7 @@ TEXT = {
     "runs": (
         *("run", "name", "paradigm", "schedule", "order", "alpha", "first_cycle", "second_cycle", "settings"),
         *("carry_optimizer", "architecture", "size", "corpus", "stream", "conditions", "numerics"),
-        *("split_seed", "uncut_conditions", "optimizer"),
+        *("split_seed", "uncut_conditions", "optimizer", "data_seed"),
     ),
     "versions": ("run", "key"),
     "perplexity": ("run",),
@@ -27,7 +27,7 @@ COLUMNS = {
         *("seed", "architecture", "size", "parameters", "corpus", "stream", "versions", "steps_per_version"),
         *("tokens_per_step", "max_lr", "min_lr", "warmup_steps", "conditions", "numerics"),
         *("logical_steps", "unique_steps", "relative_cost", "flops", "settings", "split_seed", "uncut_conditions"),
-        "optimizer",
+        *("optimizer", "data_seed"),
     ],
     "versions": ["run", "version", "key", "steps", "unique_steps", "relative_cost"],
     "perplexity": ["run", "version", "slice", "nll", "tokens", "bytes"],
@@ -41,7 +41,7 @@ COLUMNS = {
 }
 """Each file's columns, as written."""
 
-LATER = ("settings", "split_seed", "uncut_conditions", "optimizer")
+LATER = ("settings", "split_seed", "uncut_conditions", "optimizer", "data_seed")
 """Last columns of `runs` that old ledgers lack, in the order in which they came."""
 
 COUNTS = ("version", "versions", "slice")

@@ -60,6 +60,8 @@ def uncut_conditions(r: Run) -> str:
 def _conditions(r: Run, text: object) -> list[object]:
     s = r.settings
     content = [shared_optimizer(s).identity, text, s.stream.heldout_blocks, s.evaluation.batch_size]
+    if s.order_seed != s.seed:  # else a seed says it whole
+        content.append({"data_seed": s.order_seed})
     return [*content, *([s.stream.steps_label] if " " in s.stream.steps_label else [])]  # else a column says it whole
 
 
@@ -166,6 +168,7 @@ def _run_row(tree: Tree, index: int) -> Row:
         "split_seed": s.stream.split_seed,
         "uncut_conditions": uncut_conditions(r),
         "optimizer": shared_optimizer(s).described,
+        "data_seed": s.order_seed,
         "logical_steps": tree.run_logical_steps(index),
         "unique_steps": steps,
         "relative_cost": tree.relative_cost(index),
