@@ -1,8 +1,10 @@
-"""Where chance comes from: a crossing of cuts of the text with seeds, and what each way to reduce its variance gave.
+"""Where chance comes from: crossings of cuts of the text with seeds, and of orders with initializations, which are what
+a seed decides; and what each way to reduce its variance gave.
 
-One run per cell, so the model is cut + seed + rest, all random; components are those of the analysis of variance (means
-of squares set equal to what is expected of them), and 0 where that is below 0. Evaluation is told from the rest by the
-spread over slices: in a dealt stream they are alike, so that their differences are chance of the held-out blocks alone.
+One run per cell, so the model is row + column + rest, all random; components are those of the analysis of variance
+(means of squares set equal to what is expected of them), and 0 where that is below 0. Evaluation is told from the rest
+by the spread over slices: in a dealt stream they are alike, so that their differences are chance of the held-out blocks
+alone.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, losses
 from analysis.frames import View
 from analysis.registries import pooled
 
-STUDY, VERSION = "components", 2
+VERSION = 2
+ROWS = {"components": "split_seed", "orders": "data_seed"}
+"""What each study crosses with seeds, in the columns of runs.csv."""
 QUANTITIES = {
     "ln PPL of PTFS": (PTFS, ""),
     "CPT less PTFS": (CPT, PTFS),
@@ -31,39 +35,41 @@ QUANTITIES = {
 class Components:
     """Variances in nats squared."""
 
-    cut: float
+    row: float
+    """By cut of the text; or by order of the data."""
     seed: float
+    """Of initialization and order; or, beside orders, of initialization alone."""
     rest: float
-    """Interaction of cut and seed, evaluation included."""
+    """Interaction of the two, evaluation included."""
     evaluation: float
     """Of the mean over all slices."""
-    cuts: int
+    rows: int
     seeds: int
 
     @property
     def judged(self) -> float:
-        """Of one seed as claims have it, whose cut follows it."""
-        return self.cut + self.seed + self.rest
+        """Of one seed as claims have it, which everything that is crossed follows."""
+        return self.row + self.seed + self.rest
 
 
 def crossed(table: np.ndarray) -> tuple[float, float, float]:
-    """Components of a (cuts, seeds) table: cut, seed, rest."""
-    cuts, seeds = table.shape
-    by_cut, by_seed, mean = table.mean(axis=1), table.mean(axis=0), table.mean()
-    rest = table - by_cut[:, None] - by_seed[None, :] + mean
-    of_rest = float((rest**2).sum() / ((cuts - 1) * (seeds - 1)))
-    of_cut = float(seeds * ((by_cut - mean) ** 2).sum() / (cuts - 1))
-    of_seed = float(cuts * ((by_seed - mean) ** 2).sum() / (seeds - 1))
-    return max(0.0, (of_cut - of_rest) / seeds), max(0.0, (of_seed - of_rest) / cuts), of_rest
+    """Components of a (rows, seeds) table: row, seed, rest."""
+    rows, seeds = table.shape
+    by_row, by_seed, mean = table.mean(axis=1), table.mean(axis=0), table.mean()
+    rest = table - by_row[:, None] - by_seed[None, :] + mean
+    of_rest = float((rest**2).sum() / ((rows - 1) * (seeds - 1)))
+    of_row = float(seeds * ((by_row - mean) ** 2).sum() / (rows - 1))
+    of_seed = float(rows * ((by_seed - mean) ** 2).sum() / (seeds - 1))
+    return max(0.0, (of_row - of_rest) / seeds), max(0.0, (of_seed - of_rest) / rows), of_rest
 
 
-def components(view: View) -> dict[str, Components]:
+def components(view: View, study: str = "components") -> dict[str, Components]:
     """By quantity; those of which the crossing is whole."""
-    runs = view.runs(STUDY)
+    runs = view.runs(study)
     rows = runs[runs["schedule"] == "cosine"].merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     rows = rows[rows["version"] == VERSION]
-    rows = rows.assign(loss=rows["nll"] / rows["tokens"], cut_seed=rows["split_seed"].astype(int))
-    wide = rows.pivot(index=["cut_seed", "seed", "slice"], columns="paradigm", values="loss")  # noqa: PD010
+    rows = rows.assign(loss=rows["nll"] / rows["tokens"], row=rows[ROWS[study]].astype(int))
+    wide = rows.pivot(index=["row", "seed", "slice"], columns="paradigm", values="loss")  # noqa: PD010
     found = {}
     for name, (one, other) in QUANTITIES.items():
         if {one, other or one} <= set(wide.columns):
@@ -74,7 +80,7 @@ def components(view: View) -> dict[str, Components]:
 
 
 def _whole(values: "pd.Series[float]") -> Components | None:
-    by_cell = values.groupby(level=["cut_seed", "seed"])
+    by_cell = values.groupby(level=["row", "seed"])
     table = by_cell.mean().unstack("seed").to_numpy(dtype=np.float64)  # noqa: PD010
     if min(table.shape) < 2 or not np.isfinite(table).all():
         return None
@@ -99,7 +105,7 @@ def reductions(view: View) -> list[Reduction]:
     names_ = list(QUANTITIES)
     ways = [
         Reduction("the same data in the same order (the twin)", before, found[before].judged, found[after].judged,
-                  found[before].seeds * found[before].cuts)
+                  found[before].seeds * found[before].rows)
         for before, after in pairwise(names_)
         if before in found and after in found and after.startswith(before)
     ]  # fmt: skip

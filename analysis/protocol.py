@@ -24,7 +24,7 @@ from repro.config.settings import Settings
 from repro.planning import planner, sweeps
 from repro.planning.arguments import CommandLine
 
-SHARED_ONLY = ("components", "first_stage", "second_stage", "frontier")
+SHARED_ONLY = ("components", "orders", "first_stage", "second_stage", "frontier")
 """Studies of recipes that were not tuned: at the shared maximum alone."""
 MORE_LENGTHS = ["study=branch", "schedule=multi_step", "schedule.min_lr=null", "paradigm.alpha=0.4,0.6,1"]
 """A test of advice, which chose a branch of T under multi-step where nobody had trained one."""
@@ -36,7 +36,7 @@ AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequa
 ORDER = (
     *("rates", "headline", "components", "main", "alpha", "first_stage", "second_stage", "versions", "ladder"),
     *("data_scale", "frontier", "unequal", "chronological", "architecture", "max_lr", "downstream"),
-    *("branch", "shape", "future"),
+    *("branch", "shape", "future", "orders"),
 )
 """Parts, in the order of the protocol with its departures. `shape`: other recipes with the branch's best shape."""
 APART = ("future",)

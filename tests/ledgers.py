@@ -112,6 +112,10 @@ def _sweep(study: str) -> list[dict[str, str]]:
     if study == "components":
         every = [{"paradigm": p} for p in PARADIGMS] + [{"paradigm": "ptfs", "order": "arrival"}]
         return [{**each, "versions": "2", "split_seed": cut, "conditions": f"k{cut}"} for each in every for cut in "01"]
+    if study == "orders":
+        return [
+            {"paradigm": p, "versions": "2", "data_seed": o, "conditions": f"o{o}"} for p in PARADIGMS for o in "01"
+        ]
     if study == "branch":
         cells = [(s, m, a) for s in ("cosine", "linear") for m in ("0.0004", "0") for a in ("0.2", "0.6")]
         return [{"paradigm": "path_switching", "schedule": s, "min_lr": m, "alpha": a} for s, m, a in cells]
@@ -163,6 +167,7 @@ def _add(
     row["name"] = f"{row['paradigm']} {row['schedule']}"
     row["run"] = run = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:12]
     row["optimizer"] = "adamw"  # in no id: what chance gives a run follows from that
+    row.setdefault("data_seed", row["seed"])
     last = 2 if row["paradigm"] == "two_stage" else int(row["versions"])
     lengths = [int(each) for each in row["steps_per_version"].split()]
     lengths = lengths * last if len(lengths) == 1 else lengths

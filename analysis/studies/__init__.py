@@ -23,6 +23,7 @@ from analysis.studies import (
     main,
     max_lr,
     model_size,
+    orders,
     pilot,
     pilot_for_advice,
     plasticity,
@@ -35,7 +36,7 @@ from analysis.studies import (
 GENERAL = (architecture, ladder, data_scale, max_lr)
 PAPER = (headline, pilot, first_stage, second_stage, main, alpha, *GENERAL, downstream)
 ELSEWHERE = (model_size, versions, unequal, chronological)
-BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, branch, grow, future, pilot_for_advice)
+BEYOND = (*ELSEWHERE, frontier, plasticity, rates, components, orders, branch, grow, future, pilot_for_advice)
 for module in (*PAPER, *BEYOND):
     STUDIES.add(module.STUDY.name, module.STUDY)
 for general in GENERAL:

@@ -1,9 +1,9 @@
-"""Components of chance, and what each way to reduce variance gave."""
+"""Components of chance, those of a seed alone, and what each way to reduce variance gave."""
 
 import numpy as np
 import pandas as pd
 
-from analysis.components import STUDY, VERSION, components, reductions
+from analysis.components import VERSION, components, reductions
 from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.tables.table import Table, numerics_note
@@ -13,30 +13,45 @@ JUDGED_SHARE = 0.1
 
 
 def of_chance(view: View) -> Table | None:
-    found = components(view)
+    """Cuts of the text crossed with seeds."""
+    return _crossed(
+        view, "components", "cut", "seed", "by cut of the text, by seed (initialization and order), and the rest, "
+        "which is their interaction and evaluation. As judged: of a seed whose cut follows it.",
+        " PPL of different cuts differ by their tokenizers, too: the first row holds that.",
+    )  # fmt: skip
+
+
+def of_orders(view: View) -> Table | None:
+    """Orders of the data crossed with initializations: what a seed decides, on one cut of the text."""
+    return _crossed(
+        view, "orders", "order", "initialization", "by order of the data, on one cut of the text, by initialization, "
+        "and the rest, which is their interaction and evaluation. As judged: of a seed that decides both.",
+    )  # fmt: skip
+
+
+def _crossed(view: View, study: str, by_row: str, by_seed: str, said: str, besides: str = "") -> Table | None:
     rows, data = [], []
-    for name, one in found.items():
-        sources = {"cut": one.cut, "seed": one.seed, "rest": one.rest, "evaluation": one.evaluation}
+    for name, one in components(view, study).items():
+        sources = {by_row: one.row, by_seed: one.seed, "rest": one.rest, "evaluation": one.evaluation}
         deviation = {source: 100 * float(np.sqrt(variance)) for source, variance in sources.items()}
         judged = 100 * float(np.sqrt(one.judged))
         share = deviation["evaluation"] / judged if judged else np.nan
         rows.append([name, *(f"{value:.2f}" for value in deviation.values()), f"{judged:.2f}", f"{100 * share:.0f} %",
-                     f"{one.cuts} x {one.seeds}"])  # fmt: skip
+                     f"{one.rows} x {one.seeds}"])  # fmt: skip
         data.append(
             {"quantity": name} | {f"sd_{source}_percent": value for source, value in deviation.items()}
-            | {"sd_judged_percent": judged, "evaluation_share": share, "cuts": one.cuts, "seeds": one.seeds}
+            | {"sd_judged_percent": judged, "evaluation_share": share, f"{by_row}s": one.rows, f"{by_seed}s": one.seeds}
         )  # fmt: skip
     if not rows:
         return None
     return Table(
-        name=STUDY, data=pd.DataFrame(data), rows=rows,
-        head=["quantity", "cut", "seed", "rest", "evaluation", "as judged", "evaluation / as judged", "cuts x seeds"],
-        caption=f"Standard deviations in per cent of PPL, version {VERSION}, cosine: by cut of the text, by seed "
-        "(initialization and order), and the rest, which is their interaction and evaluation. As judged: of a seed "
-        "whose cut follows it. Evaluation: of the mean over slices, from the spread between them, since the ledger "
-        "has no losses of single blocks; held-out slices are large enough while it is below "
-        f"{100 * JUDGED_SHARE:g} % of the seeds'. {_met(data)} PPL of different cuts differ by their tokenizers, too: "
-        f"the first row holds that. {numerics_note(view, STUDY)}",
+        name=study, data=pd.DataFrame(data), rows=rows,
+        head=["quantity", by_row, by_seed, "rest", "evaluation", "as judged", "evaluation / as judged",
+              f"{by_row}s x {by_seed}s"],
+        caption=f"Standard deviations in per cent of PPL, version {VERSION}, cosine: {said} Evaluation: of the mean "
+        "over slices, from the spread between them, since the ledger has no losses of single blocks; held-out slices "
+        f"are large enough while it is below {100 * JUDGED_SHARE:g} % of the seeds'. {_met(data)}{besides} "
+        f"{numerics_note(view, study)}",
     )  # fmt: skip
 
 
@@ -64,5 +79,6 @@ def of_reductions(view: View) -> Table | None:
     )  # fmt: skip
 
 
-COMPONENTS = TableOf(STUDY, make=of_chance)
+COMPONENTS = TableOf("components", make=of_chance)
+ORDERS = TableOf("orders", make=of_orders)
 REDUCTIONS = TableOf("variance_reductions", make=of_reductions)

@@ -8,7 +8,7 @@ from ledgers import Synthetic, build, read, rewrite
 
 from analysis.components import components, crossed, reductions
 from analysis.frames import load
-from analysis.tables.components import of_chance, of_reductions
+from analysis.tables.components import of_chance, of_orders, of_reductions
 
 
 def test_components_are_those_that_a_crossing_was_made_with() -> None:
@@ -44,9 +44,9 @@ def test_the_ledgers_crossing_gives_cut_seed_rest_and_evaluation(tmp_path: Path)
     rewrite(folder / "perplexity.csv", change)
     view = load(tmp_path, "synthetic").primary()
     found = components(view)["CPT less PTFS"]
-    assert (found.cuts, found.seeds) == (2, 2)
+    assert (found.rows, found.seeds) == (2, 2)
     # Variances of two values: half of the squared difference.
-    assert found.cut == pytest.approx(0.01**2 / 2)
+    assert found.row == pytest.approx(0.01**2 / 2)
     assert found.seed == pytest.approx(0.02**2 / 2)
     assert found.rest == pytest.approx(0, abs=1e-12)
     assert found.evaluation == pytest.approx(0.004**2 / 2 / 2)
@@ -54,6 +54,28 @@ def test_the_ledgers_crossing_gives_cut_seed_rest_and_evaluation(tmp_path: Path)
     table = of_chance(view)
     assert table is not None
     assert "CPT less PTFS in order of arrival" in set(table.data["quantity"])
+
+
+def test_orders_crossed_with_initializations_are_told_apart(tmp_path: Path) -> None:
+    """CPT loses 1 % more in order 1 and 2 % more from initialization 11."""
+    build(tmp_path, ["main"], Synthetic(seeds=(0, 1, 2)))
+    folder = build(tmp_path, ["orders"], Synthetic(seeds=(10, 11), noise=0.0))
+    runs = {row["run"]: row for row in read(folder / "runs.csv") if row["versions"] == "2"}
+
+    def change(row: dict[str, str]) -> None:
+        if run := runs.get(row["run"]):
+            loss = 3.5 if run["paradigm"] != "cpt" else 3.6
+            if run["paradigm"] == "cpt":
+                loss += 0.01 * int(run["data_seed"]) + 0.02 * (run["seed"] == "11")
+            row["nll"] = str(1000 * loss)
+
+    rewrite(folder / "perplexity.csv", change)
+    table = of_orders(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    (row,) = table.data[table.data["quantity"] == "CPT less PTFS"].to_dict("records")
+    assert row["sd_order_percent"] == pytest.approx(1 / np.sqrt(2))
+    assert row["sd_initialization_percent"] == pytest.approx(2 / np.sqrt(2))
+    assert (row["orders"], row["initializations"]) == (2, 2)
 
 
 def test_pooling_and_the_twin_say_what_they_gave(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ LONG = (
     "main",
     "max_lr",
     "model_size",
+    "orders",
     "pilot",
     "pilot_for_advice",
     "plasticity",

@@ -71,6 +71,7 @@ def test_the_places_of_store_and_data_never_enter_a_key(smoke: Overrides, tmp_pa
     "change",
     [
         "seed=1",
+        "data_seed=1",
         "schedule.max_lr=0.011",
         "schedule.min_lr=0.0011",
         "schedule.warmup_steps=4",
@@ -103,9 +104,21 @@ def test_numerics_alone_leave_the_identity_key_as_it_is(smoke: Overrides) -> Non
     assert {n.identity_key for n in one.nodes.values()} == {n.identity_key for n in two.nodes.values()}
 
 
+def test_the_order_of_the_data_may_have_a_seed_of_its_own(smoke: Overrides) -> None:
+    one, other, order = (
+        make(compose(smoke(*seeds))).tree.runs[0] for seeds in (["seed=3"], ["seed=3", "data_seed=4"], ["seed=4"])
+    )
+    assert one.identity == other.identity  # the seed of the initialization is in it
+    assert other.identity != order.identity
+    reads = [run.trajectories[-1].training.batches(run.stream, 0, 3).tolist() for run in (one, other, order)]
+    assert reads[0] != reads[1] == reads[2]
+    assert other.name == one.name + "d4"
+
+
 def test_spellings_of_the_same_effect_share_a_key(smoke: Overrides) -> None:
     assert last_key(smoke("paradigm.alpha=0.6")) == last_key(smoke("paradigm.alpha=3/5"))
     assert last_key(smoke()) == last_key(smoke("schedule.min_lr=0.001"))
+    assert last_key(smoke("seed=3")) == last_key(smoke("seed=3", "data_seed=3"))
     assert last_key(smoke()) == last_key(smoke("numerics.micro_batch_size=4"))
 
 
