@@ -60,8 +60,8 @@ def new(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `name`.png and `name`.pdf; signs that the font lacks, as of a name in Chinese, are spelled out."""
-    _spell_out(figure)
+    """Write `name`.png and `name`.pdf, with what the font lacks spelled out."""
+    spell_out(figure)
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     figure.savefig(png, metadata={"Software": None})
     figure.set_layout_engine(None)  # settled: once is enough, and any engine has all drawn once more
@@ -69,7 +69,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return [png, pdf]
 
 
-def _spell_out(figure: Figure) -> None:
+def spell_out(figure: Figure) -> None:
+    """Signs that the font lacks, as of a name in Chinese, become their numbers, where boxes would be drawn."""
     known = get_font(findfont(RC["font.family"])).get_charmap()
 
     def spelled(text: str) -> str:

@@ -101,7 +101,8 @@ def _limits(run: Run) -> str:
         )
     return (
         f"It began with given weights (`{Path(given).name}`), whose licence and limits hold for it, too. Here it was "
-        f"trained\non text alone, {length} tokens at a time; nothing was filtered for safety."
+        f"trained\non text alone, {length} tokens at a time: what it does beyond those, it owes to the given weights "
+        "alone. Nothing was\nfiltered for safety."
     )
 
 

@@ -38,6 +38,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
             panel.remove()
         for row in range(rows):
             panels[row * columns].set_ylabel("learning rate")
+        style.spell_out(figure)
         figure.savefig(path, metadata={})
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +243,16 @@ def test_a_figure_that_cannot_be_made_is_refused(
         plan_command.main(smoke(f"figure={tmp_path / figure}"))
     assert refusal.value.code == 2
     assert re.search(f"^error: .*{figure}.*{expected}", capsys.readouterr().err)
+
+
+def test_a_plan_is_drawn_whatever_its_runs_are_called(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs.Run, "name", "北京")  # an extension's recipe
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of each box
+        plan_command.main(smoke(f"figure={tmp_path / 'plan.png'}"))
+    assert (tmp_path / "plan.png").stat().st_size
 
 
 def test_a_line_that_is_no_json_is_named(smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
