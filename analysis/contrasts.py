@@ -152,20 +152,28 @@ def largest_block(table: pd.DataFrame) -> pd.DataFrame:
     return max(blocks, key=lambda block: block.size, default=table)
 
 
-def borrowed(view: View, alike: pd.DataFrame, chosen: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> pd.DataFrame:
+def borrowed(
+    view: View, alike: pd.DataFrame, chosen: Callable[[pd.DataFrame], "pd.Series[bool]"], *, aside: bool = False
+) -> pd.DataFrame:
     """Scores of runs that any study has, once each: a study leaves to others what is trained once.
 
     Args:
         alike: rows that say what they have in common with those that they are compared with.
+        aside: also of runs that a study leaves out of its own comparisons, as those of another numerics than most.
     """
     quiet = view.watched()  # so that a figure's provenance names the studies alone that give something
     found = [view.scores().iloc[:0]]
     known: set[str] = set()
+
+    def scores(of: View, study: str) -> pd.DataFrame:
+        left = [of.left_out(study).merge(view.ledger.scores, on="run")] if aside else []
+        return pd.concat([of.scores(study), *left], ignore_index=True)
+
     for study in view.ledger.reported:
-        rows = quiet.scores(study)
+        rows = scores(quiet, study)
         runs = set(rows[chosen(rows)].merge(alike, on=list(alike))["run"]) - known
         if runs:
-            every = view.scores(study)
+            every = scores(view, study)
             found.append(every[every["run"].isin(runs)])
             known |= runs
     return pd.concat(found, ignore_index=True)

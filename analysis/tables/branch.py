@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis import stats
 from analysis.contrasts import DATA, PTFS, SWITCH, borrowed, versions_after_first
-from analysis.formats import percent, plus_minus, text
+from analysis.formats import paired, plus_minus, text
 from analysis.frames import SETTING, View
 from analysis.names import schedule_name, span
 from analysis.registries import TableOf
@@ -70,10 +70,10 @@ def branch(view: View) -> Table | None:
         compared = (schedule, floor) != REFERENCE and (*REFERENCE, alpha) in cells(wide)
         for version, each in by_version.items():
             less = (each[schedule, floor, alpha] - each[(*REFERENCE, alpha)]).dropna() if compared else ptfs.iloc[:0]
-            beside.append(_cell(less, f"v{version}_to_cosine_nats", line))
+            beside.append(_cell(less, f"v{version}_to_cosine_nats", line, at.n))
         over = (by_version[view.last][schedule, floor, alpha] - ptfs).dropna()
         rows.append([schedule_name(schedule), floor_name(floor), text(alpha), plus_minus(at), *beside,
-                     _cell(over, "to_ptfs_nats", line), f"{100 * cost:.0f} %", str(at.n)])  # fmt: skip
+                     _cell(over, "to_ptfs_nats", line, at.n), f"{100 * cost:.0f} %", str(at.n)])  # fmt: skip
         data.append(line | {"relative_cost": cost, "n": at.n})
     if not rows:
         return None
@@ -87,12 +87,12 @@ def branch(view: View) -> Table | None:
     )  # fmt: skip
 
 
-def _cell(less: "pd.Series[float]", name: str, line: dict[str, object]) -> str:
-    """A difference in nats as printed; it enters the line, too."""
+def _cell(less: "pd.Series[float]", name: str, line: dict[str, object], n: int) -> str:
+    """A difference in nats as printed beside `n` seeds; it enters the line, too."""
     values: stats.Values = np.asarray(less, dtype=np.float64)
     if len(values):
         line |= ends(name, stats.mean_interval(values))
-    return percent(values) if len(values) else ""
+    return paired(values, n) if len(values) else ""
 
 
 BRANCH = TableOf(STUDY, make=branch)

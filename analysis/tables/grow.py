@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import stats
 from analysis.contrasts import PTFS
-from analysis.formats import number, percent, plus_minus
+from analysis.formats import number, paired, plus_minus
 from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import TableOf
@@ -111,7 +111,7 @@ def grow(view: View) -> Table | None:
         for way, table in losses.items():
             levels = [stats.mean_interval(np.exp(table[v].to_numpy(dtype=np.float64))) for v in table]
             distance = behind(losses, way)[view.last].to_numpy(dtype=np.float64)
-            beside = "" if way.recipe == PTFS or not len(distance) else percent(distance)
+            beside = "" if way.recipe == PTFS or not len(distance) else paired(distance, len(table))
             rows.append([schedule_name(schedule), recipe_name(way.recipe), way.grows, way.smaller,
                          *map(plus_minus, levels), f"{number(100 * costs[way].steps)} %",
                          f"{number(100 * costs[way].flops)} %", beside, str(len(table))])  # fmt: skip

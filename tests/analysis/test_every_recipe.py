@@ -26,6 +26,7 @@ from analysis.tables.frontier import plasticity, regrets
 from analysis.tables.future import future, paired
 from analysis.tables.grow import grow
 from analysis.tables.rates import rates
+from analysis.tables.shapes import same_shape
 from analysis.tables.table import NOT_COMPARED
 from repro.common.errors import UserError
 from repro.config.registries import RECIPES
@@ -206,6 +207,32 @@ def test_shape_floor_and_length_of_the_branch_are_told_apart(tmp_path: Path) -> 
     apart = branch(load(tmp_path / "apart", "synthetic").primary())
     assert apart is not None
     assert {row[7] for row in apart.rows} == {""}, "PTFS has other numerics"
+    build(tmp_path / "fewer", ["frontier"], Synthetic(seeds=(0, 1)))
+    build(tmp_path / "fewer", ["branch"])
+    fewer = branch(load(tmp_path / "fewer", "synthetic").primary())
+    assert fewer is not None
+    assert {(row[7].partition("] ")[2], row[9]) for row in fewer.rows} == {("(n = 2)", "3")}
+
+
+def test_recipes_of_one_shape_stand_beside_each_other_whatever_else_ran_elsewhere(tmp_path: Path) -> None:
+    """A cosine down to 0, which costs nobody anything but 0.01 nats less."""
+    assert same_shape(view(tmp_path / "alone", "branch")) is None  # path switching alone has the shape
+    elsewhere = Synthetic(numerics=("n1", "n1", "n1"))
+    build(tmp_path, ["main"], elsewhere)
+    build(tmp_path, ["frontier", "branch"])
+    build(tmp_path, ["main"], sweep=[{"paradigm": p, "min_lr": "0"} for p in ("ptfs", "cpt")])
+    table = same_shape(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    found = {tuple(row[:3]): row[3:] for row in table.rows}
+    assert len(found) == len(table.rows) == 12  # for two lengths four each of path switching's, and two of its own
+    shape = "cosine to 0 over a cosine to 10 %"
+    for recipe, alpha in (("PTFS", ""), ("CPT", ""), ("path switching", "0.2"), ("path switching", "0.6")):
+        (v1, v2, v3, v4, n) = found[recipe, shape, alpha]
+        assert n == "3"
+        assert [float(each.split()[0]) for each in (v1, v2, v3, v4)] == pytest.approx([-1.0] * 4, abs=0.15)
+    for under in ("a cosine to 10 %", "cosine to 0"):
+        gap = float(found["CPT over path switching", under, "0.6"][3].split()[0])
+        assert gap == pytest.approx(100 * 0.95 * 0.06, abs=0.2)
 
 
 def test_a_maximum_that_another_study_ran_stands_beside_those_tried(tmp_path: Path) -> None:

@@ -398,6 +398,13 @@ def test_what_is_said_of_the_same_shape_for_all_is_what_came() -> None:
         for recipe, name in (("ptfs", "PTFS"), ("cpt", "CPT"), ("path_switching", "path switching"))
     ]
     assert re.findall(r"^\| (?:path|CPT|PTFS).*", section, flags=re.MULTILINE) == lines, "\n" + "\n".join(lines)
+    table = pd.read_csv(PUBLISHED / "proxy/tables/same_shape.csv")
+    table = table[(table["alpha"] == 0.6) | table["alpha"].isna()]
+    ends = [[100 * table[f"v{k}_nats{end}"] for end in ("", "_low", "_high")] for k in range(1, 5)]
+    in_report = [
+        " | ".join(in_words(each) for each in row) for row in zip(*(zip(*k, strict=True) for k in ends), strict=True)
+    ]
+    assert sorted(line.split(" | ", maxsplit=1)[1].removesuffix(" |") for line in lines) == sorted(in_report)
     text = " ".join(section.split())
     orders = pd.DataFrame({"one": shaped["ptfs, order=arrival"][4], "other": shaped["ptfs"][4]})
     assert "PTFS's version 4 is {} over that on mixed data".format(in_words(interval(orders, "one", "other"))) in text
