@@ -40,7 +40,7 @@ class Components:
     seed: float
     """Of initialization and order; or, beside orders, of initialization alone."""
     rest: float
-    """Interaction of the two, evaluation included."""
+    """Interaction of the two, and what evaluation has that differs from model to model."""
     evaluation: float
     """Of the mean over all slices."""
     rows: int
