@@ -50,8 +50,9 @@ class Version:
     rates: Array
     """(steps,): the learning rate of every step that leads to it; empty: the ledger does not tell, as of means of
     checkpoints."""
-    losses: dict[tuple[int, str, str], Array]
-    """By seed, numerics and the seed of the text's cut (empty: not told): nats per token of each slice, (slices,)."""
+    losses: dict[tuple[int, str, str, str], Array]
+    """By seed, numerics, the seed of the text's cut (empty: not told) and that of the data's order: nats per token of
+    each slice, (slices,)."""
     tokens: Array
     """Of each slice."""
     training: Array
@@ -63,7 +64,7 @@ class Version:
 
     @cached_property
     def heldout(self) -> dict[int, Array]:
-        """By seed: nats per token of each slice, (slices,); the mean of several numerics or cuts."""
+        """By seed: nats per token of each slice, (slices,); the mean of several numerics, cuts or orders."""
         found: dict[int, list[Array]] = defaultdict(list)
         for (seed, *_), loss in self.losses.items():
             found[seed].append(loss)
@@ -79,8 +80,8 @@ class Version:
     def above(self, other: "Version") -> dict[int, float]:
         """By seed: how much more loss it has than another recipe's, of slices 1 to k, in nats per token.
 
-        Within one numerics and one cut of the text, where both ran under one: rounding makes other runs of one seed,
-        and other text is another test.
+        Within one numerics, one cut of the text and one order, where both ran under one: rounding makes other runs of
+        one seed, and other text is another test.
         """
         own, theirs = (
             {key: version._over_slices(loss) for key, loss in version.losses.items()} for version in (self, other)
@@ -220,7 +221,8 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
-            found[int(run["seed"]), run["numerics"], run["split_seed"]], tokens = losses
+            order = run["data_seed"] or run["seed"]
+            found[int(run["seed"]), run["numerics"], run["split_seed"], order], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
                 known = known or run["run"]
                 curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))

@@ -11,7 +11,7 @@ from repro.config.settings import GROWING
 
 FOLLOWS_LENGTH = frozenset(
     {"run", "name", "versions", "steps_per_version", "conditions", "logical_steps", "unique_steps", "relative_cost"}
-    | {"flops", "uncut_conditions", "optimizer"}
+    | {"flops", "uncut_conditions", "optimizer", "data_seed"}
 )
 """Columns of `runs.csv` in which a run that has grown differs from what it was."""
 

@@ -39,6 +39,8 @@ class World:
     numerics: str = "n"
     cut: str = ""
     """The seed of the text's cut."""
+    order: str = ""
+    """The seed of the data's order; empty: that of the run."""
     reference: tuple[float, float] = (40_000.0, 0.01)
 
     def loss(self, curves: Sequence[RateCurve], places: Sequence[Sequence[int]]) -> np.ndarray:
@@ -75,9 +77,11 @@ def _run(
     tables: dict[str, list[dict[str, Any]]], candidate: Candidate, seed: int, world: World, random: np.random.Generator
 ) -> None:
     r = candidate.run
-    run = hashlib.sha256(repr((candidate.about, seed, world.numerics, world.cut)).encode()).hexdigest()[:12]
+    run = hashlib.sha256(repr((candidate.about, seed, world.numerics, world.cut, world.order)).encode()).hexdigest()[
+        :12
+    ]
     about = {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": world.numerics}
-    tables["runs"].append(candidate.about | about | {"split_seed": world.cut})
+    tables["runs"].append(candidate.about | about | {"split_seed": world.cut, "data_seed": world.order})
     tables["studies"].append({"study": "none", "run": run})
     extra = world.levels.get(seed, 0.0) + world.beyond.get(r.settings.paradigm.kind, 0.0)
     losses = world.ends(candidate) + extra + random.normal(0, world.noise, r.versions)

@@ -195,11 +195,12 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
         assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
 
 
-def test_what_was_measured_is_compared_within_one_cut_of_the_text(tmp_path) -> None:
-    """Each seed ran under four cuts, which are a tenth of a nat apart; whichever of them a table ends with."""
+@pytest.mark.parametrize("what", ["cut", "order"])
+def test_what_was_measured_is_compared_within_one_cut_of_the_text_and_one_order(tmp_path, what: str) -> None:
+    """Each seed ran under four of them, which are a tenth of a nat apart; whichever of them a table ends with."""
     for number in range(4):
         levels = dict.fromkeys((0, 1, 2), 0.1 * number)
-        write(tmp_path, candidates(*PILOT), World(cut=str(number), levels=levels, noise=0.0))
+        write(tmp_path, candidates(*PILOT), replace(World(levels=levels, noise=0.0), **{what: str(number)}))
     ptfs, cpt, *_ = evidence.read(tmp_path)
     (truth,) = {round(float(np.subtract(*(World().ends(each)[-1] for each in candidates("paradigm=cpt,ptfs")))), 9)}
     assert list(cpt.versions[-1].above(ptfs.versions[-1]).values()) == pytest.approx([truth] * 3)
