@@ -117,14 +117,14 @@ def test_workers_of_a_sweep_train_what_its_plan_froze(
 
 def test_compiling_goes_with_a_compiler(smoke: Overrides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numerics, "_compiler", lambda: "a compiler")
-    auto, named = (planner.make(compose(smoke(f"numerics.compile={word}"))) for word in ("auto", "true"))
+    auto, named = (planner.make(compose(smoke(f"numerics.compile={word}", *SMALL))) for word in ("auto", "true"))
     assert auto.tree.ends == named.tree.ends
 
     def none() -> str:
         raise UserError("none")
 
     monkeypatch.setattr(numerics, "_compiler", none)
-    auto, named = (planner.make(compose(smoke(f"numerics.compile={word}"))) for word in ("auto", "false"))
+    auto, named = (planner.make(compose(smoke(f"numerics.compile={word}", *SMALL))) for word in ("auto", "false"))
     assert auto.tree.ends == named.tree.ends
 
 

@@ -58,10 +58,10 @@ def test_text_where_the_suite_keeps_its_own_is_refused_with_another_place(
 
 
 def test_a_sweep_is_kept_where_it_was_told_to_whatever_the_folder_is_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_path: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_path: Path, few: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small = ["paradigm=ptfs", "scale=smoke", "stream.versions=2", "stream.steps_per_version=4"]
+    small = [*few, "paradigm=ptfs", "scale=smoke", "stream.versions=2", "stream.steps_per_version=4"]
     train.main([*small, "schedule.warmup_steps=1", f"data.path={data_path}", "store.path=1e3", "ledger.path=2024_01"])
     assert {path.name for path in tmp_path.iterdir()} == {"1e3", "2024_01"}
 
