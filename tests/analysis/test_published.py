@@ -443,6 +443,26 @@ def in_words(of: tuple[float, float, float]) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*of)
 
 
+def test_what_is_said_of_chance_is_what_came() -> None:
+    section = results().partition("### Where chance comes from\n")[2].partition("\n## ")[0]
+    names = ("components", ["cut", "seed", "rest"]), ("orders", ["order", "initialization", "rest"])
+    tables = [pd.read_csv(PUBLISHED / f"proxy/tables/{name}.csv").set_index("quantity") for name, _ in names]
+    assert list(tables[0].index) == list(tables[1].index)
+    parts = [table[[f"sd_{one}_percent" for one in own]] for table, (_, own) in zip(tables, names, strict=True)]
+    lines = [
+        f"| {quantity} | {' | '.join(f'{value:.2f}' for part in parts for value in part.loc[quantity])} |"
+        for quantity in tables[0].index
+    ]
+    assert re.findall(r"^\| (?:ln|CPT|path).*", section, flags=re.MULTILINE) == lines, "\n" + "\n".join(lines)
+    assert "Cuts of the text were crossed with seeds, four of each" in section
+    assert tables[0][["cuts", "seeds"]].eq(4).all(axis=None)
+    assert "three of each" in section
+    assert tables[1][["orders", "initializations"]].eq(3).all(axis=None)
+    (view,) = (view for view in published("proxy").views if "branch" in view.ran)
+    machines = [set(view.runs(name)["numerics"]) for name, _ in names]
+    assert not machines[0] & machines[1]  # another machine, as said
+
+
 def branches() -> pd.DataFrame:
     """Losses of the study `branch`: (seeds; version, alpha, schedule, floor)."""
     (view,) = (view for view in published("proxy").views if "branch" in view.ran)
