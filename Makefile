@@ -2,6 +2,8 @@
 # Both make their own environment.
 PYTHON ?= python3
 WORKERS ?= 2
+# One more than there are cores to fill: tests wait for processes and disks, too.
+TESTERS ?= 3
 STUDY ?= headline
 SCALE ?= quick
 
@@ -36,7 +38,7 @@ test: $(VENV)/installed-test
 	$(MAKE) --jobs=2 lint pytest
 
 pytest: $(VENV)/installed-test
-	$(RUN) pytest -n $(WORKERS)
+	$(RUN) pytest -n $(TESTERS)
 
 # Tests that take long and repeat much of what others hold.
 test-slow: $(VENV)/installed-test
