@@ -15,6 +15,11 @@ SMALL = ("paradigm=ptfs", "stream.versions=1", "stream.steps_per_version=4", "sc
 
 
 @pytest.fixture
+def smoke(smoke: Overrides, few: list[str]) -> Overrides:
+    return lambda *more: smoke(*few, *more)
+
+
+@pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(numerics.INDUCTOR) or any(name in names for names in numerics.VARIABLES.values()):

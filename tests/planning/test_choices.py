@@ -23,6 +23,11 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
+def smoke(smoke: Overrides, few: list[str]) -> Overrides:
+    return lambda *more: smoke(*few, *more)
+
+
+@pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How much faster oneDNN is found to be, one measurement after another; what was used is gone."""
     answers: list[float] = []
