@@ -458,6 +458,10 @@ def test_what_is_said_of_chance_is_what_came() -> None:
     assert tables[0][["cuts", "seeds"]].eq(4).all(axis=None)
     assert "three of each" in section
     assert tables[1][["orders", "initializations"]].eq(3).all(axis=None)
+    order, initialization = (tables[1][f"sd_{one}_percent"] for one in ("order", "initialization"))
+    assert order.max() < 0.1  # next to nothing, as said
+    assert f"by itself up to {initialization['CPT less PTFS']:.2f} %, in CPT's gap" in section
+    assert initialization.idxmax() == "CPT less PTFS"
     (view,) = (view for view in published("proxy").views if "branch" in view.ran)
     machines = [set(view.runs(name)["numerics"]) for name, _ in names]
     assert not machines[0] & machines[1]  # another machine, as said
