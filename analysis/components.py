@@ -65,7 +65,7 @@ def crossed(table: np.ndarray) -> tuple[float, float, float]:
 
 def components(view: View, study: str = "components") -> dict[str, Components]:
     """By quantity; those of which the crossing is whole."""
-    runs = view.runs(study)
+    runs = _crossing(view.runs(study), study)
     rows = runs[runs["schedule"] == "cosine"].merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     rows = rows[rows["version"] == VERSION]
     rows = rows.assign(loss=rows["nll"] / rows["tokens"], row=rows[ROWS[study]].astype(int))
@@ -77,6 +77,14 @@ def components(view: View, study: str = "components") -> dict[str, Components]:
             if (whole := _whole(values)) is not None:
                 found[name] = whole
     return found
+
+
+def _crossing(runs: pd.DataFrame, study: str) -> pd.DataFrame:
+    """Those that differ in what is crossed alone: orders on the cut that most have, and cuts without orders' seeds."""
+    if study == "orders":
+        return runs[runs["split_seed"].isin(runs["split_seed"].mode()[:1])]
+    own = runs["seed"].astype(int).astype(str)
+    return runs[(runs["data_seed"] == "") | (runs["data_seed"] == own)]
 
 
 def _whole(values: "pd.Series[float]") -> Components | None:

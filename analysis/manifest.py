@@ -27,7 +27,7 @@ def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str
     runs = ledger.runs
     with (ledger.folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         written = next(csv.reader(file))
-    columns = [c for c in written if c not in ("run", "name", "seed", "numerics", "flops")]
+    columns = [c for c in written if c not in ("run", "name", "seed", "data_seed", "numerics", "flops")]
     columns = [c for c in columns if not c.endswith("_steps") or c == "warmup_steps"]
     numerics: dict[str, dict[str, str]] = {}
     for row in ledger.numerics.to_dict("records"):

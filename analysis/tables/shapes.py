@@ -26,6 +26,7 @@ Losses = Mapping[str, pd.DataFrame]
 def same_shape(view: View) -> Table | None:
     every = _rows(view)
     lengths = sorted(every.loc[every["paradigm"] == SWITCH, "alpha"].unique())
+    versions = sorted(every["version"].unique())
     rows, data, used = [], [], []
     for shape, group in every.groupby(["schedule", "floor"], sort=False):
         schedule, floor = str(shape[0]), float(str(shape[1]))
@@ -37,11 +38,10 @@ def same_shape(view: View) -> Table | None:
             for what, under, less in _compared(usual, shaped, f"{schedule_name(schedule)} to {floor_name(floor)}"):
                 own = recipe_name(SWITCH) in what
                 n = int(less.notna().any(axis=1).sum())
-                line = {"compared": what, "under": under, "schedule": schedule, "floor_over_max": floor}
-                line |= {"alpha": alpha if own else np.nan}
+                line = {"compared": what, "under": under, "alpha": alpha if own else np.nan}
                 cells = []
-                for version in less:
-                    nats = less[version].dropna().to_numpy(dtype=np.float64)
+                for version in versions:
+                    nats = less.reindex(columns=versions)[version].dropna().to_numpy(dtype=np.float64)
                     cells.append(paired(nats, n) if len(nats) else "")
                     line |= ends(f"v{version}_nats", stats.mean_interval(nats)) if len(nats) else {}
                 row = [what, under, f"{alpha:g}" if own else "", *cells, str(n)]
@@ -50,13 +50,12 @@ def same_shape(view: View) -> Table | None:
                     data.append(line | {"n": n})
     if not rows:
         return None
-    versions = [f"v{version}" for version in sorted(every["version"].unique())]
     return Table(
         name=NAME, data=pd.DataFrame(data), rows=rows,
-        head=["compared", "under", "alpha", *versions, "n"],
+        head=["compared", "under", "alpha", *(f"v{version}" for version in versions), "n"],
         caption="Differences of ln PPL, paired by seed, of the text and the numerics of the branches above. Whole "
-        "cycles of PTFS and CPT have the shape, and branches of path switching, of alpha T steps. PTFS reads mixed "
-        f"data. {numerics_of(pd.concat(used))}",
+        "cycles of PTFS and CPT have the shape (study=main schedule=NAME schedule.min_lr=FLOOR), and branches of path "
+        f"switching, of alpha T steps. PTFS reads mixed data. {numerics_of(pd.concat(used))}",
     )  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def _rows(view: View) -> pd.DataFrame:
     """Of path switching's branches, and of the two recipes under the same text and numerics, in whichever study."""
     mine = view.scores(STUDY)
     mine = mine[mine["paradigm"] == SWITCH]
-    alike = list(dict.fromkeys(["seed", "numerics", "cut", "max_lr", "optimizer", *SETTING, *DATA]))
+    alike = list(dict.fromkeys(["seed", "numerics", "cut", "max_lr", "warmup_steps", "optimizer", *SETTING, *DATA]))
 
     def chosen(rows: pd.DataFrame) -> "pd.Series[bool]":
         return ((rows["paradigm"] == PTFS) & (rows["order"] == "mixed")) | (rows["paradigm"] == CPT)

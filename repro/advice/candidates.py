@@ -306,7 +306,7 @@ def pilot(words: Sequence[str]) -> Pilot | None:
     Args:
         words: of the command line; what they say of recipes does not count.
     """
-    recipes = ("schedule", "schedule.max_lr", "seed", *CHOOSES)
+    recipes = ("schedule", "schedule.max_lr", "seed", "data_seed", *CHOOSES)
     names = [(word, word.partition("=")[0]) for word in words]
     kept = [word for word, name in names if name not in recipes and not name.startswith("paradigm.")]
     try:

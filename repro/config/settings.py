@@ -401,3 +401,12 @@ class Settings:
     def order_seed(self) -> int:
         """What draws the order of the data."""
         return self.seed if self.data_seed is None else self.data_seed
+
+    def complaints(self, settings: "Settings") -> Iterator[str]:
+        """See `repro.config.checks.Complaining`."""
+        if self.model.init is not None and self.order_seed != self.seed:
+            yield Complaint.of(
+                f"data_seed={self.data_seed}: with model.init, seed={self.seed} draws the order of the data and "
+                f"nothing else; seed={self.data_seed} alone says the same.",
+                data_seed="null",
+            )

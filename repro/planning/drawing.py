@@ -17,8 +17,8 @@ MOST_PANELS = 24
 
 def draw(runs: Sequence[Run], path: Path) -> None:
     """One panel per run, one curve per version, to a file whose suffix (.png, .pdf, .svg) says its format."""
-    first = min(run.settings.seed for run in runs)
-    shown = [run for run in runs if run.settings.seed == first][:MOST_PANELS]
+    first = min((run.settings.seed, run.settings.order_seed) for run in runs)
+    shown = [run for run in runs if (run.settings.seed, run.settings.order_seed) == first][:MOST_PANELS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     with style.context():

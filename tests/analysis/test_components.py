@@ -76,6 +76,16 @@ def test_orders_crossed_with_initializations_are_told_apart(tmp_path: Path) -> N
     assert row["sd_order_percent"] == pytest.approx(1 / np.sqrt(2))
     assert row["sd_initialization_percent"] == pytest.approx(2 / np.sqrt(2))
     assert (row["orders"], row["initializations"]) == (2, 2)
+    # Another cut, of fewer runs, and an order's seed among crossed cuts are no cells of these.
+    few = [{"paradigm": p, "versions": "2", "data_seed": "1", "conditions": "elsewhere"} for p in ("ptfs", "cpt")]
+    build(tmp_path, ["orders"], Synthetic(seeds=(10, 11)), sweep=[{**each, "split_seed": "301"} for each in few])
+    build(tmp_path, ["components"], Synthetic(seeds=(10, 11)))
+    build(tmp_path, ["components"], Synthetic(seeds=(10, 11)), sweep=[{**each, "split_seed": "1"} for each in few])
+    at = load(tmp_path, "synthetic").primary()
+    again, crossing = of_orders(at), components(at)["CPT less PTFS"]
+    assert again is not None
+    assert again.data.equals(table.data)
+    assert (crossing.rows, crossing.seeds) == (2, 2)
 
 
 def test_pooling_and_the_twin_say_what_they_gave(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def test_recipes_of_one_shape_stand_beside_each_other_whatever_else_ran_elsewher
     table = same_shape(load(tmp_path, "synthetic").primary())
     assert table is not None
     found = {tuple(row[:3]): row[3:] for row in table.rows}
+    assert {len(row) for row in table.rows} == {len(table.head)}
     assert len(found) == len(table.rows) == 12  # for two lengths four each of path switching's, and two of its own
     shape = "cosine to 0 over a cosine to 10 %"
     for recipe, alpha in (("PTFS", ""), ("CPT", ""), ("path switching", "0.2"), ("path switching", "0.6")):

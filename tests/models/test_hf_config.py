@@ -158,6 +158,9 @@ def test_a_configuration_comes_from_one_place(smoke: Overrides) -> None:
         compose(smoke("model=hf_config"))
     with pytest.raises(UserError, match=r"model.config=a and model.init=b each bring a configuration"):
         compose(smoke("model=hf_config", "model.config=a", "model.init=b"))
+    with pytest.raises(UserError, match=r"data_seed=5: with model.init, seed=0 draws the order .* seed=5 alone says"):
+        compose(smoke("model=hf_config", "model.init=b", "data_seed=5"))
+    compose(smoke("model=hf_config", "model.init=b", "data_seed=5", "seed=5"))
 
 
 def test_code_beside_a_configuration_is_not_run(tmp_path: Path) -> None:
