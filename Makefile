@@ -2,8 +2,6 @@
 # Both make their own environment.
 PYTHON ?= python3
 WORKERS ?= 2
-# One more than there are cores to fill: tests wait for processes and disks, too.
-TESTERS ?= 3
 STUDY ?= headline
 SCALE ?= quick
 
@@ -38,7 +36,7 @@ test: $(VENV)/installed-test
 	$(MAKE) --jobs=2 lint pytest
 
 pytest: $(VENV)/installed-test
-	$(RUN) pytest -n $(TESTERS)
+	$(RUN) pytest -n $(WORKERS)
 
 # Tests that take long and repeat much of what others hold.
 test-slow: $(VENV)/installed-test
