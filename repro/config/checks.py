@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 from omegaconf import MISSING
 
@@ -124,6 +124,9 @@ def complaints_of(group: Any, prefix: str) -> Iterator[str]:
         value, label = getattr(group, one.name), f"{prefix}{one.name}"
         if is_dataclass(value):
             yield from complaints_of(value, f"{label}.")
+        if isinstance(value, str) and _is_list(one.type):  # what `${...}` became
+            yield f"{label}={value!r} is no list; one as [1,2] works."
+            continue
         several = isinstance(value, list | tuple) and one.metadata.get("several", True)
         if several and not value and one.default_factory is not list and not one.metadata.get("empty"):
             yield f"{label}=[] is empty; at least one value works."
@@ -132,6 +135,10 @@ def complaints_of(group: Any, prefix: str) -> Iterator[str]:
                 yield f"{label}={each!r} is not UTF-8, as what is written of it has to be; rename it."
             elif one.metadata and each is not None:
                 yield from _complaint(label, each, one.metadata)
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))
 
 
 def _is_text(value: str) -> bool:

@@ -195,6 +195,7 @@ REFUSED = {
     ),
     "no example at all": (["finetune.max_examples=-1"], "finetune.max_examples=-1 must lie between 1 and"),
     "a value of the wrong type": (["stream.versions=two"], "stream.versions"),
+    "a list that becomes text": (["finetune.seeds=${scale}"], "finetune.seeds='smoke' is no list; one as [1,2] works."),
     "a sweep without multirun": (["seed=0,1"], "seed=0,1"),
     "a group that is misspelled": (["modle=qwen"], "modle is unknown; did you mean model?"),
     "a setting that is misspelled": (["stream.version=3"], "stream.version is unknown; did you mean stream.versions?"),
