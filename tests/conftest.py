@@ -5,15 +5,11 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -86,27 +82,17 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Figures are made, and recorded, and their files are empty: for what is asserted of the rest of a report.
+def undrawn() -> Iterator[set[str]]:
+    """Reports whose figures' files are empty.
 
-    Returns:
+    Yields:
         Names of figures that are drawn all the same: none yet.
     """
-    from repro.common import style
+    from undrawn import left_empty  # after the environment was set
 
     drawn: set[str] = set()
-    draw = style.save
-
-    def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-        if name in drawn:
-            return draw(figure, folder, name)
-        paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
-        for path in paths:
-            path.touch()
-        return paths
-
-    monkeypatch.setattr(style, "save", save)
-    return drawn
+    with left_empty(drawn):
+        yield drawn
 
 
 @pytest.fixture

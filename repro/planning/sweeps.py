@@ -77,17 +77,23 @@ def launched(overrides: Sequence[str], *, multirun: bool) -> "tuple[DictConfig, 
 
 
 def _parsed(overrides: Sequence[str]) -> "list[Override]":
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     given = []
     for override in overrides:
         check_name(override.partition("=")[0].lstrip("+~"))
         with translated([override]):
-            given += OverridesParser.create().parse_overrides([override])
+            given.append(_parse(override))
     for each in given:
         _check_hydras(each)
     check_swept(given)
     return given
+
+
+@lru_cache(maxsize=1024)  # one is looked at for extensions, for what was typed, and for the jobs
+def _parse(override: str) -> "Override":
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    return parsed
 
 
 def check_single(overrides: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from repro import advise
 from repro.advice import evidence, fits, records
 from repro.advice.fits import Evidence
+from repro.advice.laws import Annealing, Law
 from repro.common.errors import UserError
 from repro.config.registries import RECIPES
 
@@ -29,6 +30,22 @@ def told(capsys, *words: str) -> dict:
 
 
 FITTED: dict[tuple[str, bytes], object] = {}
+
+
+@pytest.fixture
+def every_law() -> None:
+    """Have all laws tried, and one of them chosen."""
+
+
+@pytest.fixture(autouse=True)
+def one_law(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have that tried alone which made these ledgers: most of a fit's time goes into the others."""
+
+    def candidates(evidence: Evidence) -> list[Law]:
+        return [Annealing(sizes=len(evidence.sizes), rates=len(evidence.rates))]
+
+    if "every_law" not in request.fixturenames:
+        monkeypatch.setattr(fits, "candidates", candidates)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +74,7 @@ def ledger(pilot, tmp_path):
     return shutil.copytree(pilot, tmp_path / "lawful" / "data")
 
 
+@pytest.mark.usefixtures("every_law")
 def test_advice_finds_the_recipe_that_is_best(ledger, capsys) -> None:
     """Among recipes that the ledger does not hold."""
     words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=path_switching,wsd_s,falling_cosine"]
@@ -102,6 +120,7 @@ def test_without_a_sweep_all_recipes_are_asked_about_under_the_schedules_of_the_
     assert "measured, or under the best of cosine, multi_step" in text
 
 
+@pytest.mark.usefixtures("every_law")
 def test_the_same_ledger_gives_the_same_advice(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
     FITTED.clear()

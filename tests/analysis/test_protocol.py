@@ -111,7 +111,13 @@ def test_a_study_is_not_judged_before_all_of_its_seeds_are_there(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("claim", "study"), [("G1", "architecture"), ("G2", "ladder"), ("G3", "data_scale"), ("G4", "max_lr")]
+    ("claim", "study"),
+    [
+        ("G1", "architecture"),
+        ("G2", "ladder"),
+        pytest.param("G3", "data_scale", marks=pytest.mark.slow),
+        pytest.param("G4", "max_lr", marks=pytest.mark.slow),
+    ],
 )
 def test_a_study_is_not_judged_before_all_of_its_values_are_there(tmp_path: Path, claim: str, study: str) -> None:
     factor = STUDIES[study].factor

@@ -49,7 +49,9 @@ def redrawn(scale: str, root: Path) -> list[Path]:
     return sorted(again)
 
 
-@pytest.mark.parametrize(("scale", "figure"), [("proxy", "alpha"), (APART, "future")])
+@pytest.mark.parametrize(
+    ("scale", "figure"), [pytest.param("proxy", "alpha", marks=pytest.mark.slow), (APART, "future")]
+)
 def test_one_command_makes_every_number_and_sentence_of_the_evidence(
     undrawn: set[str], tmp_path: Path, scale: str, figure: str
 ) -> None:

@@ -25,8 +25,8 @@ def test_the_headline_costs_come_out_of_the_tree(smoke: Overrides) -> None:
 
 @pytest.mark.parametrize("versions", [1, 2, 3])
 @pytest.mark.parametrize("alpha", ["0.2", "0.6", "0.8"])
-def test_costs_follow_the_papers_formulas(smoke: Overrides, versions: int, alpha: str) -> None:
-    merged = tree(smoke("study=headline", f"stream.versions={versions}", f"paradigm.alpha={alpha}"))
+def test_costs_follow_the_papers_formulas(smoke: Overrides, few: list[str], versions: int, alpha: str) -> None:
+    merged = tree(smoke("study=headline", *few, f"stream.versions={versions}", f"paradigm.alpha={alpha}"))
     steps = [merged.run_steps(i) for i in range(3)]
     n = versions
     assert steps == [T * n * (n + 1) // 2, T * n, round(T * (n + (n - 1) * float(alpha)))]
