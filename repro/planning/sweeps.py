@@ -275,7 +275,8 @@ def _settings(overrides: "Sequence[Override]", unused: dict[str, list[str]]) -> 
             else:
                 with _named(each):
                     OmegaConf.update(config, each.key_or_group, each.value(), merge=True)
-    return checked(config, unchanged(known, [each.key_or_group for each in overrides if _is_value(each)]))
+    with _resolved(overrides):
+        return checked(config, unchanged(known, [each.key_or_group for each in overrides if _is_value(each)]))
 
 
 def _refuse_sweep(override: "Override") -> None:
@@ -305,6 +306,19 @@ def _named(override: "Override") -> Iterator[None]:
             listed = f"[{override.get_value_element_as_str()}]"
             raise UserError(f"{override.input_line} must be a list; {key}={listed} is.", works={key: listed}) from None
         raise UserError(f"{override.input_line}: {said}", works={key: None}) from None
+
+
+@contextmanager
+def _resolved(overrides: "Sequence[Override]") -> Iterator[None]:
+    """Have a setting refused by its name that refers to another which is not there, or has a value of a wrong type."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        key = str(error.full_key or "").partition("[")[0]
+        given = [each.input_line for each in overrides if each.key_or_group == key]
+        raise UserError(f"{given[-1] if given else key}: {str(error).splitlines()[0]}.", works={key: None}) from None
 
 
 def _is_value(override: "Override") -> bool:

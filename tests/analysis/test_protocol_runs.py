@@ -78,7 +78,15 @@ def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
     assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / "future")]
 
 
-@pytest.mark.parametrize("scale", ["smoke", "quick", "paper", "proxy"])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        pytest.param("smoke", marks=pytest.mark.slow),
+        "quick",
+        pytest.param("paper", marks=pytest.mark.slow),
+        "proxy",
+    ],
+)
 def test_a_ladders_models_have_as_many_tokens_a_parameter(scale: str) -> None:
     from repro.models.architectures.architecture import architecture
 

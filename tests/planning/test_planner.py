@@ -170,6 +170,14 @@ REFUSED = {
     "an unknown corpus": (["corpus=nope"], "corpus=nope is unknown; choose one of"),
     "an unknown scale": (["scale=nope"], "scale=nope is unknown; choose one of"),
     "an unknown setting": (["stream.nope=1"], "stream.nope"),
+    "a reference to nothing": (
+        ["evaluation.batch_size=${nope}"],
+        "evaluation.batch_size=${nope}: Interpolation key 'nope' not found.\nAll of this works together: scale=smoke ",
+    ),
+    "a reference to another type": (
+        ["evaluation.batch_size=${scale}"],
+        "evaluation.batch_size=${scale}: While dereferencing interpolation '${scale}': Value 'smoke' of type 'str'",
+    ),
     "an unknown output": (["output=xml"], "output=xml"),
     "alpha of 0": (["paradigm.alpha=0"], r"paradigm.alpha=0 must lie in (0, 1]"),
     "alpha above 1": (["paradigm.alpha=1.2"], "paradigm.alpha=1.2"),

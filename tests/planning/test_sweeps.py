@@ -59,7 +59,15 @@ def test_every_shipped_file_says_how_to_use_it() -> None:
             assert "python -m repro." in path.read_text().split("\n\n")[0], path
 
 
-@pytest.mark.parametrize("study", ["alpha", "first_stage", "architecture", "data_scale"])
+@pytest.mark.parametrize(
+    "study",
+    [
+        "alpha",
+        "architecture",
+        pytest.param("first_stage", marks=pytest.mark.slow),
+        pytest.param("data_scale", marks=pytest.mark.slow),
+    ],
+)
 def test_composing_a_sweep_at_once_gives_what_hydra_gives_job_by_job(study: str) -> None:
     given = [f"study={study}", "scale=smoke", "optimizer.eps=1e-7", "seed=4,5"]
     fast = sweeps.compose(given)

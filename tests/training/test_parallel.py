@@ -33,8 +33,9 @@ FIRST = 20
 """Steps over which roundings are still small: through the main path's branch point at step 8 and beyond."""
 ROUNDINGS = {"ddp_muon": 20}
 """How much larger they are: Muon orthogonalizes in bfloat16, so that its weights agree in their first digits alone."""
-CPU_CASES = ("ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_bfloat16", "fsdp_again", "fsdp_stopped")
-CPU_CASES += ("ddp_muon", "fsdp_schedule_free", "fsdp_gpt2")
+CPU_CASES = ("ddp", "fsdp", "ddp_parts", "fsdp_bfloat16", "fsdp_again", "fsdp_stopped", "fsdp_schedule_free")
+SELDOM = ("fsdp_parts", "ddp_muon", "fsdp_gpt2")
+"""Each of the same two ways, or of the same kind, as one of the others."""
 
 
 def torchrun(processes: int, *command: str) -> subprocess.Popen[str]:
@@ -61,6 +62,11 @@ def run_cases(folder: Path, data_path: Path, processes: int, cases: str) -> None
 def together(once: Callable[[str, Callable[[Path], object]], Path], data_path: Path) -> Path:
     """Stores of what two processes trained, a case each."""
     return once("together", lambda folder: run_cases(folder, data_path, 2, ",".join(CPU_CASES)))
+
+
+@pytest.fixture(scope="session")
+def seldom(once: Callable[[str, Callable[[Path], object]], Path], data_path: Path) -> Path:
+    return once("seldom", lambda folder: run_cases(folder, data_path, 2, ",".join(SELDOM)))
 
 
 def planned(smoke: Overrides, case: str, *more: str) -> Plan:
@@ -105,16 +111,27 @@ def assert_same(a: Store, b: Store) -> None:
 TOGETHER = "numerics.world_size=2"
 
 
-@pytest.mark.parametrize(
-    "case",
-    ["ddp", "fsdp", "ddp_parts", "fsdp_parts", "fsdp_again", "ddp_muon", "fsdp_schedule_free", "fsdp_gpt2"],
-)
+@pytest.mark.parametrize("case", ["ddp", "fsdp", "ddp_parts", "fsdp_again", "fsdp_schedule_free"])
 def test_two_processes_compute_what_one_does(
     together: Path, alone: tuple[Tree, Store], smoke: Overrides, tmp_path: Path, case: str
 ) -> None:
+    assert_two_are_one(together / case, alone, smoke, tmp_path, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SELDOM)
+def test_so_they_do_in_other_ways(
+    seldom: Path, alone: tuple[Tree, Store], smoke: Overrides, tmp_path: Path, case: str
+) -> None:
+    assert_two_are_one(seldom / case, alone, smoke, tmp_path, case)
+
+
+def assert_two_are_one(
+    trained_by_two: Path, alone: tuple[Tree, Store], smoke: Overrides, tmp_path: Path, case: str
+) -> None:
     others = [each for each in CASES[case] if not each.startswith("numerics.")]
     tree, store = trained(smoke, tmp_path, *others) if others else alone
-    theirs, other = planned(smoke, case, TOGETHER).tree, Store(together / case)
+    theirs, other = planned(smoke, case, TOGETHER).tree, Store(trained_by_two)
     for ours, key in zip(tree.ends[0], theirs.ends[0], strict=True):
         assert torch.allclose(trace(store, ours)[:FIRST], trace(other, key)[:FIRST], rtol=1e-4 * ROUNDINGS.get(case, 1))
     if case in ROUNDINGS:
