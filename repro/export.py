@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _number(name: str, given: str) -> int:
-    if not given.isdecimal() or not int(given):
+    if not given.isdecimal() or len(given) > 9 or not int(given):
         raise UserError(f"{name}={given} is no {name}; a number such as 4 works.")
     return int(given)
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from repro.common.errors import UserError
@@ -10,7 +10,7 @@ from repro.common.options import Options
 from repro.common.registry import suggestion
 from repro.config import checks
 from repro.config.checks import within
-from repro.config.settings import AUTO, StreamSettings
+from repro.config.settings import AUTO, MOST_STEPS, StreamSettings
 from repro.planning.runs import Run
 
 UNITS = ("steps", "tokens", "flops", "device-hours")
@@ -69,7 +69,7 @@ class Question:
         Raises:
             UserError: tokens are no whole number of steps, or there are more or fewer numbers than releases.
         """
-        if self.releases is None and settings.versions == AUTO and self.tokens is None:
+        if self.releases is None and settings.versions == AUTO and len(self.tokens or ()) < 2:
             raise UserError(f"stream.versions={AUTO} is of data that are there; say advise.releases=N.")
         given = self.tokens or ()
         releases = self.releases or (len(given) if len(given) > 1 else int(settings.versions))
@@ -80,12 +80,17 @@ class Question:
             return releases, steps if len(steps) > 1 else steps * releases
         if settings.steps_per_version == AUTO:
             raise UserError(f"stream.steps_per_version={AUTO} is of data that are there; say advise.tokens=NUMBER.")
-        known = settings.steps
+        known = settings.steps if settings.versions != AUTO else replace(settings, versions=releases).steps
         return releases, (*known, *[known[-1]] * releases)[:releases]
 
 
 def _whole(tokens: float, step_tokens: int) -> int:
     steps = tokens / step_tokens
+    if steps > MOST_STEPS:
+        raise UserError(
+            f"advise.tokens={tokens:g} is {steps:.3g} steps of {step_tokens} tokens, and the most for a version are "
+            f"{MOST_STEPS:,}; {MOST_STEPS * step_tokens:_} works, or a larger stream.global_batch_size."
+        )
     if steps >= 1 and steps == int(steps):
         return int(steps)
     near = sorted({max(1, math.floor(steps)), math.ceil(steps)})

@@ -62,6 +62,7 @@ def record(path: Path, advice: Advice, cells: Sequence[Cell], fingerprint: str) 
             "seed_scatter": None if knowledge.one_seed else knowledge.evidence.scatter,
             "predictions": predicted,
         },
+        "record",
     )
 
 

@@ -92,14 +92,22 @@ def unreadable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be read: {error.strerror or error}; make it readable, or choose another place.")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def expanded(path: str) -> Path:
+    """With `~` as the home folder. Where nobody knows whose it is, it is part of a name."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (which raises there)
+
+
+def write_atomically(path: Path, data: bytes, setting: str = STORE) -> None:
     """Write a file so that a reader sees all of it or the one before.
+
+    Args:
+        setting: that says where it is.
 
     Raises:
         UserError: the disk refuses.
     """
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with clear_errors(path, undo=lambda: scratch.unlink(missing_ok=True)):
+    with clear_errors(path, undo=lambda: scratch.unlink(missing_ok=True), setting=setting):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_bytes(data)
         sync(scratch)
@@ -107,9 +115,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         sync(path.parent)
 
 
-def write_document(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON with its checksum; raises as `write_atomically` does."""
-    write_atomically(path, _document(content))
+def write_document(path: Path, content: dict[str, Any], setting: str = STORE) -> None:
+    """Write JSON with its checksum; arguments, and what is raised, as of `write_atomically`."""
+    write_atomically(path, _document(content), setting)
 
 
 def read_document(path: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import digest
-from repro.common.disk import Flaw, read_document, unreadable, write_document
+from repro.common.disk import Flaw, expanded, read_document, unreadable, write_document
 from repro.common.errors import Gone, UserError, say_once
 
 NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -22,7 +22,7 @@ def path_of(data_path: Path, kind: str, what: object) -> Path:
 
 def absolute(place: str) -> str:
     """A place as notes know it, wherever a command is given."""
-    return os.path.abspath(Path(place).expanduser())  # noqa: PTH100  (links stay links)
+    return os.path.abspath(expanded(place))  # noqa: PTH100  (links stay links)
 
 
 def is_gone(place: Path) -> bool:

@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from repro import __version__
 from repro.common import output
+from repro.common.disk import expanded
 from repro.common.errors import UserError
 from repro.common.registry import nearest, suggestion
 
@@ -45,9 +45,13 @@ class Options:
         """The value of an option, the last one if it was given twice. A value that is none of `choices` is refused, and
         the default goes on."""
         start = f"{name}="
-        value = next((each.removeprefix(start) for each in reversed(self.given) if each.startswith(start)), default)
+        values = [each.removeprefix(start) for each in self.given if each.startswith(start)]
+        value = values[-1] if values else default
+        if values and not value:
+            self.refuse(f"{name}= is empty; a value works, or none of it.")
+            value = default
         if value == "~" or value.startswith("~/"):  # which a shell expands in front of a word alone
-            value = str(Path(value).expanduser())
+            value = str(expanded(value))
         self.taken += [each for each in self.given if each.startswith(start)]
         self.given = [each for each in self.given if not each.startswith(start)]
         self.known.append(name)

@@ -39,7 +39,7 @@ def choice(options: Sequence[str], default: Any = MISSING) -> Any:
 
 def flag(default: Any = MISSING, *, words: Sequence[str]) -> Any:
     """True or false, or a word in their place."""
-    return field(default=default, metadata={"flag": tuple(words)})
+    return field(default=default, metadata={"flag": tuple(words), "several": False})
 
 
 def share(

@@ -18,6 +18,8 @@ from omegaconf import MISSING
 
 from repro.config.checks import Complaint, choice, divisors, flag, name, path, positive, share, within
 
+MOST_STEPS = 10**7
+"""Of a version."""
 AUTO = "auto"
 """Of `stream.steps_per_version`: each version's data once; of `stream.versions`: as many as the corpus has releases; of
 `numerics.matmul` and `numerics.compile`: what is faster here (repro.planning.choices)."""
@@ -63,7 +65,7 @@ class StreamSettings:
     by block), `dated` (stretches of time)."""
     versions: Any = within(1, 1000, 4, word=AUTO)  # noqa: RUF009
     """N; or `auto`, with order=releases: as many as the corpus has releases. A plan resolves that."""
-    steps_per_version: Any = within(1, 10**7, word=AUTO, several=True)  # noqa: RUF009
+    steps_per_version: Any = within(1, MOST_STEPS, word=AUTO, several=True)  # noqa: RUF009
     """T: optimizer steps that consume one version's new data once. One number, a number for each version, or `auto`:
     as many as each version's data give, rounded down to what makes every share of T whole. A plan resolves that."""
     global_batch_size: int = within(1, 10**6)

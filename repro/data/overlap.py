@@ -63,7 +63,7 @@ def _trained(folder: Path) -> Hashes:
     parts = [sample(runs(piece, OVERLAP_WORDS)) for piece in _pieces(folder)]
     samples = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
     data = samples.astype("<u8").tobytes()
-    write_atomically(place, hashlib.sha256(data).digest() + data)
+    write_atomically(place, hashlib.sha256(data).digest() + data, "data.path")
     return samples
 
 

@@ -73,7 +73,7 @@ def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSetting
         UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short.
     """
     if settings.tokenizer is not None:
-        tokenizers.given(settings.tokenizer)  # or all of the corpus is read first
+        tokenizers.check(settings.tokenizer)
 
     def build(built: Path) -> None:
         with bars() as bar:

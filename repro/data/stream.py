@@ -204,11 +204,12 @@ class VirtualStream(VersionStream):
     """Of a stand-in for a stream that is here: its own digests, and stand-ins for those of the versions after them."""
 
     def __init__(self, corpus: CorpusSettings, settings: StreamSettings) -> None:
-        if settings.steps_per_version == AUTO:
-            raise UserError(
-                f"stream.steps_per_version={AUTO} needs data, and these are not prepared here: python -m repro.prepare "
-                "with the same arguments does that; or give a number."
-            )
+        for name in ("steps_per_version", "versions"):
+            if getattr(settings, name) == AUTO:
+                raise UserError(
+                    f"stream.{name}={AUTO} needs data, and these are not prepared here: python -m repro.prepare with "
+                    "the same arguments does that; or give a number."
+                )
         super().__init__(settings, [steps * settings.global_batch_size for steps in settings.steps])
         identity = {"virtual": asdict(corpus), "tokenizer": settings.tokenizer, **tokens_key(settings)}
         self.fingerprint = digest(identity)

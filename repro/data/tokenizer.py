@@ -3,12 +3,13 @@
 import itertools
 import json
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from repro.common.disk import Flaw, read, sha256
+from repro.common.disk import Flaw, expanded, read, sha256
 from repro.common.errors import Gone, UserError
 from repro.common.memory import is_gone
 from repro.data.blocks import Tokens
@@ -42,11 +43,34 @@ def train(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     return tokenizer
 
 
+def check(setting: str) -> None:
+    """See that the tokenizer that `stream.tokenizer` names can be used, before a corpus is read for it.
+
+    Raises:
+        UserError: it cannot; as `given`, too.
+    """
+    path, _ = given(setting)
+    try:
+        load(path)
+    except UserError as error:
+        raise UserError(f"stream.tokenizer={setting}: {error}") from None
+
+
 def load(path: Path) -> "Tokenizer":
-    """A tokenizer that encodes all of a text and nothing else, whatever it was last used for."""
+    """A tokenizer that encodes all of a text and nothing else, whatever it was last used for.
+
+    Raises:
+        UserError: it is none, or of another version of the library.
+    """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library's own is of no kind of its own
+        raise UserError(
+            f"{path} cannot be loaded by tokenizers {metadata.version('tokenizers')}: {error}; one that this version "
+            "wrote works."
+        ) from None
     tokenizer.no_truncation()  # calls that cut or pad leave their settings in the file
     tokenizer.no_padding()
     return tokenizer
@@ -92,7 +116,7 @@ def given(setting: str) -> tuple[Path, str]:
         Gone: there is nothing.
         UserError: there is none, or one whose bytes could not be counted or whose texts would not end.
     """
-    path = Path(setting).expanduser()
+    path = expanded(setting)
     path = path / FILE if path.is_dir() else path
     start = f"stream.tokenizer={setting}"
     try:

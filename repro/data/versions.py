@@ -194,7 +194,7 @@ def _prepare(units: Chain, missing: list[int]) -> None:
     """Make the missing units, reading each text once."""
     s = units.settings
     if s.tokenizer is not None:
-        tokenizers.given(s.tokenizer)  # or all of the corpus is read first
+        tokenizers.check(s.tokenizer)
     scratch = units.folders()[0].with_suffix(".reading")
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:

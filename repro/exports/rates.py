@@ -57,13 +57,13 @@ def write(path: Path, run: Run, version: int | None, command: str) -> str:
             "optimizer_reset_before": resets,
             "settings": {each.name: {"settings": each.settings, "note": each.note} for each in others},
         }
-        write_atomically(path, (json.dumps(content) + "\n").encode())
+        write_atomically(path, (json.dumps(content) + "\n").encode(), "rates")
     else:
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["step", "lr"])
         rows.writerows([step, repr(rate)] for step, rate in zip(steps, lr.tolist(), strict=True))
-        write_atomically(path, table.getvalue().encode())
+        write_atomically(path, table.getvalue().encode(), "rates")
     told = [f"{path}: {len(lr):,} steps to version {number} of {run.name}", *(each.line for each in others)]
     if resets:
         told.append(f"The optimizer forgets its moments before step {', '.join(map(str, resets))}: no setting says so.")

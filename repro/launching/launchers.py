@@ -23,7 +23,7 @@ PRE_DISPATCH = re.compile(r"all|[\d.*+ ]*(n_jobs)?[\d.*+ ]*")
 def chosen(overrides: Sequence[str]) -> str:
     """The launcher's name."""
     name = "hydra/launcher="
-    return next((each.removeprefix(name) for each in overrides if each.startswith(name)), "basic")
+    return next((each.removeprefix(name) for each in reversed(overrides) if each.startswith(name)), "basic")
 
 
 def handed(overrides: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -21,6 +21,8 @@ from repro.store.store import Store
 if TYPE_CHECKING:
     from rich.table import Table
 
+LONGEST = 86_400 * 36_500
+"""Seconds that are told in days alone beyond."""
 SHOWN = 4
 """Releases side by side, at most: the last ones."""
 
@@ -169,4 +171,6 @@ def _assumed(run: Run) -> str:
 def _time(run: Run, steps: int) -> str:
     """What steps take on one worker, as the settings estimate it."""
     seconds = steps * run.step_flops / run.settings.estimate.flops_per_second / run.settings.numerics.world_size
+    if seconds > LONGEST:
+        return f"{seconds / 86_400:,.0f} days"
     return str(timedelta(seconds=max(1, round(seconds))))

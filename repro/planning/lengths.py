@@ -69,7 +69,7 @@ def _lengths(members: Sequence[Settings]) -> tuple[int, ...]:
     steps = tuple(each // multiple * multiple for each in most)
     if min(steps) == 0:
         version = steps.index(0) + 1
-        size = min(stream.version_blocks) // multiple
+        size = min(stream.train_tokens) // first.stream.sequence_length // multiple
         batch = f"stream.global_batch_size={size}" if size else "a shorter stream.sequence_length"
         raise UserError(
             f"stream.steps_per_version={AUTO}: version {version} has data for {most[version - 1]} steps, and the "

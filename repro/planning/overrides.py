@@ -30,6 +30,11 @@ def check_swept(overrides: Sequence["Override"]) -> None:
                     f"{each.input_line}: a glob stands alone; {each.key_or_group}='{together}' matches all of these.",
                     works={each.key_or_group: together},
                 )
+        if each.is_sweep_override() and each.is_hydra_override():
+            raise UserError(
+                f"{each.input_line}: Hydra sweeps none of its own settings; one value works.",
+                works={each.key_or_group: None},
+            )
         if each.key_or_group.partition(".")[0] in PLACEMENT and each.is_sweep_override():
             setting = each.key_or_group
             raise UserError(

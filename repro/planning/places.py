@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
+
+from repro.common.disk import expanded
 
 PLACES = ("corpus.path", "corpus.dataset", "corpus.subset", "store.path", "data.path", "ledger.path", "tracker.path",
           "stream.tokenizer", "tasks.include_path", "tasks.group", "model.init", "model.config",
@@ -43,12 +44,14 @@ def _argument(argument: str) -> str:
     name, equals, value = argument.partition("=")
     if not equals or name.lstrip("+") not in WORDS:
         return argument
+    if name.lstrip("+") == "corpus.pattern" and "," in value and not _SPECIAL.search(value):
+        return f"{name}='{value}'"  # its own commas, as of `*.py,wiki_*`
     return f"{name}={','.join(map(_value, _COMMA.split(value)))}"
 
 
 def _value(value: str) -> str:
     if home := _HOME.fullmatch(value):
-        quote, value = home[1], str(Path(home[2]).expanduser())
+        quote, value = home[1], str(expanded(home[2]))
         if quote:
             return f"{quote}{value}{quote}"
         special = re.search(r"[^\w./-]", value, re.ASCII) and "'" not in value

@@ -75,6 +75,23 @@ def test_tokens_are_whole_steps_and_what_works_is_said() -> None:
         asked("advise.tokens=[2560,5120]", "advise.releases=3").stream(stream, 128)
 
 
+def test_of_a_stream_that_grows_as_many_releases_are_asked_about_as_are_said() -> None:
+    words = ["scale=smoke", "corpus=botocore", "stream=releases", "stream.steps_per_version=50"]
+    stream = sweeps.compose(words)[0].stream
+    assert asked("advise.releases=3").stream(stream, 128) == (3, (50, 50, 50))
+    assert asked("advise.tokens=[2560,5120]").stream(stream, 128) == (2, (20, 40))
+    with pytest.raises(UserError, match=r"say advise\.releases=N"):
+        asked("advise.tokens=2560").stream(stream, 128)
+    assert pilot(words) is None
+
+
+def test_more_tokens_than_a_version_may_have_are_refused_with_the_most() -> None:
+    stream = sweeps.compose(["scale=smoke"])[0].stream
+    for tokens in ("1e12", "1e30"):
+        with pytest.raises(UserError, match=r"the most for a version are 10,000,000; 1_280_000_000 works"):
+            asked(f"advise.tokens={tokens}").stream(stream, 128)
+
+
 def test_the_units_of_a_budget_agree() -> None:
     from advice.lawful import candidates
 

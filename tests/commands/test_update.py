@@ -176,6 +176,7 @@ def test_a_dry_run_says_it_all_beforehand_and_writes_nothing(say: Say, tmp_path:
     everything = {
         path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "data" not in path.parts
     }
+    assert re.search(r"about [\d,]{8,} days", " ".join(say("dry_run=true", "estimate.flops_per_second=1e-9").split()))
     ahead = say("dry_run=true")
     now = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "data" not in path.parts}
     assert now == everything

@@ -198,6 +198,7 @@ def test_seconds_since_1970_are_dates_in_tables_too(tmp_path: Path) -> None:
     days = {instant(each.date).date().isoformat() for each in read(tmp_path) if each.date}
     assert days == {"2024-05-01"}
     assert (date_text(2021.0), date_text(float("nan"))) == ("2021", None)
+    assert date_text(10**400) == str(10**400)
 
 
 def test_of_two_columns_of_one_name_none_is_taken_for_the_text(tmp_path: Path) -> None:

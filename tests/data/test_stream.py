@@ -553,6 +553,20 @@ def test_a_prepared_stream_outlives_its_text(tmp_path: Path, order: str, capsys:
 
 
 @pytest.mark.parametrize("order", ["shuffled", "dealt"])
+def test_a_tokenizer_that_the_library_cannot_load_is_refused_before_the_corpus_is_read(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write(tmp_path / "corpus")
+    given = tmp_path / "tokenizer.json"
+    content = json.loads(open_stream(corpus, SMALL, tmp_path / "data").tokenizer_file.read_text())
+    content["model"]["merges"] = [["x"]]
+    given.write_text(json.dumps(content))
+    monkeypatch.setattr(type(corpus), "verified", None)  # which reads
+    with pytest.raises(UserError, match=r"stream\.tokenizer=.* cannot be loaded by tokenizers [\d.]+: .*wrote works"):
+        open_stream(corpus, replace(SMALL, order=order, tokenizer=str(given)), tmp_path / "data")
+
+
+@pytest.mark.parametrize("order", ["shuffled", "dealt"])
 @pytest.mark.parametrize("named", ["folder", "file"])
 def test_a_prepared_stream_outlives_the_tokenizer_that_was_given(
     tmp_path: Path, order: str, named: str, capsys: pytest.CaptureFixture[str]

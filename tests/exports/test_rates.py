@@ -82,6 +82,9 @@ def test_one_curve_with_a_known_ending_is_asked_for(smoke: Overrides, capsys: py
         (["rates=rates.txt"], ".csv and .json work"),
         (["rates=r.csv", "--multirun", "seed=0,1"], "there are 2 runs"),
         (["rates=r.csv", "version=9"], "versions 1 to 4"),
+        (["version=" + "9" * 5000], "error: version=99999"),
+        (["rates="], "rates= is empty; a value works, or none of it."),
+        (["paradigm=cpt", "rates=/proc/x.json"], "choose another rates"),
     ):
         with pytest.raises(SystemExit) as refusal:
             export.main(smoke(*words))

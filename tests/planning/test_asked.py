@@ -257,3 +257,6 @@ def test_text_too_short_for_the_shares_is_answered_with_a_batch_that_fits(little
     assert "version 1 has data for 4 steps" in said
     assert "stream.global_batch_size=51" in said
     assert all(run.settings.stream.global_batch_size == 51 for run in plan.tree.runs)
+    said, plan = refused([*little, "stream.steps_per_version=auto", "stream.global_batch_size=1000"])
+    assert "version 1 has data for 0 steps" in said
+    assert all(run.settings.stream.global_batch_size == 51 for run in plan.tree.runs)

@@ -148,6 +148,8 @@ def test_where_nothing_can_be_chosen_it_is_torch(smoke: Overrides) -> None:
 
 @pytest.mark.parametrize("given", ["numerics.compile=perhaps", "numerics.compile=1"])
 def test_other_words_are_refused(smoke: Overrides, given: str) -> None:
+    with pytest.raises(UserError, match=r"numerics\.compile=\[False\] must be true, false, auto or graphs\."):
+        compose(["scale=smoke", "numerics.compile=[false]"])
     with pytest.raises(UserError, match=r"numerics\.compile=.* must be true, false, auto or graphs\."):
         compose(smoke(given))
 

@@ -119,6 +119,9 @@ def test_where_a_sweep_is_kept_cannot_be_swept(
         (["finetune.versions=9"], "finetune.versions=[9] is"),
         (["--cfg", "job"], "seed=0,1 is a sweep, and what is shown is one job's; give seed one value"),
         (["seed=interval(0,1)"], "seed=0,1 runs its ends"),
+        (["hydra.job.name=a,b"], "hydra.job.name=a,b: Hydra sweeps none of its own settings; one value works."),
+        (["hydra/launcher=joblib,basic"], "Hydra sweeps none of its own settings"),
+        (["hydra/launcher=basic", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs=0 starts no worker"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_before_anything_is_frozen(
@@ -176,6 +179,7 @@ def test_joblib_is_told_to_start_no_more_workers_than_there_are_jobs(smoke: Over
 
     assert workers("seed=0,1") == min(2, cpu_count())
     assert workers("seed=0,1", "hydra.launcher.n_jobs=7") == 2
+    assert handed(smoke("hydra/launcher=joblib", "hydra/launcher=basic"), ["-m"])[-1] == "hydra/launcher=basic"
     assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=3") == 3
     assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=-1") == min(4, cpu_count())
     assert workers("seed=0,1,2,3", "hydra.launcher.n_jobs=-300") == 1

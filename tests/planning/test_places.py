@@ -7,10 +7,12 @@ from typing import get_type_hints
 
 import pytest
 
+from repro.common.disk import expanded
 from repro.common.errors import UserError
 from repro.config.registries import ARCHITECTURES, CORPORA
 from repro.config.settings import Settings
 from repro.planning.places import WORDS, as_typed
+from repro.planning.planner import make
 from repro.planning.sweeps import compose
 
 
@@ -43,6 +45,20 @@ def test_a_comma_within_quotes_is_part_of_a_path() -> None:
     assert as_typed(["corpus.path='a,1','b',12"]) == ["corpus.path='a,1','b','12'"]
     (settings,) = compose(["scale=smoke", "corpus=local", *as_typed(["corpus.path='my,12,texts'"])])
     assert settings.corpus.path == "my,12,texts"  # type: ignore[attr-defined]
+
+
+def test_commas_of_a_pattern_are_its_own() -> None:
+    given = ["scale=smoke", "corpus=local", "corpus.path=texts", "corpus.pattern=*.py,wiki_*"]
+    assert as_typed(as_typed(given)) == as_typed(given)
+    (settings,) = compose(given, multirun=True)
+    assert settings.corpus.pattern == "*.py,wiki_*"  # type: ignore[attr-defined]
+    assert len(compose([*given[:3], "corpus.pattern=choice(a,b)"], multirun=True)) == 2
+
+
+def test_nobodys_home_is_part_of_a_name() -> None:
+    assert expanded("~nobody-at-all/x") == Path("~nobody-at-all/x")
+    with pytest.raises(UserError, match=r"corpus\.path=~nobody-at-all/text does not exist"):
+        make(compose(["scale=smoke", "corpus=local", *as_typed(["corpus.path='~nobody-at-all/text'"])]))
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from repro.common.disk import expanded
 from repro.common.errors import UserError, printable
 from repro.config.checks import path, within
 from repro.config.registries import CORPORA
@@ -48,7 +49,7 @@ class Files(Corpus):
     def root(self) -> Path:
         if self.path is None:
             raise UserError(f"corpus.kind={self.kind} needs corpus.path: a folder of files, or a file.")
-        return Path(self.path).expanduser()
+        return expanded(self.path)
 
     def shape(self) -> dict[str, object]:
         """What identifies documents besides the files."""

@@ -83,7 +83,11 @@ def find(root: Path, pattern: str | None, report: Report) -> list[Path]:
         return [root]
     files = sorted(path for path in _walk(root, set(), report) if _wanted(path, pattern, report))
     if not files:
-        asked = f"whose name matches corpus.pattern={pattern}" if pattern else f"with an ending of {' '.join(KNOWN)}"
+        asked = (
+            f"whose name matches corpus.pattern={pattern}"
+            if pattern is not None
+            else f"with an ending of {' '.join(KNOWN)}"
+        )
         met = "; ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
         raise UserError(
             f"corpus.path={root} holds no file {asked}, or of these compressed ({' '.join(PACKED)})."

@@ -222,8 +222,8 @@ def date_text(value: object) -> str | None:
             return None
         value = int(value) if value.is_integer() else value
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) >= 1e8:
-        seconds = value / 1000 if abs(value) >= 1e11 else value
         try:
+            seconds = value / 1000 if abs(value) >= 1e11 else value
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
         except (ValueError, OverflowError, OSError):
             return str(value)
