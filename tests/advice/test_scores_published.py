@@ -4,11 +4,17 @@ import contextlib
 import csv
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from repro.advice import evidence, records
+from repro import advise
+from repro.advice import evidence, laws, records
+from repro.advice.candidates import same
+from repro.advice.laws import Parameter
+from repro.common.disk import read_document
 from repro.common.errors import UserError
 from tests.advice import backtest, lengths
 from tests.advice.backtest import LEDGERS
@@ -53,9 +59,11 @@ def test_the_page_shows_every_prediction_as_it_came_out(name: str) -> None:
 SINCE = ("main_from_alpha", "frontier_from_alpha", "multi_step_from_main", "versions_from_alpha",
          "next_size_from_ladder", "length_500_from_ladder", "length_1000_from_ladder",
          "unequal_from_frontier", "maximum_0.002_from_rates", "maximum_0.0056_from_rates",
-         "branch_from_all", "branch_floor_from_all", "sqrt_from_branch")  # fmt: skip
+         "branch_from_all", "branch_floor_from_all", "branch_by_power", "branch_floor_by_power",
+         "sqrt_from_branch")  # fmt: skip
 """Records with the intervals of 27 November 2026."""
-WORDS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
+WORDS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen",
+         17: "seventeen", 18: "eighteen"}  # fmt: skip
 
 
 def test_the_page_says_whether_the_bar_is_met_as_advice_is_now() -> None:
@@ -128,6 +136,62 @@ def test_the_page_says_by_which_power_rates_count_and_what_the_law_misses() -> N
     )
     assert f"misses the fourth version of PTFS under a cosine by {abs(ptfs):.1f} % of PPL" in text
     assert f"with which it is {law['errors'][law['name']]['rms']:.1f} %" in text
+
+
+WITH_POWER = ("branch_by_power", "branch_floor_by_power")
+WITHOUT = ("branch_from_all", "branch_floor_from_all")
+
+
+def updates(records_: Sequence[Path]) -> list[dict]:
+    """How predictions came out for versions from 2 on of branches of alpha 0.4."""
+    cells = evidence.read(LEDGERS["proxy"])
+    rows = [each for path in records_ for each in records.score(path, cells)["rows"]]
+    return [each for each in rows if "path_switching_a0.4" in each["recipe"] and each["version"] > 1]
+
+
+def missed(rows: Sequence[dict]) -> str:
+    return f"{np.median([abs(each['error_percent']) for each in rows]):.2f} %"
+
+
+def test_the_page_says_what_the_power_foretold() -> None:
+    folder = LEDGERS["proxy"] / evidence.PREDICTIONS
+    power, without = (updates([folder / f"{name}.json" for name in names]) for names in (WITH_POWER, WITHOUT))
+    assert len(power) == len(without) == 21
+    assert all(each["covered"] for each in power)
+    for page in (PAGE, ROOT / "docs" / "protocol.md"):
+        text = " ".join(page.read_text().split())
+        for said in (missed(power), missed(without)):
+            assert said in text.partition("was put into")[2]
+    text = " ".join(PAGE.read_text().split())
+    assert f"its 21 updates are missed by {missed(power)} in the median and all intervals held" in text
+    assert f"the records without it miss them by {missed(without)}" in text
+
+
+@pytest.mark.slow
+def test_the_page_says_what_a_power_of_one_would_have_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the ledger without what was predicted. Fits end elsewhere on another processor."""
+    every = evidence.read(LEDGERS["proxy"])
+    asked = {
+        "schedule=linear,sqrt,exponential": "schedule.min_lr=0,0.0004",
+        "schedule=cosine": "schedule.min_lr=0",
+    }
+    told = [
+        row
+        for name in WITH_POWER
+        for row in read_document(LEDGERS["proxy"] / evidence.PREDICTIONS / f"{name}.json")["predictions"]
+    ]
+    before = [cell for cell in every if not any(same(row["about"], dict(cell.about)) for row in told)]
+    assert len(before) == len(every) - 7
+    paths = []
+    with monkeypatch.context() as patch:
+        patch.setattr(evidence, "read", lambda folder: before)
+        patch.setattr(laws, "POWER", Parameter("power", 1.0, 0.999, 1.001, log=False))
+        for number, (schedules, floors) in enumerate(asked.items()):
+            paths.append(tmp_path / f"{number}.json")
+            words = ["scale=proxy", f"ledger.path={LEDGERS['proxy']}", "-m", "paradigm=path_switching"]
+            advise.main([*words, "paradigm.alpha=0.4", schedules, floors, f"record={paths[-1]}"])
+    (said,) = re.findall(r"known by then with a power of 1, it is ([\d.]+) %", " ".join(PAGE.read_text().split()))
+    assert float(missed(updates(paths)).removesuffix(" %")) == pytest.approx(float(said), abs=0.1)
 
 
 @pytest.mark.slow
