@@ -332,7 +332,8 @@ def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
         return None
     runs = runs[runs["schedule"] == runs["schedule"].iloc[0]]
     each = without_controls(runs).groupby("paradigm")["seed"].agg(set)
-    common = set.intersection(*each) or set(runs["seed"])  # what is compared is of the same seeds
+    common = set.intersection(*each) if len(each) else set()  # what is compared is of the same seeds
+    common = common or set(runs["seed"])
     runs = runs[(runs["paradigm"] == paradigm) & runs["seed"].isin(common)]
     rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
     if rows.empty:

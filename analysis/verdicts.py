@@ -189,9 +189,11 @@ def decide(parts: Sequence[Part]) -> Decision:
     beyond = [what for what, p in against.items() if p <= ALPHA / 2]
     holds = bool(deciding) and all(part.holds for part in deciding)
     verdict: Verdict = "contradicted" if failing or beyond else "reproduced" if holds else "undecided"
-    # Where arithmetic, or a run that diverged, speaks against it, no p of the others speaks for it.
-    p_for = 1.0 if failing else max((part.p for part in measured), default=np.nan)
-    p_against = min(against.values(), default=np.nan)
+    known = [part.p for part in measured if not np.isnan(part.p)]
+    # Where arithmetic, or a run that diverged, speaks against it, or nothing is known of a part, no p of the others
+    # speaks for it.
+    p_for = 1.0 if failing or 0 < len(known) < len(measured) else max(known, default=np.nan)
+    p_against = min((p for p in against.values() if not np.isnan(p)), default=np.nan)
     return Decision(verdict, p_for, p_against, [*failing, *beyond])
 
 

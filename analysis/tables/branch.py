@@ -69,7 +69,8 @@ def branch(view: View) -> Table | None:
         beside = []
         compared = (schedule, floor) != REFERENCE and (*REFERENCE, alpha) in cells(wide)
         for version, each in by_version.items():
-            less = (each[schedule, floor, alpha] - each[(*REFERENCE, alpha)]).dropna() if compared else ptfs.iloc[:0]
+            there = compared and (*REFERENCE, alpha) in each.columns  # at this version
+            less = (each[schedule, floor, alpha] - each[(*REFERENCE, alpha)]).dropna() if there else ptfs.iloc[:0]
             beside.append(_cell(less, f"v{version}_to_cosine_nats", line, at.n))
         over = (by_version[view.last][schedule, floor, alpha] - ptfs).dropna()
         rows.append([schedule_name(schedule), floor_name(floor), text(alpha), plus_minus(at), *beside,

@@ -302,6 +302,20 @@ def test_arithmetic_that_speaks_against_a_claim_leaves_no_p_that_speaks_for_it()
     assert decide([holds, fails]).p_for == 1.0
 
 
+def test_a_part_of_which_nothing_is_known_leaves_the_others_their_p_in_whatever_order():
+    """NaN compares as false: the first of two would have decided."""
+    unknown = claim_parts.measured("one seed", pd.Series([-0.02]), below=0.0, role="decides")
+    for sign in (-1, 1):
+        nats = sign * pd.Series([0.02, 0.0201, 0.0199])
+        known = claim_parts.measured("three seeds", nats, below=0.0, role="decides")
+        one, other = decide([unknown, known]), decide([known, unknown])
+        assert one == other
+        assert one.p_for == 1.0
+        assert one.p_against == pytest.approx(1 - known.p)
+        assert one.verdict == ("contradicted" if sign > 0 else "undecided")
+    assert np.isnan(decide([unknown]).p_for)
+
+
 def test_a_diverged_run_is_left_out_of_comparisons(tmp_path):
     folder = build(tmp_path, ["pilot"])
     runs = {row["run"]: row for row in csv.DictReader((folder / "runs.csv").open())}

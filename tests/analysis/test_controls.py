@@ -1,9 +1,11 @@
 """A control tells apart what makes a recipe what it is: tables and claims show it, as no way to update."""
 
+from pathlib import Path
+
 import pytest
 from ledgers import Synthetic, build
 
-from analysis import names
+from analysis import contrasts, names
 from analysis.contrasts import CURVE, TWIN, comparable
 from analysis.figures.costs import cost_growth, pareto
 from analysis.figures.curves import LEARNING_RATES
@@ -49,3 +51,9 @@ def test_what_the_curve_does_is_said(view: View) -> None:
     (said,) = (sentence for sentence in main(view) if "own curve" in sentence)
     assert "With cosine, PTFS with path switching's own curve has a PPL of version 4 of +0.00 %" in said
     assert "in order of arrival, +3.00 %" in said  # half of three gaps of 0.02 nats
+
+
+def test_a_schedule_of_controls_alone_leaves_no_forgetting_to_compare(tmp_path: Path) -> None:
+    build(tmp_path, ["headline"], sweep=[{"paradigm": "ptfs", "settings": "order=mixed curve=path_switching"}])
+    build(tmp_path, ["main"], sweep=[{"paradigm": each, "schedule": "knee"} for each in ("ptfs", "cpt")])
+    assert contrasts.forgetting_matrix(load(tmp_path, "synthetic").primary(), "cpt") is None

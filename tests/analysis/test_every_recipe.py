@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ledgers import EVERY, SCHEDULES, Synthetic, build, rewrite
+from ledgers import EVERY, SCHEDULES, Synthetic, build, read, rewrite, write
 
 from analysis import contrasts, frontiers, names
 from analysis.figures.costs import pareto
@@ -212,6 +212,26 @@ def test_shape_floor_and_length_of_the_branch_are_told_apart(tmp_path: Path) -> 
     fewer = branch(load(tmp_path / "fewer", "synthetic").primary())
     assert fewer is not None
     assert {(row[7].partition("] ")[2], row[9]) for row in fewer.rows} == {("(n = 2)", "3")}
+
+
+def test_a_reference_that_lacks_the_last_version_leaves_its_cell_empty(tmp_path: Path) -> None:
+    folder = build(tmp_path, ["branch"])
+    runs = {row["run"]: row for row in read(folder / "runs.csv")}
+
+    def unfinished(row: dict[str, str]) -> bool:
+        run = runs[row["run"]]
+        usual = run["schedule"] == "cosine" and float(run["min_lr"]) > 0 and "0.6" in run["settings"]
+        return usual and row["version"] == "4"
+
+    write(folder / "perplexity.csv", [row for row in read(folder / "perplexity.csv") if not unfinished(row)])
+    table = branch(load(tmp_path, "synthetic").primary())
+    assert table is not None
+    beside = {tuple(row[:3]): row[4:7] for row in table.rows}
+    v2, v3, v4 = beside["linear", "10 %", "0.6"]
+    assert v2
+    assert v3
+    assert v4 == ""
+    assert all(beside["linear", "10 %", "0.2"])
 
 
 def test_recipes_of_one_shape_stand_beside_each_other_whatever_else_ran_elsewhere(tmp_path: Path) -> None:
