@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ledgers import Synthetic, build
 
-from analysis import contrasts, names
+from analysis import contrasts, names, pages
 from analysis.contrasts import CURVE, TWIN, comparable
 from analysis.figures.costs import cost_growth, pareto
 from analysis.figures.curves import LEARNING_RATES
@@ -57,3 +57,15 @@ def test_a_schedule_of_controls_alone_leaves_no_forgetting_to_compare(tmp_path: 
     build(tmp_path, ["headline"], sweep=[{"paradigm": "ptfs", "settings": "order=mixed curve=path_switching"}])
     build(tmp_path, ["main"], sweep=[{"paradigm": each, "schedule": "knee"} for each in ("ptfs", "cpt")])
     assert contrasts.forgetting_matrix(load(tmp_path, "synthetic").primary(), "cpt") is None
+
+
+def test_in_a_study_that_nothing_registered_ptfs_is_ptfs_as_published(tmp_path: Path) -> None:
+    """Its variants are called PTFS there, too."""
+    orders = [{"paradigm": "ptfs", "settings": f"order={order} curve=cycle"} for order in ("arrival", "mixed")]
+    build(tmp_path, ["mine"], sweep=[*orders, {"paradigm": "cpt"}])
+    scores = load(tmp_path, "synthetic").primary().scores("mine")
+    assert set(scores["paradigm"]) == {"ptfs", "cpt"}
+    alike = pages._alike(scores, scores[scores["paradigm"] == "cpt"])
+    beside = alike[alike["paradigm"] == "ptfs"]
+    assert len(beside) > 0
+    assert beside["settings"].str.contains("order=mixed").all()
