@@ -48,7 +48,7 @@ class Options:
         values = [each.removeprefix(start) for each in self.given if each.startswith(start)]
         value = values[-1] if values else default
         if values and not value:
-            self.refuse(f"{name}= is empty; a value works, or none of it.")
+            self.refuse(f"{name}= is empty; give it a value, or leave it out.")
             value = default
         if value == "~" or value.startswith("~/"):  # which a shell expands in front of a word alone
             value = str(expanded(value))

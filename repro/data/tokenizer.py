@@ -66,7 +66,7 @@ def load(path: Path) -> "Tokenizer":
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library's own is of no kind of its own
+    except Exception as error:  # the library raises a bare one
         raise UserError(
             f"{path} cannot be loaded by tokenizers {metadata.version('tokenizers')}: {error}; one that this version "
             "wrote works."

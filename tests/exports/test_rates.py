@@ -83,7 +83,7 @@ def test_one_curve_with_a_known_ending_is_asked_for(smoke: Overrides, capsys: py
         (["rates=r.csv", "--multirun", "seed=0,1"], "there are 2 runs"),
         (["rates=r.csv", "version=9"], "versions 1 to 4"),
         (["version=" + "9" * 5000], "error: version=99999"),
-        (["rates="], "rates= is empty; a value works, or none of it."),
+        (["rates="], "rates= is empty; give it a value, or leave it out."),
         (["paradigm=cpt", "rates=/proc/x.json"], "choose another rates"),
     ):
         with pytest.raises(SystemExit) as refusal:
