@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import names, stats
+from analysis.best import as_published
 from analysis.contrasts import DATA, PTFS, cells
 from analysis.formats import file_name, plus_minus
 from analysis.frames import View
@@ -16,7 +17,6 @@ from analysis.tables.table import Table, ends, numerics_of, relative_cost, seed_
 from analysis.tables.verdicts import claim_parts
 from analysis.verdicts import Judged
 from repro.config.registries import RECIPES
-from repro.results.columns import settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,17 +126,13 @@ def results(recipe: str, view: View) -> Table:
     )  # fmt: skip
 
 
-def _plain(settings: str) -> bool:
-    """Whether PTFS has them as published: in a study that nothing registered, its variants are called PTFS as well."""
-    own = settings_of(settings)
-    return (own.get("order", "mixed"), own.get("curve", "cycle")) == ("mixed", "cycle")
-
-
 def _alike(scores: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
     """Runs of one recipe, and those of PTFS as published, under all the same settings of data, model and schedule."""
     shared = ("schedule", "max_lr", "min_lr", "warmup_steps", "architecture", "size", *DATA)
     same = pd.Series(True, index=scores.index)
     for column in shared:
         same &= scores[column] == mine[column].iloc[0]
-    ptfs = scores[same & (scores["paradigm"] == PTFS) & scores["settings"].map(_plain)]
+    # In a study that nothing registered, its variants are called PTFS as well.
+    ptfs = scores[same & (scores["paradigm"] == PTFS)]
+    ptfs = ptfs[[as_published(PTFS, settings) for settings in ptfs["settings"]]]
     return pd.concat([mine, ptfs]).drop_duplicates(["paradigm", "seed", "version"])

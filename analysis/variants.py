@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import best as best_rates
 from analysis import names, reading, readings
-from analysis.best import PTFS, Best
+from analysis.best import AS_PUBLISHED, PTFS, Best
 from analysis.formats import text
 from analysis.registries import STUDIES, pooled
 from repro.config.registries import RECIPES, SCHEDULES
@@ -25,9 +25,6 @@ OF_SCHEDULE = "schedule."
 """Before a setting that one schedule has and others lack, in the column `settings`."""
 RECIPE = ("carry_optimizer", "settings")
 """What belongs to a recipe; `settings` are its own, by name."""
-
-AS_PUBLISHED = {(PTFS, "order"): "mixed", (PTFS, "curve"): "cycle"}
-"""What PTFS is, whatever most runs are: with another order it is a twin, with another curve a control."""
 
 
 class Usual:
