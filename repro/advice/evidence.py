@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,24 @@ TRAINING_POINTS = 6
 """Means of the training loss that are taken of each stretch of training."""
 
 
+class Chance(NamedTuple):
+    """What one loss of a cell was measured under: two recipes' differ by the recipes alone where they share all of it."""
+
+    seed: int
+    numerics: str
+    cut: str
+    """The seed of the text's cut; empty: not told."""
+    order: str
+    """The seed of the data's order."""
+    conditions: str
+    """The ledger's: tokenizer, held-out text, and what else no column says."""
+
+    @property
+    def text(self) -> tuple[int, str, str]:
+        """What losses have to share to be of one text: rounding and the order of the data may differ."""
+        return self.seed, self.cut, self.conditions
+
+
 @dataclass(frozen=True, eq=False)
 class Version:
     """One version of a cell."""
@@ -50,9 +69,8 @@ class Version:
     rates: Array
     """(steps,): the learning rate of every step that leads to it; empty: the ledger does not tell, as of means of
     checkpoints."""
-    losses: dict[tuple[int, str, str, str], Array]
-    """By seed, numerics, the seed of the text's cut (empty: not told) and that of the data's order: nats per token of
-    each slice, (slices,)."""
+    losses: dict[Chance, Array]
+    """Nats per token of each slice, (slices,)."""
     tokens: Array
     """Of each slice."""
     training: Array
@@ -60,14 +78,14 @@ class Version:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({seed for seed, *_ in self.losses}))
+        return tuple(sorted({chance.seed for chance in self.losses}))
 
     @cached_property
     def heldout(self) -> dict[int, Array]:
         """By seed: nats per token of each slice, (slices,); the mean of several numerics, cuts or orders."""
         found: dict[int, list[Array]] = defaultdict(list)
-        for (seed, *_), loss in self.losses.items():
-            found[seed].append(loss)
+        for chance, loss in self.losses.items():
+            found[chance.seed].append(loss)
         # Of a stream that grows, one run may know slices that came after another ended.
         common = {seed: min(map(len, losses)) for seed, losses in found.items()}
         return {seed: np.mean([loss[: common[seed]] for loss in losses], axis=0) for seed, losses in found.items()}
@@ -80,26 +98,30 @@ class Version:
     def above(self, other: "Version") -> dict[int, float]:
         """By seed: how much more loss it has than another recipe's, of slices 1 to k, in nats per token.
 
-        Within one numerics, one cut of the text and one order, where both ran under one: rounding makes other runs of
-        one seed, and other text is another test.
+        Within one numerics and one order, where both ran under one: rounding makes other runs of one seed. Always over
+        one text: other text is another test. A seed under which they share none is left out.
         """
         own, theirs = (
-            {key: version._over_slices(loss) for key, loss in version.losses.items()} for version in (self, other)
+            {chance: version._over_slices(loss) for chance, loss in version.losses.items()} for version in (self, other)
         )
-        alike = own.keys() & theirs.keys()
         found = {}
         for seed in sorted(set(self.seeds) & set(other.seeds)):
-            pairs = sorted(key for key in alike if key[0] == seed)
+            pairs = [own[chance] - theirs[chance] for chance in sorted(own.keys() & theirs.keys()) if chance.seed == seed]
+            texts = sorted({each.text for each in own if each.seed == seed} & {each.text for each in theirs})
+            pairs = pairs or [_mean(own, text) - _mean(theirs, text) for text in texts]
             if pairs:
-                found[seed] = float(np.mean([own[key] - theirs[key] for key in pairs]))
-            else:
-                found[seed] = self.loss[seed] - other.loss[seed]
+                found[seed] = float(np.mean(pairs))
         return found
 
     def _over_slices(self, loss: Array) -> float:
         """Of slices 1 to k."""
         weights = self.tokens[: self.number] / self.tokens[: self.number].sum()
         return float(weights @ loss[: self.number])
+
+
+def _mean(losses: Mapping[Chance, float], text: tuple[int, str, str]) -> float:
+    """Over what was measured on one text."""
+    return float(np.mean([loss for chance, loss in losses.items() if chance.text == text]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,8 +243,7 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
-            order = run["data_seed"] or run["seed"]
-            found[int(run["seed"]), run["numerics"], run["split_seed"], order], tokens = losses
+            found[_chance(run)], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
                 known = known or run["run"]
                 curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))
@@ -232,6 +253,14 @@ def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by
         training = _training(curves) if len(rates) else np.empty((0, 2))
         versions.append(Version(number, rates, found, tokens, training))
     return Cell(about, tuple(versions), tuple(sorted(run["run"] for run in runs)))
+
+
+def _chance(run: Mapping[str, str]) -> Chance:
+    # Of a stream that grows, runs that have come further are under other conditions, and over the same slices as far.
+    conditions = "" if run["stream"] in GROWING else run["conditions"]
+    if run["stream"] == "dealt":  # the same text is dealt into more versions
+        conditions = run["uncut_conditions"]
+    return Chance(int(run["seed"]), run["numerics"], run["split_seed"], run["data_seed"] or run["seed"], conditions)
 
 
 def _losses(rows: Sequence[dict[str, str]]) -> tuple[Array, Array] | None:

@@ -37,6 +37,7 @@ class World:
     beyond: dict[str, float] = field(default_factory=dict)
     """By recipe: how many nats its versions have above what the law says of the training that leads to them."""
     numerics: str = "n"
+    conditions: str = "c0"
     cut: str = ""
     """The seed of the text's cut."""
     order: str = ""
@@ -77,10 +78,9 @@ def _run(
     tables: dict[str, list[dict[str, Any]]], candidate: Candidate, seed: int, world: World, random: np.random.Generator
 ) -> None:
     r = candidate.run
-    run = hashlib.sha256(repr((candidate.about, seed, world.numerics, world.cut, world.order)).encode()).hexdigest()[
-        :12
-    ]
-    about = {"run": run, "name": r.name, "seed": seed, "conditions": "c0", "numerics": world.numerics}
+    chance = (seed, world.numerics, world.cut, world.order, world.conditions)
+    run = hashlib.sha256(repr((candidate.about, chance)).encode()).hexdigest()[:12]
+    about = {"run": run, "name": r.name, "seed": seed, "conditions": world.conditions, "numerics": world.numerics}
     tables["runs"].append(candidate.about | about | {"split_seed": world.cut, "data_seed": world.order})
     tables["studies"].append({"study": "none", "run": run})
     extra = world.levels.get(seed, 0.0) + world.beyond.get(r.settings.paradigm.kind, 0.0)

@@ -22,6 +22,7 @@ from repro.config.registries import RECIPES
 ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
 EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
 PILOT = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.6")
+WHY_NOT = "the ledger has it and retraining, but under no seed and on no text in common"
 
 
 def told(capsys, *words: str) -> dict:
@@ -214,8 +215,8 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
         assert row["versions"][-1]["over"] == pytest.approx(over, abs=0.005), row["name"]
 
 
-@pytest.mark.parametrize("what", ["cut", "order"])
-def test_what_was_measured_is_compared_within_one_cut_of_the_text_and_one_order(tmp_path, what: str) -> None:
+@pytest.mark.parametrize("what", ["cut", "order", "conditions"])
+def test_what_was_measured_is_compared_within_one_cut_of_the_text_one_order_and_the_same_conditions(tmp_path, what: str) -> None:
     """Each seed ran under four of them, which are a tenth of a nat apart; whichever of them a table ends with."""
     for number in range(4):
         levels = dict.fromkeys((0, 1, 2), 0.1 * number)
@@ -226,6 +227,20 @@ def test_what_was_measured_is_compared_within_one_cut_of_the_text_and_one_order(
     assert len(cpt.versions[-1].losses) == 12
 
 
+def test_what_was_measured_on_other_text_is_not_compared(tmp_path, capsys) -> None:
+    """Two orders of the data under a seed, and two numerics, are one text; another cut, or other conditions, are not."""
+    write(tmp_path, candidates("paradigm=ptfs"), World(noise=0.0, numerics="other", order="7"))
+    write(tmp_path, candidates("paradigm=cpt,path_switching,wsd", "schedule=cosine,linear"), World(noise=0.0))
+    write(tmp_path, candidates("paradigm=schedule_free"), World(noise=0.0, conditions="c1"))
+    write(tmp_path, candidates("paradigm=soup"), World(noise=0.0, cut="3"))
+    ptfs, cpt, *_, apart, cut = evidence.read(tmp_path)
+    assert set(cpt.versions[-1].above(ptfs.versions[-1])) == {0, 1, 2}
+    assert [each.versions[-1].above(ptfs.versions[-1]) for each in (apart, cut)] == [{}, {}]
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", EVERY)
+    rows = {row["recipe"]: row for row in found["recipes"]}
+    assert rows["schedule_free"]["why_not"] == WHY_NOT
+
+
 def test_recipes_without_a_seed_in_common_with_retraining_are_compared_by_law_or_say_so(ledger, capsys) -> None:
     write(ledger, candidates("paradigm=wsd,schedule_free"), World(seeds=(10, 11, 12)))
     found = told(capsys, "scale=smoke", f"ledger.path={ledger}", "-m", EVERY)
@@ -233,7 +248,7 @@ def test_recipes_without_a_seed_in_common_with_retraining_are_compared_by_law_or
     assert rows["cpt"]["basis"] == "measured"
     assert rows["wsd"]["basis"] == "law"
     assert np.isfinite(rows["wsd"]["ppl_over_retraining_percent"])
-    assert rows["schedule_free"]["why_not"] == "the ledger has it and retraining, but under no seed in common"
+    assert rows["schedule_free"]["why_not"] == WHY_NOT
     assert all(each["rms"] < 3 for each in found["law"]["errors"].values())  # no seed's effect is guessed
 
 
@@ -473,7 +488,10 @@ def test_seeds_of_which_no_two_share_a_run_are_no_single_seed(tmp_path, capsys) 
 
 
 def test_runs_of_a_growing_stream_that_end_at_different_versions_are_averaged_over_what_both_know() -> None:
-    losses = {(0, "a", ""): np.array([1.0, 2.0]), (0, "b", ""): np.array([3.0, 4.0, 5.0])}
+    losses = {
+        evidence.Chance(0, numerics, "", "0", ""): np.array(each)
+        for numerics, each in (("a", [1.0, 2.0]), ("b", [3.0, 4.0, 5.0]))
+    }
     version = evidence.Version(1, np.ones(3), losses, np.ones(3), np.empty((0, 2)))
     assert version.heldout[0].tolist() == [2.0, 3.0]
 

@@ -241,6 +241,29 @@ def test_a_run_of_path_switching_that_diverged_counts_where_seeds_are_planned(
     assert "1 run diverged" in one.reason
 
 
+def test_a_run_that_diverged_makes_no_seed_one_that_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any run of a study's, of whichever recipe and schedule, had counted its seed as there."""
+    monkeypatch.setattr(plans, "seeds", lambda scale, study: () if study == "rates" else (0, 1, 2))
+    for each in ("listed", "values"):
+        monkeypatch.setattr(plans, each, lambda *asked: ())
+    build(tmp_path, ["main"], Synthetic(seeds=(0, 1)))
+    third = Synthetic(seeds=(2,))
+    folder = build(tmp_path, ["main"], third, sweep=[{"paradigm": "cpt", "schedule": "cosine"}])
+    last = set(pd.read_csv(folder / "runs.csv", dtype=str).query("seed == '2'")["run"])
+
+    def diverge(row: dict[str, str]) -> None:
+        if row["run"] in last:
+            row["nll"] = "nan"
+
+    rewrite(folder / "perplexity.csv", diverge)
+    one = verdicts(tmp_path, "synthetic")["P1", ""]
+    assert one.verdict == "not judged"
+    assert "2 of 3 seeds" in one.reason
+    build(tmp_path, ["main"], third)  # the rest of them
+    rewrite(folder / "perplexity.csv", diverge)
+    assert verdicts(tmp_path, "synthetic")["P1", ""].verdict != "not judged"
+
+
 def test_a_best_maximum_at_an_end_of_the_grid_is_named(tmp_path: Path) -> None:
     folder = tuned(tmp_path)
     runs = pd.read_csv(folder / "runs.csv", dtype=str).set_index("run")
