@@ -72,7 +72,7 @@ def best_rates(scale: str, rows: pd.DataFrame, scores: pd.DataFrame, setting: Ma
         ran = alike.groupby("max_lr")["seed"].agg(set)
         whole = [rate for rate, there in ran.items() if set(seeds) <= there]
         if grid <= set(whole):
-            wide = alike.pivot_table(index="seed", columns="max_lr", values="loss", aggfunc="min", dropna=False)
+            wide = _of_one_numerics(alike).pivot_table(index="seed", columns="max_lr", values="loss", dropna=False)
             loss = wide[whole].replace(np.nan, np.inf).mean()  # of a rate that some seeds lack, nothing is known yet
             found[schedule, recipe, reading] = Best(schedule, recipe, reading, loss, seeds, schedule)
     return _with_the_cosines(found, schedules)
@@ -87,6 +87,13 @@ def _alike(group: pd.DataFrame) -> pd.DataFrame:
     counts = sets.value_counts()
     chosen: pd.DataFrame = group[sets == min(counts[counts == counts.max()].index)]
     return chosen
+
+
+def _of_one_numerics(group: pd.DataFrame) -> pd.DataFrame:
+    """One run for each seed and maximum: of the numerics that most of the seed's have, where there are several."""
+    counts = group.groupby(["seed", "numerics"])["max_lr"].transform("nunique")
+    ranked = group.assign(_counts=-counts).sort_values(["_counts", "numerics", "run"])
+    return ranked.drop_duplicates(["seed", "max_lr"]).drop(columns="_counts")
 
 
 def _with_the_cosines(found: dict[tuple[str, str, str], Best], schedules: list[str]) -> list[Best]:

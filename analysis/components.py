@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims.parts import THREE_SCHEDULES
-from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, losses
+from analysis.contrasts import CPT, PTFS, SWITCH, TWIN, losses, most_alike
 from analysis.frames import View
 from analysis.registries import pooled
 
@@ -80,9 +80,11 @@ def components(view: View, study: str = "components") -> dict[str, Components]:
 
 
 def _crossing(runs: pd.DataFrame, study: str) -> pd.DataFrame:
-    """Those that differ in what is crossed alone: orders on the cut that most have, and cuts without orders' seeds."""
+    """Those that differ in what is crossed alone: orders on the cut that most have, and cuts without orders' seeds; of
+    as many versions, and of text that is the same but for its cut, as most have."""
+    runs = most_alike(runs, ["versions", "uncut_conditions"])
     if study == "orders":
-        return runs[runs["split_seed"].isin(runs["split_seed"].mode()[:1])]
+        return most_alike(runs, ["split_seed"])
     own = runs["seed"].astype(int).astype(str)
     return runs[(runs["data_seed"] == "") | (runs["data_seed"] == own)]
 

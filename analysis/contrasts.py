@@ -98,14 +98,21 @@ def _check_data(rows: pd.DataFrame) -> None:
 
 def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
     """Losses of version 1 (the checkpoint) or 2 (the updated model): (seeds, cycles in rising order)."""
+    rows = view.scores(study)
+    rows = rows[rows["run"].isin(two_stage_runs(view, study)["run"]) & (rows["version"] == version)]
+    wide = _wide(rows, ["first_cycle" if study == "first_stage" else "second_cycle"]).dropna()
+    return wide[sorted(wide.columns)]
+
+
+def two_stage_runs(view: View, study: str) -> pd.DataFrame:
+    """Runs that differ in their seed and the cycle of the stage in question alone: under one schedule, the first that
+    the study was run with, and as it has it if it was run so."""
     first = study == "first_stage"
     swept, held, at = ("first_cycle", "second_cycle", 1.0) if first else ("second_cycle", "first_cycle", np.inf)
-    rows = view.scores(study)
-    rows = rows[(rows["paradigm"] == TWO_STAGE) & (rows["version"] == version) & (rows[held] == at)].drop_duplicates(
-        ["seed", swept]
-    )
-    wide = _wide(rows, [swept]).dropna()
-    return wide[sorted(wide.columns)]
+    rows = view.runs(study)
+    rows = rows[(rows["paradigm"] == TWO_STAGE) & (rows[held] == at)]
+    schedules = sorted(dict.fromkeys(rows["schedule"]), key=lambda schedule: names.VARIANT in schedule)
+    return rows[rows["schedule"].isin(schedules[:1])].drop_duplicates(["seed", swept])
 
 
 def alpha_means(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame:
@@ -177,6 +184,12 @@ def borrowed(
             found.append(every[every["run"].isin(runs)])
             known |= runs
     return pd.concat(found, ignore_index=True)
+
+
+def most_alike(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Those that have in `columns` what most have; the first by value among equals."""
+    kinds = rows.groupby(columns, dropna=False).ngroup()
+    return rows[kinds.isin(kinds.mode()[:1])]
 
 
 def swept_scores(view: View, study: str, swept: Factor) -> pd.DataFrame:
@@ -295,7 +308,8 @@ def downstream_scores(view: View, *studies: str, finetuned: bool = True) -> pd.D
 def downstream_shared(view: View, recipes: Sequence[str], column: str = "value") -> pd.DataFrame:
     """Scores after fine-tuning that all of `recipes` have, of versions from 2 on; a row for each.
 
-    One entry per seed, schedule, version, task (the index) and recipe (the columns), mean over fine-tuning seeds.
+    One entry per seed, schedule, version, task (the index) and recipe (the columns), mean over the fine-tuning seeds
+    that all of them have.
 
     Args:
         column: of downstream.csv; scores (`value`) in points.
@@ -303,8 +317,9 @@ def downstream_shared(view: View, recipes: Sequence[str], column: str = "value")
     rows = downstream_scores(view)
     rows = rows[rows["version"] >= 2]
     keys = ["seed", "schedule", "version", "task"]
-    wide = rows.pivot_table(index=keys, columns="paradigm", values=column).reindex(columns=list(recipes))
-    return wide.dropna() * (100 if column == "value" else 1)
+    wide = rows.pivot_table(index=[*keys, "finetune_seed"], columns="paradigm", values=column)
+    shared = wide.reindex(columns=list(recipes)).dropna().groupby(level=keys).mean()
+    return shared * (100 if column == "value" else 1)
 
 
 def downstream_recipes(view: View) -> list[str]:
@@ -331,16 +346,14 @@ def forgetting_matrix(view: View, paradigm: str) -> pd.DataFrame | None:
     if runs.empty:
         return None
     runs = runs[runs["schedule"] == runs["schedule"].iloc[0]]
-    each = without_controls(runs).groupby("paradigm")["seed"].agg(set)
-    common = set.intersection(*each) if len(each) else set()  # what is compared is of the same seeds
-    common = common or set(runs["seed"])
-    runs = runs[(runs["paradigm"] == paradigm) & runs["seed"].isin(common)]
     rows = runs.merge(view.ledger.perplexity, on="run", suffixes=("", "_"))
-    if rows.empty:
-        return None
-    loss = rows["nll"] / rows["tokens"]
-    matrix = rows.assign(loss=loss).pivot_table(index="version", columns="slice", values="loss")
-    return None if matrix.empty or matrix.isna().to_numpy().any() else ppl(matrix)
+    rows = rows.assign(loss=rows["nll"] / rows["tokens"])
+    rows = rows[np.isfinite(rows["loss"])]
+    rows = rows[rows.groupby("run")["loss"].transform("size") == rows.groupby(["version", "slice"]).ngroups]
+    each = without_controls(rows).groupby("paradigm")["seed"].agg(set)
+    common = set.intersection(*each) if len(each) else set()  # what is compared is of the same seeds
+    rows = rows[(rows["paradigm"] == paradigm) & rows["seed"].isin(common or set(rows["seed"]))]
+    return None if rows.empty else ppl(rows.pivot_table(index="version", columns="slice", values="loss"))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from analysis.contrasts import comparable, largest_block, versions_after_first
 from analysis.frames import View
 
 FRONTIER, PLASTICITY = "frontier", "plasticity"
+UPDATED = "updated"
 
 
 def schedules(view: View, study: str) -> list[str]:
@@ -66,7 +67,8 @@ def updates(view: View, schedule: str) -> pd.DataFrame:
     """The next update's loss from releases of each recipe, mean over versions 2 to N: (seeds, recipes)."""
     rows = view.scores(PLASTICITY)
     versions = versions_after_first(view)
-    rows = rows[(rows["schedule"] == schedule) & rows["version"].isin(versions) & np.isfinite(rows["loss"])]
+    rows = rows[(rows["schedule"] == schedule) & (rows["paradigm"] == UPDATED) & rows["version"].isin(versions)]
+    rows = rows[np.isfinite(rows["loss"])]
     of = rows["settings"].str.extract(r"\bof=(\S+)")[0]
     grouped = rows.assign(of=of).groupby(["seed", "of"])["loss"].agg(["mean", "count"])
     means = grouped["mean"].where(grouped["count"] == len(versions)).unstack("of")  # noqa: PD010

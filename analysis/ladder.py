@@ -56,7 +56,7 @@ def rungs(view: View, schedule: str, reference: str = PTFS) -> list[Rung]:
         reference: `PTFS`, or its `TWIN`.
     """
     scores = view.scores(STUDY)
-    scores = scores[scores["schedule"] == schedule]
+    scores = one_of_each(scores[scores["schedule"] == schedule])
     found = []
     for parameters, rows in scores.groupby("parameters", sort=True):
         loss = losses(rows, (reference, CPT, SWITCH), [view.last])
@@ -69,6 +69,16 @@ def rungs(view: View, schedule: str, reference: str = PTFS) -> list[Rung]:
                      above[CPT], above[SWITCH])
             )  # fmt: skip
     return found
+
+
+def one_of_each(scores: pd.DataFrame) -> pd.DataFrame:
+    """Of a size with several lengths or warm-ups, the pair that most of its runs have; the longest of equals."""
+    if scores.empty:
+        return scores
+    counts = scores.groupby(["parameters", "steps_per_version", "warmup_steps"])["run"].nunique().rename("runs")
+    ranked = counts.reset_index().sort_values(["runs", "steps_per_version", "warmup_steps"])
+    kept = ranked.drop_duplicates("parameters", keep="last").drop(columns="runs")
+    return scores.merge(kept)
 
 
 def trend(found: Sequence[Rung], parameters: float = PAPER) -> Trend | None:

@@ -1,5 +1,6 @@
 """D1: whether the gain survives fine-tuning. Judged by bits per byte of the gold answer; accuracy stands beside it."""
 
+import numpy as np
 import pandas as pd
 
 from analysis import stats
@@ -65,30 +66,36 @@ def _undecayed(view: View, tasks: list[str]) -> list[Part]:
 def separating(scores: pd.DataFrame) -> list[str] | None:
     """Tasks on which, over seeds, version 1 of PTFS needs fewer bits a byte than an untrained model that was fine-tuned
     alike, its interval apart from 0. None: there is no such control. Looks at no recipe but PTFS."""
-    table = _by_version(scores)
+    table = by_version(scores, BITS)
     if UNTRAINED not in table.columns or 1 not in table.columns:
         return None
     found = []
     for task, rows in table.groupby(level="task"):
-        gain = (rows[UNTRAINED] - rows[1]).dropna().groupby(level="seed").mean()
-        if len(gain) and (gain.mean() if len(gain) == 1 else stats.mean_interval(gain.to_numpy()).low) > 0:
+        gain = np.asarray(gained(rows, UNTRAINED, 1), dtype=np.float64)
+        if len(gain) and (gain[0] if len(gain) == 1 else stats.mean_interval(gain).low) > 0:
             found.append(str(task))
     return found
 
 
-def _by_version(scores: pd.DataFrame) -> pd.DataFrame:
-    """PTFS's bits a byte: (seed and task, version), mean over schedules and fine-tuning seeds."""
+def by_version(scores: pd.DataFrame, column: str) -> pd.DataFrame:
+    """PTFS's scores: (seed, task, schedule and fine-tuning seed; version)."""
     mine = scores[scores["paradigm"] == PTFS]
-    return mine.pivot_table(index=["seed", "task"], columns="version", values=BITS)
+    return mine.pivot_table(index=["seed", "task", "schedule", "finetune_seed"], columns="version", values=column)
+
+
+def gained(table: pd.DataFrame, one: int, other: int) -> "pd.Series[float]":
+    """By seed: how far one version of `by_version` lies above another, wherever both were scored."""
+    above: pd.Series[float] = (table[one] - table[other]).dropna()
+    return above.groupby(level="seed").mean()
 
 
 def _premise(scores: pd.DataFrame, tasks: list[str], last: int) -> list[Part]:
     """That what pre-training taught can be seen after fine-tuning at all."""
-    table = _by_version(scores)
-    table = table[table.index.get_level_values("task").isin(tasks)].groupby(level="seed").mean()
+    table = by_version(scores, BITS)
+    table = table[table.index.get_level_values("task").isin(tasks)]
     parts = []
     for version, name in ((1, "version 1"), (UNTRAINED, "an untrained model")):
-        gain = (table[version] - table[last]).dropna() if last in table.columns else pd.Series(dtype="float64")
+        gain = gained(table, version, last) if last in table.columns else pd.Series(dtype="float64")
         if len(gain):
             what = f"bits per byte of gold answers, {name} above version {last}, PTFS"
             parts.append(measured(what, gain, unit="bits per byte", role="premise"))

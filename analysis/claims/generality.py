@@ -16,6 +16,7 @@ from analysis.contrasts import CPT, SWITCH, losses, swept_scores, swept_values, 
 from analysis.evidence import Evidence, Part
 from analysis.formats import text
 from analysis.frames import View
+from analysis.ladder import one_of_each
 from analysis.reading import canonical
 from analysis.registries import STUDIES, Claim, Factor, Role, pooled
 
@@ -108,7 +109,7 @@ def _trend(view: View, scores: pd.DataFrame) -> list[Part]:
     parts = []
     for schedule, mine in scores.groupby("schedule", sort=False):
         behind = {}
-        for parameters, rows in mine.groupby("parameters"):
+        for parameters, rows in one_of_each(mine).groupby("parameters"):
             if loss := losses(rows, (view.reference, SWITCH), [view.last]):
                 behind[float(str(parameters))] = (loss[SWITCH] - loss[view.reference])[view.last]
         table = pd.DataFrame(behind).dropna()

@@ -25,7 +25,7 @@ def alpha(view: View) -> "Figure | None":
         return None
     figure = chart.new(6.4, 3.8)
     axes = figure.subplots()
-    pool = view.scores(*pooled())
+    pool = view.scores(*pooled()).merge(rows[["seed", "numerics"]].drop_duplicates())
     drawn, shown = [], {SWITCH}
     for schedule in schedules:
         others = {}

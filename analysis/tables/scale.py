@@ -19,22 +19,22 @@ def scale(view: View) -> Table | None:
     """PPL of version 1 by maximum: decayed and not. Looks at no comparison of recipes."""
     scores = view.scores(STUDY)
     scores = scores[(scores["version"] == 1) & (scores["schedule"] == COSINE)]
-    wide = scores[scores["paradigm"].isin([PTFS, UNDECAYED])].pivot_table(
-        index="seed", columns=["max_lr", "paradigm"], values="loss"
-    )
-    if wide.empty:
+    every, undecayed = (_by_rate(scores[scores["paradigm"] == recipe]) for recipe in (PTFS, UNDECAYED))
+    if every.empty:
         return None
-    decayed_rates = [rate for rate in wide.columns.get_level_values("max_lr").unique() if (rate, PTFS) in wide]
-    best = min((wide[rate, PTFS].mean() for rate in decayed_rates), default=np.nan)
+    whole = every.dropna(axis="columns")
+    best = every[whole.mean().idxmin()] if len(whole.columns) else every.mean(axis="columns") * np.nan
     rows, data = [], []
-    for rate in decayed_rates:
-        decayed = wide[rate, PTFS].dropna()
-        gain = wide[rate, UNDECAYED].sub(decayed).dropna() if (rate, UNDECAYED) in wide else decayed.iloc[:0]
+    for rate in every.columns:
+        decayed = every[rate].dropna()
+        gain = undecayed[rate].sub(decayed).dropna() if rate in undecayed else decayed.iloc[:0]
         spread = float(decayed.std(ddof=1)) if len(decayed) > 1 else np.nan
-        above = float(decayed.mean() - best)
-        rows.append([f"{rate:g}", f"{np.exp(decayed.mean()):.2f}", f"{100 * np.expm1(above):.1f} %",
-                     f"{100 * spread:.1f} %", percent(np.asarray(gain, dtype=np.float64)) if len(gain) else "",
-                     number(_ratio(gain, spread)), str(len(decayed))])  # fmt: skip
+        above = float((decayed - best).mean())
+        rows.append([
+            f"{rate:g}", f"{np.exp(decayed.mean()):.2f}" if len(decayed) else "diverged", _per_cent(np.expm1(above)),
+            _per_cent(spread), percent(np.asarray(gain, dtype=np.float64)) if len(gain) else "",
+            number(_ratio(gain, spread)), str(len(decayed)),
+        ])  # fmt: skip
         data.append({"max_lr": rate, "loss": decayed.mean(), "above_best_nats": above, "sd_nats": spread,
                      "decay_gain_nats": gain.mean() if len(gain) else np.nan, "n": len(decayed)})  # fmt: skip
     if not rows:
@@ -43,9 +43,21 @@ def scale(view: View) -> Table | None:
         name="version_1", data=pd.DataFrame(data), rows=rows,
         head=["maximum", "PPL of version 1", "above the best", "standard deviation", "its decay's gain",
               "gain over standard deviation", "n"],
-        caption="PTFS under a cosine, the tuning seeds. Its decay's gain: PPL of the undecayed trunk at the same step "
-        f"over that of version 1, paired by seed. {numerics_note(view, STUDY)}",
+        caption="PTFS under a cosine, the tuning seeds. Above the best: of the maxima that all seeds have, paired by "
+        "seed. "
+        "Its decay's gain: PPL of the undecayed trunk at the same step over that of version 1, paired by seed. "
+        f"{numerics_note(view, STUDY)}",
     )  # fmt: skip
+
+
+def _by_rate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Losses, (seeds, maxima); NaN: not there, or diverged."""
+    wide = rows.pivot_table(index="seed", columns="max_lr", values="loss", dropna=False)
+    return wide.replace([np.inf, -np.inf], np.nan)
+
+
+def _per_cent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _ratio(gain: "pd.Series[float]", spread: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import CPT, DATA, PTFS, SWITCH, borrowed
+from analysis.contrasts import CPT, DATA, PTFS, SWITCH, borrowed, most_alike
 from analysis.formats import paired
 from analysis.frames import SETTING, View
 from analysis.names import recipe_name, schedule_name
@@ -74,7 +74,8 @@ def _compared(usual: Losses, shaped: Losses, name: str) -> Iterator[tuple[str, s
 def _rows(view: View) -> pd.DataFrame:
     """Of path switching's branches, and of the two recipes under the same text and numerics, in whichever study."""
     mine = view.scores(STUDY)
-    mine = mine[mine["paradigm"] == SWITCH]
+    # Other rates are another comparison.
+    mine = most_alike(mine[mine["paradigm"] == SWITCH], ["max_lr", "warmup_steps"])
     alike = list(dict.fromkeys(["seed", "numerics", "cut", "max_lr", "warmup_steps", "optimizer", *SETTING, *DATA]))
 
     def chosen(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.claims.downstream import BITS, UNTRAINED, separating
+from analysis.claims.downstream import BITS, UNTRAINED, by_version, gained, separating
 from analysis.contrasts import PTFS, downstream_scores
 from analysis.formats import number
 from analysis.frames import View
@@ -21,19 +21,21 @@ def tasks(view: View) -> Table | None:
     scores = scores[scores["paradigm"] == PTFS]
     rows, data = [], []
     for task, mine in scores.groupby("task", sort=True):
-        bits, accuracy = (_by_version(mine, column) for column in (BITS, ACCURACY))
+        bits, points = by_version(mine, BITS), 100 * by_version(mine, ACCURACY)
         if not {UNTRAINED, 1, view.last} <= set(bits.columns):
             continue
         gains = {
-            "pretraining_bits": bits[UNTRAINED] - bits[1],
-            "versions_bits": bits[1] - bits[view.last],
-            "pretraining_accuracy": accuracy[1] - accuracy[UNTRAINED],
-            "versions_accuracy": accuracy[view.last] - accuracy[1],
+            "pretraining_bits": gained(bits, UNTRAINED, 1),
+            "versions_bits": gained(bits, 1, view.last),
+            "pretraining_accuracy": gained(points, 1, UNTRAINED),
+            "versions_accuracy": gained(points, view.last, 1),
         }
-        shown = {name: stats.mean_interval(np.asarray(gain.dropna(), dtype=np.float64)) for name, gain in gains.items()}
+        shown = {name: stats.mean_interval(np.asarray(gain, dtype=np.float64)) for name, gain in gains.items()}
         effects = {name: _effect(gain) for name, gain in gains.items()}
         cells = [f"{_span(shown[name], name)}, {number(effects[name])}" for name in gains]
-        levels = [number(float(bits[version].mean())) for version in (UNTRAINED, 1, view.last)]
+        levels = [
+            number(float(bits[version].groupby(level="seed").mean().mean())) for version in (UNTRAINED, 1, view.last)
+        ]
         rows.append([str(task), *levels, *cells, "yes" if task in judged else "no", str(shown["versions_bits"].n)])
         line: dict[str, object] = {"task": task, "judged": task in judged}
         for name, interval in shown.items():
@@ -53,14 +55,8 @@ def tasks(view: View) -> Table | None:
     )  # fmt: skip
 
 
-def _by_version(scores: pd.DataFrame, column: str) -> pd.DataFrame:
-    """(seeds, versions), mean over schedules and fine-tuning seeds; accuracy in points."""
-    means = scores.pivot_table(index="seed", columns="version", values=column)
-    return means * (100 if column == ACCURACY else 1)
-
-
 def _effect(gain: "pd.Series[float]") -> float:
-    values = np.asarray(gain.dropna(), dtype=np.float64)
+    values = np.asarray(gain, dtype=np.float64)
     return stats.effect(values) if len(values) > 1 else float("nan")
 
 

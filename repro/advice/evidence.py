@@ -44,7 +44,7 @@ TRAINING_POINTS = 6
 
 
 class Chance(NamedTuple):
-    """What one loss of a cell was measured under: two recipes' differ by the recipes alone where they share all of it."""
+    """What one loss of a cell was measured under: where two recipes share all of it, they alone differ."""
 
     seed: int
     numerics: str
@@ -106,7 +106,9 @@ class Version:
         )
         found = {}
         for seed in sorted(set(self.seeds) & set(other.seeds)):
-            pairs = [own[chance] - theirs[chance] for chance in sorted(own.keys() & theirs.keys()) if chance.seed == seed]
+            pairs = [
+                own[chance] - theirs[chance] for chance in sorted(own.keys() & theirs.keys()) if chance.seed == seed
+            ]
             texts = sorted({each.text for each in own if each.seed == seed} & {each.text for each in theirs})
             pairs = pairs or [_mean(own, text) - _mean(theirs, text) for text in texts]
             if pairs:

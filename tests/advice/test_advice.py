@@ -216,7 +216,9 @@ def test_what_was_measured_is_compared_within_one_numerics(tmp_path, capsys) -> 
 
 
 @pytest.mark.parametrize("what", ["cut", "order", "conditions"])
-def test_what_was_measured_is_compared_within_one_cut_of_the_text_one_order_and_the_same_conditions(tmp_path, what: str) -> None:
+def test_what_was_measured_is_compared_within_one_cut_of_the_text_one_order_and_the_same_conditions(
+    tmp_path, what: str
+) -> None:
     """Each seed ran under four of them, which are a tenth of a nat apart; whichever of them a table ends with."""
     for number in range(4):
         levels = dict.fromkeys((0, 1, 2), 0.1 * number)
@@ -228,7 +230,7 @@ def test_what_was_measured_is_compared_within_one_cut_of_the_text_one_order_and_
 
 
 def test_what_was_measured_on_other_text_is_not_compared(tmp_path, capsys) -> None:
-    """Two orders of the data under a seed, and two numerics, are one text; another cut, or other conditions, are not."""
+    """Two orders of the data and two numerics are of one text; another cut, or other conditions, are not."""
     write(tmp_path, candidates("paradigm=ptfs"), World(noise=0.0, numerics="other", order="7"))
     write(tmp_path, candidates("paradigm=cpt,path_switching,wsd", "schedule=cosine,linear"), World(noise=0.0))
     write(tmp_path, candidates("paradigm=schedule_free"), World(noise=0.0, conditions="c1"))
