@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from repro.common.disk import clear_errors
-from repro.common.errors import UserError, refusals
+from repro.common.errors import UserError, printable, refusals
 from repro.exports import card, rates, trunk
 from repro.exports import folder as folders
 from repro.exports.folder import DTYPES, folder_name
-from repro.planning import again
+from repro.planning import again, machines
 from repro.planning.arguments import CommandLine
 from repro.planning.planner import Plan
 from repro.planning.runs import Run
@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind = line.take("what", "nothing" if table else "versions", KINDS)
         for complaint in _contradictions(kind, version, step, dtype):
             line.refuse(complaint)
-        plan = line.plan()
+        here = line.plan()
+        plan = machines.nearest(here, _missing, Store(Path(here.tree.runs[0].settings.store.path)))
         if table:
             rates.check(Path(table), plan.tree.runs, version)
         if kind != "nothing":
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if table:
             command = f"{again.published('repro.export', typed)} rates={shlex.quote(Path(table).name)}"
             print(rates.write(Path(table), plan.tree.runs[0], version, command))
+
+
+def _missing(plan: Plan, store: Store) -> int:
+    """Checkpoints that are not there: what is exported may have been trained on another machine."""
+    return len(plan.tree.missing(store.steps()))
 
 
 def _number(name: str, given: str) -> int:
@@ -179,7 +185,11 @@ def _check_free(exports: dict[Path, Export], output: Path) -> None:
 
 
 def _describe(folder: Path, export: Export, model: Any, store: Store, dtype: str, typed: Sequence[str]) -> None:
-    """Write the model card."""
+    """Write the model card, where there is none: licence and language are for people to fill in."""
+    path = folder / "README.md"
+    if path.exists():
+        print(f"kept as it is: {printable(str(path))}", file=sys.stderr)
+        return
     slices = measures.find(export.run, export.key, store) if export.version else None
     text = card.text(
         export.run,
@@ -191,7 +201,7 @@ def _describe(folder: Path, export: Export, model: Any, store: Store, dtype: str
         commands=card.exported_by(typed),
     )
     with clear_errors(folder, setting="output"):
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from analysis.frames import View
 from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import pooled
 
+BESIDE = " to "
+"""Between two recipes that are compared; one alone is compared with PTFS."""
 QUESTION = (
     "When new data arrives, a language model can be pre-trained from scratch on old and new data together (PTFS), "
     "trained on from its last version on the new data only (CPT), or released from a branch of a main path that never "
@@ -39,7 +41,7 @@ def answer(view: View) -> list[str]:
         if parts:
             best = ""
             if {CPT, SWITCH} <= set(present):
-                words, signs[f"{SWITCH} to {CPT}"] = _better(rows, view)
+                words, signs[f"{SWITCH}{BESIDE}{CPT}"] = _better(rows, view)
                 best = f", and {words}"
             n = " to ".join(map(str, sorted({min(counts), max(counts)})))
             said.append(
@@ -47,9 +49,11 @@ def answer(view: View) -> list[str]:
             )
             outcomes.append(signs)
             compared.append(schedule)
+    if not said and scores.empty and view.ran:
+        return [f"None of the studies that compare paradigms for a claim is in this ledger. It has {spoken(view.ran)}."]
     if not said:
         return ["This ledger does not hold the comparison of PTFS with another paradigm, so it gives no answer yet."]
-    return [*_together(outcomes, _read(view, compared)), *said]
+    return [*_together(outcomes, compared, _read(view, compared), view.last), *said]
 
 
 def _read(view: View, schedules: Sequence[str]) -> str:
@@ -58,7 +62,7 @@ def _read(view: View, schedules: Sequence[str]) -> str:
     return f", path switching's branch read as a {reading}" if any(map(readings.differ, schedules)) else ""
 
 
-def _together(outcomes: Sequence[Mapping[str, int]], read: str) -> list[str]:
+def _together(outcomes: Sequence[Mapping[str, int]], schedules: Sequence[str], read: str, last: int) -> list[str]:
     """Whether schedules agree on what all of them compare; nothing where no difference is told apart."""
     common = [each for each in outcomes[0] if all(each in one for one in outcomes)]
     signs = [[one[each] for each in common] for one in outcomes]
@@ -67,7 +71,13 @@ def _together(outcomes: Sequence[Mapping[str, int]], read: str) -> list[str]:
     if any({-1, 1} <= set(each) for each in zip(*signs, strict=True)):
         return [f"Which has the lower PPL depends on the schedule{read}."]
     if all(one == signs[0] for one in signs):
-        return [f"Which has the lower PPL is the same under every schedule tried{read}."]
+        words = {1: "is above", -1: "is below", 0: "is not told apart from"}
+        parts = []
+        for each in common:
+            one, _, other = each.partition(BESIDE)
+            parts.append(f"{recipe_name(one)}'s {words[outcomes[0][each]]} {recipe_name(other or PTFS)}'s")
+        under = f"each of {len(schedules)} schedules ({', '.join(map(schedule_name, schedules))})"
+        return [f"Under {under}, PPL of version {last} comes out alike{read}: {spoken(parts)}."]
     # A difference that is told apart and one that is not are not thereby two differences: seeds may be fewer.
     return [f"Which has the lower PPL is told apart under some schedules alone, and under none the other way{read}."]
 

@@ -26,7 +26,7 @@ def frontier(view: View) -> list[str]:
             f"PPL of version {view.last} and cost: {spoken(parts)} (n = {seeds})."
         )
         if found := regret(view, schedule):
-            above = (100 * np.expm1(found.by_slice)).max(axis=1).sort_values()
+            above = (100 * found.by_slice).max(axis=1).sort_values()
             least, most = (f"{recipe_name(str(above.index[at]))} ({above.iloc[at]:.2f} %)" for at in (0, -1))
             sentences.append(
                 f"With {schedule_name(schedule)}, regret on a recipe's worst slice is least with {least} and largest "

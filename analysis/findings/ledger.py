@@ -15,8 +15,10 @@ from analysis.variants import sweepers
 from analysis.verdicts import Judged
 
 ASSUMED = (
+    "PTFS shuffles old and new data together.",
     "The minimum learning rate is 10 % of the maximum.",
-    "Knee explores at the maximum for 50 % of its cycle.",
+    "Knee explores at the maximum for 50 % of its cycle; multi-step drops at 80 and 90 % of its own, to 31.6 and 10 % "
+    "of the maximum, as DeepSeek LLM's does.",
     "How a branch under Knee or multi-step is built: of it we know only that its decay is fast and complete. Read as a "
     "decay, all of its alpha T steps decay; read as a cycle, it is a whole cycle, which decays over its last half "
     "(Knee) or fifth (multi-step). Under a cosine both are the same training.",
@@ -50,7 +52,7 @@ def set_up(view: View) -> list[str]:
         f"Seeds: {_seeds(view)}. A seed sets {_sets(view)}; every comparison is within a seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
         "Per cent of PPL are hundredths of a nat in text and tables, 100 times a difference of ln PPL, and per cent of "
-        "PPL itself in figures: at 5 % the two differ by 0.13, at 18 % by 1.7.",
+        "PPL itself in figures and in advice: at 5 % the two differ by 0.13, at 18 % by 1.7.",
         *_sensitivity(view),
     ]
 
@@ -100,8 +102,9 @@ def missing(view: View) -> list[str]:
     left_out = left_out[~left_out["run"].isin(used)].sort_values("run")
     if len(left_out):
         notes.append(
-            f"Left out of every table, since a run of the same seed with other numerics or the same settings is used: "
-            f"{listed(left_out['run'])}."
+            f"Left out of their studies' own comparisons, where a run of the same seed with other numerics or the same "
+            f"settings is used: {listed(left_out['run'])}. (Tables that compare them with each other, and advice, have "
+            "them.)"
         )
     diverged = ledger.scores[~np.isfinite(ledger.scores["loss"])]
     if len(diverged):

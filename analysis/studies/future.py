@@ -9,6 +9,7 @@ STUDY = Study(
     name="future",
     question="How should the fine-tuned model follow a new version: anew, going on, or taken over?",
     sweeps=("update",),
+    optional=True,  # best in a ledger of its own: versions that it fine-tunes anew would enter D1
     verbs=("train", "finetune", "evaluate"),
     shows=(FUTURE, FUTURE_PAIRED, FUTURE_PLOT, FINDINGS),
 )

@@ -21,16 +21,15 @@ def regrets(view: View, study: str, name: str) -> Table | None:
         found = regret(view, schedule, study)
         if found is None:
             continue
-        above = found.by_slice.apply(lambda nats: 100 * np.expm1(nats))
-        for recipe, line in above.iterrows():
+        for recipe, nats in found.by_slice.iterrows():
             worst = np.asarray(found.worst[str(recipe)], dtype=np.float64)
-            cells = [f"{value:.2f} %" for value in line]
-            mean = f"{100 * np.expm1(found.by_slice.loc[recipe].mean()):.2f} %"
+            cells = [f"{100 * value:.2f} %" for value in nats]
+            mean = f"{100 * nats.mean():.2f} %"
             rows.append([schedule_name(schedule), recipe_name(str(recipe)), *cells, mean, percent(worst),
                          str(found.seeds)])  # fmt: skip
             data += [
                 {"schedule": schedule, "recipe": recipe, "slice": part, "regret_nats": value, "n": found.seeds}
-                for part, value in found.by_slice.loc[recipe].items()
+                for part, value in nats.items()
             ]
     if not rows:
         return None

@@ -31,7 +31,7 @@ def scale(view: View) -> Table | None:
         spread = float(decayed.std(ddof=1)) if len(decayed) > 1 else np.nan
         above = float((decayed - best).mean())
         rows.append([
-            f"{rate:g}", f"{np.exp(decayed.mean()):.2f}" if len(decayed) else "diverged", _per_cent(np.expm1(above)),
+            f"{rate:g}", f"{np.exp(decayed.mean()):.2f}" if len(decayed) else "diverged", _per_cent(above),
             _per_cent(spread), percent(np.asarray(gain, dtype=np.float64)) if len(gain) else "",
             number(_ratio(gain, spread)), str(len(decayed)),
         ])  # fmt: skip

@@ -95,7 +95,8 @@ def _base(tree: Tree, index: int, version: int) -> Key:
     if version != UNTRAINED:
         return tree.ends[index][version - 1]
     run = tree.run_at(index, tree.ends[index][0])
-    return digest(["untrained", run.identity, list(run.model_shape)])
+    # Nothing was read in training; fine-tuning reads by the stream's tokenizer, which version 1 decides.
+    return digest(["untrained", run.identity, list(run.model_shape), run.stream.version_fingerprint(1)])
 
 
 def run_of(tree: Tree, job: Job) -> Run:

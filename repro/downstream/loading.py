@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
+def load_model(
+    run: Run, weights: Tensors, device: str | None = None
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
     """A version's model, in evaluation mode, and its tokenizer.
 
     An exported folder loads as the same, but for what makes its matrix products (repro.models.matmul).
 
     Args:
         weights: as `Store.load_weights` gives them.
+        device: where the model is put; None: where it was trained.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -38,4 +41,4 @@ def load_model(run: Run, weights: Tensors) -> "tuple[PreTrainedModel, PreTrained
         for each in filter(None, (model.config, model.generation_config)):
             each.bos_token_id = each.eos_token_id = tokenizer.eos_token_id
     matmul.install(model, s.numerics)
-    return model.eval().to(s.numerics.device), tokenizer
+    return model.eval().to(device or s.numerics.device), tokenizer

@@ -87,12 +87,13 @@ def finetune(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, len(losses), total)
                 loss = _backward(model, batch, micro_batch or len(batch), dtype, plain)
-                if not math.isfinite(loss):
+                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM).item()
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    what = f"loss became {loss}" if not math.isfinite(loss) else f"gradient's norm became {norm}"
                     raise UserError(
-                        f"finetune.max_lr={settings.max_lr:g}: the loss became {loss} at step {len(losses) + 1} of "
-                        f"{total}; a lower finetune.max_lr or a higher finetune.warmup_share would work."
+                        f"finetune.max_lr={settings.max_lr:g}: the {what} at step {len(losses) + 1} of {total}; a "
+                        "lower finetune.max_lr or a higher finetune.warmup_share would work."
                     )
-                torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(loss)

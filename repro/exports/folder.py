@@ -51,7 +51,7 @@ def write(folder: Path, run: Run, key: Key, weights: Tensors, dtype: str = "floa
     """
     import torch
 
-    model, tokenizer = load_model(run, weights)
+    model, tokenizer = load_model(run, weights, "cpu")
     model = model.to(getattr(torch, dtype))
     model.config.use_cache = True
     if model.generation_config is not None:
@@ -70,8 +70,8 @@ def write(folder: Path, run: Run, key: Key, weights: Tensors, dtype: str = "floa
 
 
 def follow_umask(folder: Path) -> None:
-    """Let others read what the umask lets them read."""
-    for path in folder.iterdir():
+    """Let others read the weights as far as the umask lets them: safetensors writes for its owner alone."""
+    for path in folder.glob("*.safetensors"):
         open_as(path, folder / ORIGIN)
 
 

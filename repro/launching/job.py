@@ -112,7 +112,7 @@ def _opened(settings: Settings) -> Opened:
                     "A worker asks no hub for it: python -m repro.prepare, with the sweep's arguments, makes it again."
                 )
         runs = [run(each) for each in every]
-        frozen.check_streams(settings.frozen_plan, runs, store)
+        frozen.check_unchanged(settings.frozen_plan, runs, store)
         tree = merge(runs, planned)
         machines.note(tree, planned, store)
         _LATEST.frozen, _LATEST.opened = settings.frozen_plan, (every, tree, store)

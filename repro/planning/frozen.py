@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from repro.common.canonical import digest
 from repro.common.disk import Flaw
 from repro.common.errors import UserError
 from repro.config.resolve import from_dict
@@ -45,7 +46,7 @@ def freeze(plan: Plan, store: Store, commands: Mapping[str, str] = MappingProxyT
         nodes = _nodes(before) | nodes
         content = {"study": plan.study, "scale": plan.scale, "settings": _settings(plan), "nodes": nodes}
         content |= {"commands": _commands(before) | dict(commands)}
-        content |= {"streams": [r.stream.fingerprint for r in tree.runs]}
+        content |= {"streams": [r.stream.fingerprint for r in tree.runs], "models": list(map(_model, tree.runs))}
         if content != before:
             store.put_plan(frozen, content)
     return frozen
@@ -56,23 +57,32 @@ def commands(frozen: str, store: Store) -> dict[str, str]:
     return _commands(store.get_plan(frozen))
 
 
-def check_streams(frozen: str, runs: Sequence[Run], store: Store) -> None:
-    """Refuse to work on a plan with other text than it was made with: all would be trained under other keys.
+def check_unchanged(frozen: str, runs: Sequence[Run], store: Store) -> None:
+    """Refuse to work on a plan with other text, weights or configurations than it was made with: all would be trained
+    under other keys.
 
     Args:
         runs: the plan's, as they are here and now.
 
     Raises:
-        UserError: a stream is another one.
+        UserError: one of them is another.
     """
-    then = (store.get_plan(frozen) or {}).get("streams")
-    for r, before in zip(runs, then if isinstance(then, list) else [], strict=False):  # older plans have none
+    plan = store.get_plan(frozen) or {}
+    streams, models = (then if isinstance(then := plan.get(name), list) else [] for name in ("streams", "models"))
+    for r, before in zip(runs, models, strict=False):  # older plans have none
+        if _model(r) != before:
+            raise r.changed(f"since frozen_plan={frozen} was made")
+    for r, before in zip(runs, streams, strict=False):
         if r.stream.fingerprint != before:
             text = described(asdict(r.settings.corpus))
             raise UserError(
                 f"corpus {text} has changed since frozen_plan={frozen} was made: its stream was {before} and is "
                 f"{r.stream.fingerprint} here. Nothing is trained; put the text back, or start the sweep again."
             )
+
+
+def _model(run: Run) -> str:
+    return digest(run.identity)
 
 
 def _commands(content: dict[str, Any] | None) -> dict[str, str]:

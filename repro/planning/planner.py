@@ -206,15 +206,19 @@ def check_models(plan: Plan) -> None:
 
 
 MOST_MANIFESTS = 2000
-"""Manifests, at most, that are read in search of checkpoints made under other numerics."""
+"""Manifests, at most, that are read to say that there are checkpoints made under other numerics."""
 
 
-def counterparts(plan: Plan, store: Store) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Missing nodes, each with the manifest of a checkpoint that is the same computation under other numerics."""
+def counterparts(plan: Plan, store: Store, most: int | None = None) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Missing nodes, each with the manifest of a checkpoint that is the same computation under other numerics.
+
+    Args:
+        most: manifests to read; None: all.
+    """
     wanted = {plan.tree.nodes[key].identity_key: key for key in plan.missing}
     steps = {plan.tree.nodes[key].step for key in plan.missing}
     others = ((key, step) for key, step in plan.stored.items() if step in steps and key not in plan.tree.nodes)
-    for key, step in islice(others, MOST_MANIFESTS):
+    for key, step in islice(others, most):
         try:
             manifest = read_manifest(store.checkpoint_folder(key, step), key)
         except Flaw:
@@ -231,7 +235,7 @@ def foreign(plan: Plan, store: Store, arguments: Sequence[str]) -> list[str]:
     """
     found: dict[str, int] = {}
     names: dict[str, list[str]] = {}
-    for ours, manifest in counterparts(plan, store):
+    for ours, manifest in counterparts(plan, store, MOST_MANIFESTS):
         run = plan.tree.nodes[ours].run
         difference = numerics.difference(run.numerics, manifest["numerics"])
         found[difference] = found.get(difference, 0) + 1

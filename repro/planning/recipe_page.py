@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def page(figures: str = "figures/recipes") -> str:
     """
     every = runs()
     common = {one.name for one in fields(ParadigmSettings)} - {"kind"}
-    shared = " and ".join(f"`paradigm.{name}`" for name in sorted(common))
+    shared = " and ".join(f"`paradigm.{name}`{_but_for(name, every)}" for name in sorted(common))
     lines = [
         f"{HEAD}{shared}.",
         "",
@@ -90,6 +90,12 @@ def page(figures: str = "figures/recipes") -> str:
     lines += ["", SCHEDULES_HEAD, *map(_schedule_row, schedules())]
     lines += ["", f"![Learning rate within a cycle under each schedule]({figures}/schedules.png)"]
     return "\n".join(lines) + "\n"
+
+
+def _but_for(setting: str, every: Mapping[str, Run]) -> str:
+    """Recipes that a shared setting means nothing to."""
+    without = [f"`{name}`" for name, run in every.items() if setting in _recipe(run).lacks]
+    return f" (but for {', '.join(without)})" if without else ""
 
 
 def draw(folder: Path) -> None:
@@ -130,7 +136,7 @@ def _section(name: str, run: Run, common: set[str], figures: str) -> Iterator[st
             default = one.default if one.default is not MISSING else ""
             cells = (f"`paradigm.{one.name}`", _code(default), _values(one), meanings.get(one.name, ""))
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    yield from ("", f"![Learning rates of {recipe.label} over four versions]({figures}/{name}.png)")
+    yield from ("", f"![Learning rates of {recipe.label}, version by version]({figures}/{name}.png)")
 
 
 def _schedule_row(one: Schedule) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.common.canonical import canonical
+from repro.common.errors import UserError
 from repro.config.registries import OPEN, chooser
 from repro.config.settings import CorpusSettings, ModelSettings, Settings, StreamSettings
 from repro.data.corpora.corpus import corpus as chosen
@@ -41,6 +42,9 @@ class Run:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What fixes the initialization and the update rule."""
+        return self._identity()
+
+    def _identity(self) -> dict[str, Any]:
         s = self.settings
         weights = remembered.weights_sha256(architecture(s.model), Path(s.data.path))
         initialization = self.architecture.initialization(*self.model_shape, s.seed, weights)
@@ -58,7 +62,27 @@ class Run:
             UserError: weights of one's own are gone, or do not fit.
         """
         architecture(self.settings.model).check_weights()
-        return self.architecture.initialize(*self.model_shape, self.settings.seed)
+        model = self.architecture.initialize(*self.model_shape, self.settings.seed)
+        self.check_unchanged()
+        return model
+
+    def check_unchanged(self) -> None:
+        """Refuse to train another model than the one that keys were worked out of.
+
+        Raises:
+            UserError: somebody rewrote the folder of its weights or its configuration since then.
+        """
+        if self._identity() != self.identity:
+            raise self.changed("while this ran")
+
+    def changed(self, since: str) -> UserError:
+        """A complaint about a model of a user's own."""
+        places = {name: getattr(architecture(self.settings.model), name, None) for name in ("init", "config")}
+        named = " and ".join(f"model.{name}={place}" for name, place in places.items() if place) or "the model"
+        return UserError(
+            f"{named} has changed {since}. Nothing more is trained: it would be kept as what it was made from before. "
+            "Put it back, and the same command goes on; or start the sweep again."
+        )
 
     @cached_property
     def products(self) -> list[Product]:

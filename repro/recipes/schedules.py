@@ -99,7 +99,7 @@ class Schedule(ScheduleSettings):
         held = self.held(steps)
         self.check_decay(steps - held)
         warmup = self.warmup_steps if warm else 0
-        limit = held or steps
+        limit = held or steps - 1  # a step at least to decay in
         if warmup > limit:
             raise UserError(
                 f"schedule.warmup_steps={warmup} reaches into the decay of schedule={self.kind}, which begins at step "

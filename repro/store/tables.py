@@ -21,6 +21,8 @@ RUNS = "runs.csv"
 COMMANDS = "commands.json"
 """What was typed to make the tables: a document with a checksum of its own."""
 TABLE_NAME = re.compile(r"[a-z_]+\.csv")
+SUM = re.compile(r"([0-9a-f]{64})  (.+)")
+"""A line as sha256sum writes it, also of what is no table."""
 
 
 def damage(folder: Path, expected: Iterable[str] = ()) -> Iterator[tuple[Path, str]]:
@@ -109,16 +111,16 @@ def _sums(folder: Path) -> dict[str, set[str]] | None:
     if not path.exists():
         return None
     data = read(path)
-    try:
-        lines = [line.split("  ") for line in data.decode().splitlines()]
-        pairs = [(name, digest) for digest, name in lines if TABLE_NAME.fullmatch(name)]
-    except ValueError:
-        pairs = []
-    if _sums_text(pairs) != data:
+    text = data.decode(errors="replace")
+    lines = [SUM.fullmatch(line) for line in text.splitlines()]
+    if not all(lines) or not text.endswith("\n" if text else ""):
         raise Flaw("is no list of checksums")
     sums: dict[str, set[str]] = {}
-    for name, found in pairs:
-        sums.setdefault(name, set()).add(found)
+    for found, name in (line.groups() for line in lines if line):
+        if TABLE_NAME.fullmatch(name):
+            sums.setdefault(name, set()).add(found)
+    if lines and not sums:
+        raise Flaw("lists none of a ledger's tables")
     return sums
 
 

@@ -58,6 +58,7 @@ def train_edge(
     assert isinstance(trajectory, Trajectory), "derived weights take no step"
     stream = run.stream
     device = torch.device(run.settings.numerics.device)
+    run.check_unchanged()
     configure(run)
 
     state, start = _resume(run, node, store, processes)

@@ -14,6 +14,7 @@ import items
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -24,6 +25,7 @@ from repro.downstream import items as local_items
 from repro.downstream.loading import load_model
 from repro.exports.card import _licence
 from repro.exports.folder import _both_spellings, _edit
+from repro.models import numerics
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
@@ -269,6 +271,38 @@ def test_others_may_read_what_the_umask_lets_them(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
     assert "optimizer.safetensors" in {path.name for path in files}
+
+
+def test_exporting_again_leaves_what_people_put_there(
+    made: Callable[[str], tuple[list[str], Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a folder is that was made a repository, with a card that somebody filled in."""
+    given, _ = made("llama")
+    export.main([*given, f"output={tmp_path}", "version=1"])
+    (folder,) = tmp_path.iterdir()
+    (folder / ".git").mkdir(mode=0o755)
+    (folder / "upload.sh").write_text("#!/bin/sh\n")
+    (folder / "upload.sh").chmod(0o700)
+    (folder / "elsewhere").symlink_to(tmp_path / "nowhere")
+    (folder / "README.md").write_text("Ours.\n")
+    (folder / "model.safetensors").write_bytes(b"cut short")
+    export.main([*given, f"output={tmp_path}", "version=1"])
+    assert "kept as it is" in capsys.readouterr().err
+    assert (folder / "README.md").read_text() == "Ours.\n"
+    assert [(folder / name).stat().st_mode & 0o777 for name in (".git", "upload.sh")] == [0o755, 0o700]
+    assert load_file(folder / "model.safetensors")
+
+
+def test_what_another_machine_trained_is_exported(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been said to be untrained: a compiler, a library or a processor of another kind is enough for that."""
+    given = smoke("paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10")
+    train.main(given)
+    monkeypatch.setattr(numerics, "_processor", lambda device: {"processor": "another"})
+    export.main([*given, f"output={tmp_path / 'models'}"])
+    (folder,) = (tmp_path / "models").iterdir()
+    assert load_file(folder / "model.safetensors")
 
 
 def test_a_hub_can_read_the_card_and_it_tells_no_paths(made: Callable[[str], tuple[list[str], Path]]) -> None:

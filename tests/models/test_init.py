@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,15 @@ from repro import export, train
 from repro.common import memory
 from repro.common.errors import UserError
 from repro.downstream import jobs
+from repro.launching import job
 from repro.models import weights
 from repro.models.architectures import initial
-from repro.planning import frozen, planner
+from repro.planning import frozen, planner, runs
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.store.store import Store
 from repro.training.state import fresh, stored_state
+from repro.training.worker import Worker
 
 Overrides = Callable[..., list[str]]
 SHORT = ["paradigm=cpt", "stream.versions=1", "stream.steps_per_version=10"]
@@ -159,6 +163,34 @@ def test_what_was_made_with_weights_outlives_them(
     tensors["model.norm.weight"][0] += 1e-3
     save_file(tensors, exported / "model.safetensors", metadata={"format": "pt"})
     assert end(given) != before.tree.ends[0][-1]
+
+
+@pytest.mark.parametrize("model", ["llama", "hf_config"])
+@pytest.mark.parametrize("when", ["before a worker begins", "while it works"])
+def test_a_folder_that_is_rewritten_after_planning_is_refused_and_nothing_is_kept_of_it(
+    smoke: Overrides, tmp_path: Path, exported: Path, model: str, when: str
+) -> None:
+    """Another model had been trained under the keys of the one before, or under keys that nobody looked for."""
+    plan = make(compose(smoke(*SHORT, f"model={model}", f"model.init={exported}", f"stream.tokenizer={exported}")))
+    (run,) = plan.tree.runs
+    store = Store(tmp_path / "store")
+    there = set(store.steps())
+    name = frozen.freeze(plan, store)
+    asked = replace(run.settings, frozen_plan=name)
+    job.forget_latest()
+    tree = job._opened(asked)[1]
+    tensors = load_file(exported / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1e-3
+    save_file(tensors, exported / "model.safetensors", metadata={"format": "pt"})
+    if when == "before a worker begins":
+        runs._stream.cache_clear()  # as in another process
+        job.forget_latest()
+        with pytest.raises(UserError, match=rf"model.init=.* has changed since frozen_plan={name} was made"):
+            job._opened(asked)
+    else:
+        with pytest.raises(UserError, match=r"model.init=.* has changed while this ran"):
+            Worker(tree, 0, store, threading.Event()).work()
+    assert set(store.steps()) == there
 
 
 def test_a_branch_of_what_is_stored_needs_no_weights_but_its_own(

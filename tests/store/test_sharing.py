@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -489,6 +490,21 @@ def test_a_count_that_no_run_has_is_refused(smoke: Overrides, tmp_path: Path, ce
     (folder / "versions.csv").write_text(f"{','.join(columns)}\n{','.join(row[:3])}\n")
     with pytest.raises(UserError, match=r"line 2.*move the file away"):
         ledger.check(plan)
+
+
+def test_the_checksums_that_are_advised_are_sound_whatever_else_lies_there(
+    smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main(smoke(*SMALL))
+    folder = tmp_path / "ledger"
+    (folder / "my-notes.csv").write_text("a,b\n")
+    sums = subprocess.run("sha256sum *.csv", shell=True, cwd=folder, capture_output=True, text=True, check=True).stdout
+    (folder / "SHA256SUMS").write_text(sums)
+    (folder / "my-notes.csv").write_text("a,c\n")
+    capsys.readouterr()
+    train.main(smoke(*SMALL))
+    assert "quarantine" not in capsys.readouterr().err
+    assert (folder / "my-notes.csv").read_text() == "a,c\n"
 
 
 def test_a_ledger_without_rows_is_sound(smoke: Overrides, tmp_path: Path) -> None:
