@@ -8,6 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,22 @@ def _evaluation(run: Run) -> list[Any]:
 
 def _files(settings: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    folder = places.tasks(settings.include_path)
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    files = []
+    for path in sorted(places.tasks(settings.include_path).rglob("*")):
         # What a file manager, an editor or Python leaves is no task.
         if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
-            digest.update(path.read_bytes())
-    return [settings.group, *settings.names, digest.hexdigest()]
+            status = path.stat()
+            files.append((path, status.st_size, status.st_mtime_ns))
+    return [settings.group, *settings.names, _sha256(tuple(files))]
+
+
+@lru_cache(maxsize=8)
+def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of what files hold, read once by a process while their sizes and times of change stay: each item asks."""
+    found = hashlib.sha256()
+    for path, *_ in files:
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _model(tree: Tree, item: Job) -> ModelSettings:

@@ -71,7 +71,30 @@ def load(settings: TaskSettings, data_path: Path) -> TaskDict:
             f"tasks.names has {', '.join(unknown)}, which tasks.group={settings.group} does not; "
             f"these would work: {', '.join(known)}."
         )
+    if outside := [f"{name} reads {file}" for name in settings.names for file in _outside(loaded, name, path)]:
+        raise UserError(
+            f"tasks.include_path={settings.include_path}: {', '.join(dict.fromkeys(outside))}, outside of it. Results "
+            "are told apart by what lies in that folder alone; the items, or a link to them, would work there."
+        )
     return loaded
+
+
+def _outside(loaded: TaskDict, name: str, folder: Path) -> Iterator[Path]:
+    """Local files and folders that tasks take their items from, and that are not in the folder of task files."""
+    for task in leaves(loaded, name):
+        config: Any = task.config
+        given = config.dataset_kwargs or {}
+        named = [config.dataset_path, given.get("data_dir"), given.get("data_files")]
+        while named:
+            one = named.pop()
+            if isinstance(one, dict):
+                named += one.values()
+            elif isinstance(one, (list, tuple)):
+                named += one
+            elif isinstance(one, (str, Path)) and one and Path(one).exists():
+                file = Path(one).absolute()
+                if not file.is_relative_to(folder.absolute()):
+                    yield file
 
 
 @lru_cache(maxsize=4)

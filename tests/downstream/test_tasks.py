@@ -303,6 +303,29 @@ def test_settings_that_name_nothing_are_refused(installed: Installed, changes: d
         tasks.load(replace(settings, **changes), data_path)
 
 
+def test_items_outside_the_folder_of_task_files_are_refused(tmp_path: Path) -> None:
+    """Nothing would tell results over them from those over others that took their place."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "items.jsonl").write_text('{"question": "1 + 1 =", "answer": "2"}\n' * 8)
+    task = """task: mine
+dataset_path: json
+dataset_kwargs: {data_files: {test: %s}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+"""
+    settings = TaskSettings(group="ours", names=["mine"], include_path=str(tmp_path / "tasks"))
+    (tmp_path / "tasks" / "_ours.yaml").write_text("group: ours\ntask: [mine]\n")
+    (tmp_path / "tasks" / "mine.yaml").write_text(task % (tmp_path / "items.jsonl"))
+    with pytest.raises(UserError, match=rf"mine reads {tmp_path}/items.jsonl, outside of it"):
+        tasks.load(settings, tmp_path)
+    tasks._load.cache_clear()
+    (tmp_path / "tasks" / "items.jsonl").symlink_to(tmp_path / "items.jsonl")
+    (tmp_path / "tasks" / "mine.yaml").write_text(task % (tmp_path / "tasks" / "items.jsonl"))
+    assert "mine" in tasks.load(settings, tmp_path)["tasks"]
+
+
 def test_a_relative_folder_is_found_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert places.tasks(items.shipped("nine_local").include_path) == items.NINE_LOCAL

@@ -84,6 +84,17 @@ def test_no_token_sees_those_after_it_and_nothing_is_drawn_at_random(tmp_path: P
     assert (table.grad[:2] != 0).any(dim=1).all(), "tokens 0 and 1 are trained as others are: none is padding"
 
 
+def test_no_router_is_jittered(tmp_path: Path) -> None:
+    """As Mixtral's is in training, where its configuration says so: a resumed run had been another."""
+    shape = {"model_type": "mixtral", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 2, "vocab_size": 300}
+    file = written(tmp_path / "config.json", shape | heads | {"router_jitter_noise": 0.5})
+    model = built(file).build(300, 16, seed=0).train()
+    before = torch.random.get_rng_state()
+    model(input_ids=torch.zeros(1, 4, dtype=torch.int64))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_flops_count_what_multiplies(tmp_path: Path, kind: str) -> None:
     from torch.utils.flop_counter import FlopCounterMode
@@ -138,6 +149,9 @@ def test_keys_follow_what_is_computed(smoke: Overrides, tmp_path: Path) -> None:
         ({"n_embd": 3}, "it has no model_type"),
         ({"model_type": "gtp2"}, "knows no model_type 'gtp2'; did you mean gpt2"),
         ({"model_type": "t5"}, "model_type t5 is not a causal language model"),
+        ({"model_type": "phimoe"}, "model_type phimoe draws its routes at random in training"),
+        ({"model_type": "xlm"}, "model_type xlm computes nothing without a padding token"),
+        ({"model_type": "xlnet"}, "model_type xlnet reads in an order of its own"),
         ({"model_type": "gpt2", "quantization_config": {}}, "it is quantized"),
         ({"model_type": "gpt2", "n_embd": "wide"}, "n_embd"),
         ({"model_type": "gpt2", "n_embd": 10, "n_head": 3}, "transformers cannot build it"),

@@ -24,6 +24,14 @@ WITHOUT_EFFECT = frozenset(
 """Fields that change nothing in training: labels, what classifiers have, and the tokens that generation uses."""
 
 
+UNFIT = {
+    "phimoe": "draws its routes at random in training, whatever its configuration says: nothing could be resumed",
+    "xlm": "computes nothing without a padding token",
+    "xlnet": "reads in an order of its own, and has no longest sequence that can be set",
+}
+"""Causal language models of transformers that cannot be trained here, and why."""
+
+
 def read(path: Path, setting: str) -> PretrainedConfig:
     """The configuration of a causal language model: of a multimodal one, its language model's.
 
@@ -43,6 +51,8 @@ def read(path: Path, setting: str) -> PretrainedConfig:
     if kind not in CONFIG_MAPPING:
         near = suggestion(kind, list(CONFIG_MAPPING))
         raise UserError(f"{setting}: transformers knows no model_type {kind!r}; {near}its own code is all that is run.")
+    if kind in UNFIT:
+        raise UserError(f"{setting}: model_type {kind} {UNFIT[kind]}; gpt2, gemma, olmo2 work.")
     if "quantization_config" in content:
         raise UserError(f"{setting}: it is quantized (quantization_config); training needs the model as it was before.")
     try:
@@ -82,10 +92,11 @@ def computation(config: PretrainedConfig) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in WITHOUT_EFFECT}
 
 
-def without_dropout(config: PretrainedConfig) -> None:
-    """Nothing in a training step draws random numbers: every probability of dropping something becomes 0."""
+def without_chance(config: PretrainedConfig) -> None:
+    """Nothing in a training step draws random numbers: every probability of dropping something, and what routers are
+    jittered by, becomes 0."""
     for name, value in config.to_dict().items():
-        if "drop" in name and isinstance(value, float):
+        if ("drop" in name or "jitter" in name) and isinstance(value, float):
             setattr(config, name, 0.0)
 
 

@@ -74,7 +74,7 @@ class HfConfig(Architecture):
             config.is_decoder = True
         if hasattr(config, "use_bidirectional_attention"):
             config.use_bidirectional_attention = False
-        configurations.without_dropout(config)
+        configurations.without_chance(config)
         return config
 
     def identity(self, vocab_size: int, sequence_length: int) -> dict[str, Any]:

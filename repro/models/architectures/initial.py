@@ -101,7 +101,7 @@ def check(folder: Path, config: PretrainedConfig, tokenizer: Path | None) -> Non
     """
     ours = configurations.computation(config)
     own = configurations.read(folder, f"model.init={folder}")
-    configurations.without_dropout(own)
+    configurations.without_chance(own)
     theirs = configurations.computation(own)
     longest = {config.attribute_map.get(name, name) for name in ("max_position_embeddings", "is_decoder")}
     differing = [
