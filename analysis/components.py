@@ -80,11 +80,11 @@ def components(view: View, study: str = "components") -> dict[str, Components]:
 
 
 def _crossing(runs: pd.DataFrame, study: str) -> pd.DataFrame:
-    """Those that differ in what is crossed alone: orders on the cut that most have, and cuts without orders' seeds; of
-    as many versions, and of text that is the same but for its cut, as most have."""
-    runs = most_alike(runs, ["versions", "uncut_conditions"])
+    """Those that differ in what is crossed alone: orders on the cut that most have, and cuts without orders' seeds, of
+    text that is the same but for its cut; of as many versions as most have."""
     if study == "orders":
-        return most_alike(runs, ["split_seed"])
+        return most_alike(runs, ["versions", "split_seed"])
+    runs = most_alike(runs, ["versions", "uncut_conditions"])
     own = runs["seed"].astype(int).astype(str)
     return runs[(runs["data_seed"] == "") | (runs["data_seed"] == own)]
 

@@ -16,6 +16,7 @@ import scipy.stats
 from ledgers import published
 
 from analysis import report
+from analysis.findings.branch import gaps
 from analysis.frames import load
 from analysis.pages import recipe_path
 from analysis.rendering import LIBRARY
@@ -222,9 +223,19 @@ def test_what_is_said_of_every_recipe_is_what_came() -> None:
     )
     between = [apart("frontier", "schedule_free", "ptfs", number) for number in (2, 3)]
     assert all(low < 0 < high for _, low, high in between)
+    pairs = {"ptfs": of_main_under_sqrt("ptfs")[4], "free": of_frontier("schedule_free")[4]}
+    beside = in_words(interval(pd.DataFrame(pairs).dropna(), "free", "ptfs"))
+    for said in (text, " ".join(digest().split())):
+        assert f"not told apart ({beside.replace(' ', ' % ', 1)})" in said
     assert apart("frontier", "path_switching", "cpt")[2] < 0
     nearer = {each: apart("frontier", each, "path_switching") for each in ("branch_average", "infinite")}
     assert nearer["branch_average"][2] < 0 < nearer["infinite"][2]
+
+
+def test_lengths_of_the_branch_that_did_not_run_are_named() -> None:
+    (view,) = (view for view in published("proxy").views if "branch" in view.ran)
+    assert gaps(view) == ["branch: of the lengths (alpha) that it is planned with, 0.1, 0.8, 1 did not run."]
+    assert "three lengths of `branch` (alpha 0.1, 0.8 and 1)" in results()
 
 
 def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
@@ -287,13 +298,15 @@ def test_what_is_said_of_ways_to_follow_is_what_came() -> None:
     cpt, switch, scratch = map(below, ("cpt", "path_switching", "ptfs"))
     assert f"scores {cpt.replace(' ', ' points ', 1)} below fine-tuning anew under CPT and {switch} under path" in text
     assert f"scores {scratch.replace(' ', ' points ', 1)} below" in text
-    assert f"{cpt.replace(' ', ' points ', 1)} below fine-tuning anew under CPT, {switch} under path switching" in short
-    assert f"and {scratch} under PTFS" in short
-    early = (below(recipe, 2).split()[0] for recipe in ("cpt", "path_switching"))
+    early = [below(recipe, 2).split()[0] for recipe in ("cpt", "path_switching")]
+    anew = f"{cpt.replace(' ', ' points ', 1)} below fine-tuning anew under CPT ({early[0]} at version 2)"
+    assert f"{anew}, {switch} under path switching ({early[1]} at version 2), and {scratch} under PTFS" in short
     assert f"({' and '.join(early)} points are lost)" in text
     assert (table.xs("transfer", level="update")["bits_less_anew_low"] > 0).all()
     gains = table.xs((4, "continue"), level=("version", "update"))["points_less_anew"]
     assert 4 < gains.min() < gains.max() < 5
+    assert "(CPT: 6 at versions 2 and 3)" in text
+    assert [f"{table.loc[('cpt', k, 'continue'), 'points_less_anew']:.0f}" for k in (2, 3)] == ["6", "6"]
     ahead = table.loc["path_switching", 4, "continue"]
     points = "{:.1f} points [{:.1f}, {:.1f}]".format(
         *(ahead[f"points_less_ptfs{end}"] for end in ("", "_low", "_high"))

@@ -198,7 +198,8 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     read = ", path switching's branch read as a cycle"  # as ledgers without that column have it
     clear, none = Synthetic(recovered=0.5, noise=0.0001), Synthetic(gap=0.0, noise=0.002)
     alike = answer("alike", (clear, ("cosine", "knee")))
-    assert alike[0] == f"Which has the lower PPL is the same under every schedule tried{read}."
+    told = "CPT's is above PTFS's; path switching's is above PTFS's; and path switching's is below CPT's"
+    assert alike[0] == f"Under each of 2 schedules (cosine, Knee), PPL of version 4 comes out alike{read}: {told}."
     assert re.match(r"With cosine, beside PTFS at version 4: CPT has a higher PPL \(\+6\.\d\d %", alike[1])
     assert "at 58 % of the cost, and path switching is better than CPT (-3.0" in alike[1]
     unlike = answer("unlike", (clear, ("cosine",)), (none, ("knee",)))
@@ -219,8 +220,11 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     build(tmp_path / "alike", ["main"], more, sweep=[{"paradigm": p, "schedule": "cosine"} for p in ("ptfs", "cpt")])
     build(tmp_path / "alike", ["main"], Synthetic(seeds=(9,)), sweep=[{"paradigm": "ptfs", "schedule": "cosine"}])
     assert "(n = 3 to 5)." in abstract.answer(load(tmp_path / "alike", "synthetic").primary())[1]  # pairs, not seeds
-    build(tmp_path / "alone", ["mine"], sweep=[{"paradigm": "ptfs"}])
+    build(tmp_path / "alone", ["headline"], sweep=[{"paradigm": "ptfs"}])
     assert "gives no answer yet" in abstract.answer(load(tmp_path / "alone", "synthetic").primary())[0]
+    build(tmp_path / "apart", ["future"])
+    (alone,) = abstract.answer(load(tmp_path / "apart", "synthetic").primary())
+    assert alone == "None of the studies that compare paradigms for a claim is in this ledger. It has future."
 
 
 def test_a_figure_records_what_it_draws(figures):
