@@ -9,7 +9,7 @@ from analysis import readings, stats
 from analysis.contrasts import CPT, PTFS, SWITCH, comparable, losses, tree_costs
 from analysis.formats import listed, percent, spoken
 from analysis.frames import View
-from analysis.names import recipe_name, recipes, schedule_name
+from analysis.names import VARIANT, recipe_name, recipes, schedule_name
 from analysis.registries import pooled
 
 BESIDE = " to "
@@ -50,7 +50,8 @@ def answer(view: View) -> list[str]:
             outcomes.append(signs)
             compared.append(schedule)
     if not said and scores.empty and view.ran:
-        return [f"None of the studies that compare paradigms for a claim is in this ledger. It has {spoken(view.ran)}."]
+        there = f"Studies in it: {listed(view.ran)}."
+        return [f"None of the studies that compare paradigms for a claim is in this ledger. {there}"]
     if not said:
         return ["This ledger does not hold the comparison of PTFS with another paradigm, so it gives no answer yet."]
     return [*_together(outcomes, compared, _read(view, compared), view.last), *said]
@@ -64,20 +65,20 @@ def _read(view: View, schedules: Sequence[str]) -> str:
 
 def _together(outcomes: Sequence[Mapping[str, int]], schedules: Sequence[str], read: str, last: int) -> list[str]:
     """Whether schedules agree on what all of them compare; nothing where no difference is told apart."""
-    common = [each for each in outcomes[0] if all(each in one for one in outcomes)]
+    common = [each for each in outcomes[0] if VARIANT not in each and all(each in one for one in outcomes)]
     signs = [[one[each] for each in common] for one in outcomes]
     if len(outcomes) < 2 or not any(map(any, signs)):
         return []
     if any({-1, 1} <= set(each) for each in zip(*signs, strict=True)):
         return [f"Which has the lower PPL depends on the schedule{read}."]
     if all(one == signs[0] for one in signs):
-        words = {1: "is above", -1: "is below", 0: "is not told apart from"}
+        words = {1: "has a higher PPL than", -1: "has a lower PPL than", 0: "is not told apart from"}
         parts = []
         for each in common:
             one, _, other = each.partition(BESIDE)
-            parts.append(f"{recipe_name(one)}'s {words[outcomes[0][each]]} {recipe_name(other or PTFS)}'s")
+            parts.append(f"{recipe_name(one)} {words[outcomes[0][each]]} {recipe_name(other or PTFS)}")
         under = f"each of {len(schedules)} schedules ({', '.join(map(schedule_name, schedules))})"
-        return [f"Under {under}, PPL of version {last} comes out alike{read}: {spoken(parts)}."]
+        return [f"Under {under}, version {last} comes out alike{read}: {spoken(parts)}."]
     # A difference that is told apart and one that is not are not thereby two differences: seeds may be fewer.
     return [f"Which has the lower PPL is told apart under some schedules alone, and under none the other way{read}."]
 

@@ -198,8 +198,10 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     read = ", path switching's branch read as a cycle"  # as ledgers without that column have it
     clear, none = Synthetic(recovered=0.5, noise=0.0001), Synthetic(gap=0.0, noise=0.002)
     alike = answer("alike", (clear, ("cosine", "knee")))
-    told = "CPT's is above PTFS's; path switching's is above PTFS's; and path switching's is below CPT's"
-    assert alike[0] == f"Under each of 2 schedules (cosine, Knee), PPL of version 4 comes out alike{read}: {told}."
+    told = "CPT has a higher PPL than PTFS; path switching has a higher PPL than PTFS; and path switching has a lower"
+    assert (
+        alike[0] == f"Under each of 2 schedules (cosine, Knee), version 4 comes out alike{read}: {told} PPL than CPT."
+    )
     assert re.match(r"With cosine, beside PTFS at version 4: CPT has a higher PPL \(\+6\.\d\d %", alike[1])
     assert "at 58 % of the cost, and path switching is better than CPT (-3.0" in alike[1]
     unlike = answer("unlike", (clear, ("cosine",)), (none, ("knee",)))
@@ -224,7 +226,7 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     assert "gives no answer yet" in abstract.answer(load(tmp_path / "alone", "synthetic").primary())[0]
     build(tmp_path / "apart", ["future"])
     (alone,) = abstract.answer(load(tmp_path / "apart", "synthetic").primary())
-    assert alone == "None of the studies that compare paradigms for a claim is in this ledger. It has future."
+    assert alone == "None of the studies that compare paradigms for a claim is in this ledger. Studies in it: future."
 
 
 def test_a_figure_records_what_it_draws(figures):
