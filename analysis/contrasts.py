@@ -105,14 +105,14 @@ def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
 
 
 def two_stage_runs(view: View, study: str) -> pd.DataFrame:
-    """Runs that differ in their seed and the cycle of the stage in question alone: under one schedule, the first that
-    the study was run with, and as it has it if it was run so."""
+    """Runs that differ in their seed and the cycle of the stage in question alone: under the schedule that most were
+    run with, as the study has it if any was run so."""
     first = study == "first_stage"
     swept, held, at = ("first_cycle", "second_cycle", 1.0) if first else ("second_cycle", "first_cycle", np.inf)
     rows = view.runs(study)
     rows = rows[(rows["paradigm"] == TWO_STAGE) & (rows[held] == at)]
-    schedules = sorted(dict.fromkeys(rows["schedule"]), key=lambda schedule: names.VARIANT in schedule)
-    return rows[rows["schedule"].isin(schedules[:1])].drop_duplicates(["seed", swept])
+    plain = rows[~rows["schedule"].str.contains(names.VARIANT, regex=False)]
+    return most_alike(rows if plain.empty else plain, ["schedule"]).drop_duplicates(["seed", swept])
 
 
 def alpha_means(view: View, schedule: str, recipe: str = SWITCH) -> pd.DataFrame:

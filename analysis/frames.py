@@ -42,6 +42,8 @@ OWN, PUBLISHED = Path("results"), Path("paper_figures")
 ALWAYS = ("architecture", "size", "corpus", "stream", "steps_per_version", "tokens_per_step", "conditions")
 SETTING = (*ALWAYS, "versions")
 """What two runs must share to be compared. An empty entry fits any value (a two-stage run's number of versions)."""
+DIVERGED = 20.0
+"""In place of a loss that is no number, in nats per token: above any that is."""
 CELL = ("paradigm", "schedule", *RECIPE, *SCHEDULE, *SETTING)
 """What makes a run the run it is, but for its seed and numerics."""
 
@@ -242,6 +244,12 @@ class View:
     def of_equal_versions(self) -> "View":
         """The same runs, but for those over versions of unequal lengths."""
         return replace(self, equal=True)
+
+    def had_none_diverged(self) -> "View":
+        """The same runs with some number for each loss that is none: which of them there are, and not what they say."""
+        rows = self.ledger.perplexity
+        filled = rows.assign(nll=rows["nll"].where(np.isfinite(rows["nll"]), DIVERGED * rows["tokens"]))
+        return replace(self, ledger=replace(self.ledger, perplexity=filled), _known={})
 
     def judged(self, *, own_best: bool, reference: str = PTFS) -> "View":
         """The same runs as claims are judged on: of planned seeds, at a maximum of their own or the shared one."""

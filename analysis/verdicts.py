@@ -14,8 +14,8 @@ from analysis import lengths, plans, readings, stats
 from analysis.commands import again, command
 from analysis.contrasts import THREE, TWIN, TWO_STAGE, downstream_scores
 from analysis.evidence import Part, weakest
-from analysis.frames import CELL, View
-from analysis.names import VARIANT, recipe_name, schedule_name
+from analysis.frames import View
+from analysis.names import recipe_name, schedule_name
 from analysis.registries import CLAIMS, STUDIES, Claim, pooled
 from analysis.variants import group
 
@@ -246,27 +246,20 @@ def _after_holm(one: Judged, adjusted: float) -> Judged:
 
 
 def _seeds_there(claim: Claim, view: View, deciding: Sequence[Part]) -> set[int]:
-    """Seeds that every part has, or would have had no run diverged, which is a result as well: such a seed has whatever
-    those that every part has, or all seeds if none is, have of the claim's runs."""
+    """Seeds that every part has, or would have had no run diverged, which is a result as well."""
+    if len(_lost(claim, view)):
+        parts, _ = claim.evaluate(view.had_none_diverged())
+        deciding = [part for part in parts if part.role == "decides"]
     measured = [set(part.seeds) for part in deciding if not part.exact]
-    if not measured:
-        return set()
-    whole = set.intersection(*measured)
-    rows = _spoken_of(claim, view)
-    kinds = rows.groupby([*CELL, "version"], dropna=False, sort=False).ngroup()
-    has = {int(seed): set(kinds[rows["seed"] == seed]) for seed in rows["seed"].unique()}
-    needed = set.intersection(*(has[seed] for seed in whole)) if whole else set(kinds)
-    lost = {int(seed) for seed in rows.loc[~np.isfinite(rows["loss"]), "seed"]}
-    return whole | {seed for seed in lost if needed <= has[seed]}
+    return set.intersection(*measured) if measured else set()
 
 
-def _spoken_of(claim: Claim, view: View) -> pd.DataFrame:
-    """Scores of the recipes that a claim speaks of, under schedules as their files have them."""
+def _lost(claim: Claim, view: View) -> pd.DataFrame:
+    """Rows of the recipes that a claim speaks of whose loss is no number."""
     scores = view.scores(*_studies_of(claim))
     recipes = (*THREE, TWO_STAGE, view.reference)
-    plain = ~scores["schedule"].str.contains(VARIANT, regex=False)
-    kept: pd.DataFrame = scores[scores["paradigm"].isin(recipes) & plain]
-    return kept
+    lost: pd.DataFrame = scores[~np.isfinite(scores["loss"]) & scores["paradigm"].isin(recipes)]
+    return lost
 
 
 def _unequal(claim: Claim, view: View) -> list[str]:
@@ -279,8 +272,7 @@ def _unequal(claim: Claim, view: View) -> list[str]:
 
 def _diverged(claim: Claim, view: View) -> list[str]:
     """Runs that enter no mean, since their loss is no number."""
-    rows = _spoken_of(claim, view)
-    count = rows.loc[~np.isfinite(rows["loss"]), "run"].nunique()
+    count = _lost(claim, view)["run"].nunique()
     return [f"{count} run{'s' if count > 1 else ''} diverged"] if count and not claim.exact else []
 
 

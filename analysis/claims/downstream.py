@@ -69,6 +69,8 @@ def separating(scores: pd.DataFrame) -> list[str] | None:
     table = by_version(scores, BITS)
     if UNTRAINED not in table.columns or 1 not in table.columns:
         return None
+    if (table[UNTRAINED] - table[1]).isna().all():
+        return None  # fine-tuned, but not alike
     found = []
     for task, rows in table.groupby(level="task"):
         gain = np.asarray(gained(rows, UNTRAINED, 1), dtype=np.float64)

@@ -10,7 +10,7 @@ from analysis.contrasts import CPT, PTFS, SWITCH, comparable, losses, tree_costs
 from analysis.formats import listed, percent, spoken
 from analysis.frames import View
 from analysis.names import VARIANT, recipe_name, recipes, schedule_name
-from analysis.registries import pooled
+from analysis.registries import STUDIES, pooled
 
 BESIDE = " to "
 """Between two recipes that are compared; one alone is compared with PTFS."""
@@ -49,9 +49,8 @@ def answer(view: View) -> list[str]:
             )
             outcomes.append(signs)
             compared.append(schedule)
-    if not said and scores.empty and view.ran:
-        there = f"Studies in it: {listed(view.ran)}."
-        return [f"None of the studies that compare paradigms for a claim is in this ledger. {there}"]
+    if view.runs(*pooled()).empty and (others := [study for study in view.ran if study in STUDIES]):
+        return [f"The main comparison of the paradigms is not in this ledger. Studies in it: {listed(others)}."]
     if not said:
         return ["This ledger does not hold the comparison of PTFS with another paradigm, so it gives no answer yet."]
     return [*_together(outcomes, compared, _read(view, compared), view.last), *said]

@@ -30,6 +30,8 @@ def tasks(view: View) -> Table | None:
             "pretraining_accuracy": gained(points, 1, UNTRAINED),
             "versions_accuracy": gained(points, view.last, 1),
         }
+        if any(gain.empty for gain in gains.values()):
+            continue
         shown = {name: stats.mean_interval(np.asarray(gain, dtype=np.float64)) for name, gain in gains.items()}
         effects = {name: _effect(gain) for name, gain in gains.items()}
         cells = [f"{_span(shown[name], name)}, {number(effects[name])}" for name in gains]

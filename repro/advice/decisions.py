@@ -238,7 +238,7 @@ def _alone(theirs: Sequence[Version] | None) -> str:
     """Why what was measured, and no law speaks of, is compared with nothing."""
     if theirs is None:
         return "the ledger has it, but no retraining under the settings' schedule to compare it with"
-    return "the ledger has it and retraining, but under no seed and on no text in common"
+    return "the ledger has it and retraining, but never under one seed on one text"
 
 
 def _by_law(candidate: Candidate, base: _Base, knowledge: Knowledge) -> Row:

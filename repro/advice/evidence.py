@@ -56,9 +56,9 @@ class Chance(NamedTuple):
     """The ledger's: tokenizer, held-out text, and what else no column says."""
 
     @property
-    def text(self) -> tuple[int, str, str]:
-        """What losses have to share to be of one text: rounding and the order of the data may differ."""
-        return self.seed, self.cut, self.conditions
+    def but_for_rounding(self) -> tuple[int, str, str, str]:
+        """What losses have to share to be compared: their numerics may differ."""
+        return self.seed, self.cut, self.order, self.conditions
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,8 @@ class Version:
     def above(self, other: "Version") -> dict[int, float]:
         """By seed: how much more loss it has than another recipe's, of slices 1 to k, in nats per token.
 
-        Within one numerics and one order, where both ran under one: rounding makes other runs of one seed. Always over
-        one text: other text is another test. A seed under which they share none is left out.
+        Within one numerics, where both ran under one: rounding makes other runs of one seed. Always over one text, read
+        in one order: other text is another test. A seed under which they share neither is left out.
         """
         own, theirs = (
             {chance: version._over_slices(loss) for chance, loss in version.losses.items()} for version in (self, other)
@@ -109,8 +109,9 @@ class Version:
             pairs = [
                 own[chance] - theirs[chance] for chance in sorted(own.keys() & theirs.keys()) if chance.seed == seed
             ]
-            texts = sorted({each.text for each in own if each.seed == seed} & {each.text for each in theirs})
-            pairs = pairs or [_mean(own, text) - _mean(theirs, text) for text in texts]
+            alike = {each.but_for_rounding for each in own if each.seed == seed}
+            alike &= {each.but_for_rounding for each in theirs}
+            pairs = pairs or [_mean(own, each) - _mean(theirs, each) for each in sorted(alike)]
             if pairs:
                 found[seed] = float(np.mean(pairs))
         return found
@@ -121,9 +122,9 @@ class Version:
         return float(weights @ loss[: self.number])
 
 
-def _mean(losses: Mapping[Chance, float], text: tuple[int, str, str]) -> float:
-    """Over what was measured on one text."""
-    return float(np.mean([loss for chance, loss in losses.items() if chance.text == text]))
+def _mean(losses: Mapping[Chance, float], alike: tuple[int, str, str, str]) -> float:
+    """Over what was measured under several numerics."""
+    return float(np.mean([loss for chance, loss in losses.items() if chance.but_for_rounding == alike]))
 
 
 @dataclass(frozen=True, eq=False)

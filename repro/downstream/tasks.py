@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -74,7 +75,7 @@ def load(settings: TaskSettings, data_path: Path) -> TaskDict:
     if outside := [f"{name} reads {file}" for name in settings.names for file in _outside(loaded, name, path)]:
         raise UserError(
             f"tasks.include_path={settings.include_path}: {', '.join(dict.fromkeys(outside))}, outside of it. Results "
-            "are told apart by what lies in that folder alone; the items, or a link to them, would work there."
+            "are told apart by what lies in that folder alone; the items, or links to their files, would work there."
         )
     return loaded
 
@@ -83,18 +84,30 @@ def _outside(loaded: TaskDict, name: str, folder: Path) -> Iterator[Path]:
     """Local files and folders that tasks take their items from, and that are not in the folder of task files."""
     for task in leaves(loaded, name):
         config: Any = task.config
-        given = config.dataset_kwargs or {}
-        named = [config.dataset_path, given.get("data_dir"), given.get("data_files")]
+        source, given = config.dataset_path or "", config.dataset_kwargs or {}
+        at_hub = "/" in source and not Path(source).exists()  # where paths are the data set's own
+        named: list[Any] = [source] if at_hub else [source, given.get("data_dir"), given.get("data_files")]
         while named:
             one = named.pop()
             if isinstance(one, dict):
                 named += one.values()
             elif isinstance(one, (list, tuple)):
                 named += one
-            elif isinstance(one, (str, Path)) and one and Path(one).exists():
-                file = Path(one).absolute()
-                if not file.is_relative_to(folder.absolute()):
-                    yield file
+            elif one and (place := _place(str(one))).exists() and not _lies_in(place, _place(str(folder))):
+                yield place
+
+
+def _place(given: str) -> Path:
+    """A local path, without following links; of a pattern, the folder that it looks in."""
+    plain, wildcard, _ = given.partition("*")
+    folder = plain.rpartition("/")[0] or ("/" if plain.startswith("/") else ".")
+    return Path(os.path.normpath(Path(folder if wildcard else plain).absolute()))
+
+
+def _lies_in(place: Path, folder: Path) -> bool:
+    """Whether what is there counts as the folder's: a link to a file does, and what lies behind one to a folder not."""
+    folders = [each for each in (place, *place.parents) if each.is_relative_to(folder) and each != folder]
+    return place.is_relative_to(folder) and not any(each.is_symlink() and each.is_dir() for each in folders)
 
 
 @lru_cache(maxsize=4)

@@ -101,9 +101,12 @@ class Schedule(ScheduleSettings):
         warmup = self.warmup_steps if warm else 0
         limit = held or steps - 1  # a step at least to decay in
         if warmup > limit:
+            reaches = (
+                f"reaches into the decay of schedule={self.kind}, which begins at step {limit} of a cycle of {steps}"
+            )
+            leaves = f"leaves schedule={self.kind} nothing to decay in of a cycle of {steps} steps"
             raise UserError(
-                f"schedule.warmup_steps={warmup} reaches into the decay of schedule={self.kind}, which begins at step "
-                f"{limit} of a cycle of {steps}; at most {limit} works.",
+                f"schedule.warmup_steps={warmup} {reaches if held else leaves}; at most {limit} works.",
                 works={"schedule.warmup_steps": str(limit)},
             )
         return self._curve(max(held, warmup), steps, warmup, high, low)

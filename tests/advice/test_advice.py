@@ -22,7 +22,7 @@ from repro.config.registries import RECIPES
 ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
 EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
 PILOT = ("paradigm=ptfs,cpt,path_switching", "paradigm.alpha=0.2,0.6")
-WHY_NOT = "the ledger has it and retraining, but under no seed and on no text in common"
+WHY_NOT = "the ledger has it and retraining, but never under one seed on one text"
 
 
 def told(capsys, *words: str) -> dict:
@@ -230,14 +230,15 @@ def test_what_was_measured_is_compared_within_one_cut_of_the_text_one_order_and_
 
 
 def test_what_was_measured_on_other_text_is_not_compared(tmp_path, capsys) -> None:
-    """Two orders of the data and two numerics are of one text; another cut, or other conditions, are not."""
-    write(tmp_path, candidates("paradigm=ptfs"), World(noise=0.0, numerics="other", order="7"))
+    """Two numerics are of one text; another cut of it, other conditions or another order are not compared."""
+    write(tmp_path, candidates("paradigm=ptfs"), World(noise=0.0, numerics="other"))
     write(tmp_path, candidates("paradigm=cpt,path_switching,wsd", "schedule=cosine,linear"), World(noise=0.0))
     write(tmp_path, candidates("paradigm=schedule_free"), World(noise=0.0, conditions="c1"))
     write(tmp_path, candidates("paradigm=soup"), World(noise=0.0, cut="3"))
-    ptfs, cpt, *_, apart, cut = evidence.read(tmp_path)
+    write(tmp_path, candidates("paradigm=merge"), World(noise=0.0, order="7"))
+    ptfs, cpt, *_, apart, cut, order = evidence.read(tmp_path)
     assert set(cpt.versions[-1].above(ptfs.versions[-1])) == {0, 1, 2}
-    assert [each.versions[-1].above(ptfs.versions[-1]) for each in (apart, cut)] == [{}, {}]
+    assert [each.versions[-1].above(ptfs.versions[-1]) for each in (apart, cut, order)] == [{}, {}, {}]
     found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", EVERY)
     rows = {row["recipe"]: row for row in found["recipes"]}
     assert rows["schedule_free"]["why_not"] == WHY_NOT

@@ -17,6 +17,7 @@ from analysis.frames import View, load
 from analysis.ladder import rungs
 from analysis.tables.scale import scale
 from analysis.tables.stages import stages
+from analysis.tables.tasks import tasks
 from analysis.verdicts import judge
 
 THREE = ("ptfs", "cpt", "path_switching")
@@ -30,7 +31,7 @@ def view(root: Path) -> View:
 def test_a_two_stage_study_is_of_one_schedule(tmp_path: Path, study: str) -> None:
     build(tmp_path, [study])
     before = two_stage(view(tmp_path), study, 2), stages(view(tmp_path), study)
-    build(tmp_path, [study], Synthetic(seeds=(0, 1, 2, 3), setting={"schedule": "linear"}))
+    build(tmp_path, [study], Synthetic(seeds=(3,), setting={"schedule": "linear"}))
     after = two_stage(view(tmp_path), study, 2), stages(view(tmp_path), study)
     assert after[0].equals(before[0])
     assert before[1] is not None
@@ -122,3 +123,36 @@ def test_gains_after_fine_tuning_are_within_a_task_and_a_fine_tuning_seed(tmp_pa
     scores = downstream_scores(view(tmp_path))
     assert gained(by_version(scores, BITS), 1, 4).equals(before[0])
     assert downstream_shared(view(tmp_path), THREE, BITS).equals(before[1])
+
+
+def test_claims_are_judged_where_a_study_ran_at_an_unusual_setting_alone(tmp_path: Path) -> None:
+    """With a run that diverged among them, the report had ended in an error."""
+    build(tmp_path, ["main"])
+    folder = build(tmp_path, ["first_stage"], Synthetic(setting={"max_lr": "0.002", "min_lr": "0.0002"}))
+    runs = {row["run"]: row for row in read(folder / "runs.csv")}
+
+    def diverge(row: dict[str, str]) -> None:
+        run = runs[row["run"]]
+        if (run["paradigm"], run["seed"], run["first_cycle"]) == ("two_stage", "1", "4"):
+            row["nll"] = "nan"
+
+    rewrite(folder / "perplexity.csv", diverge)
+    found = {one.claim.id: one for one in judge(view(tmp_path)) if not one.beside}
+    assert [part.seeds for part in found["S1"].parts] == [(0, 2)] * len(found["S1"].parts)
+    assert "1 run diverged" in found["S1"].reason
+
+
+def test_most_runs_decide_under_which_schedule_a_two_stage_study_is_read(tmp_path: Path) -> None:
+    build(tmp_path, ["second_stage"], Synthetic(setting={"schedule": "knee"}))
+    stray = [{"paradigm": "two_stage", "first_cycle": "endless", "second_cycle": "1"}]
+    build(tmp_path, ["second_stage"], Synthetic(seeds=(0,)), sweep=stray)
+    assert len(two_stage(view(tmp_path), "second_stage", 2)) == 3
+
+
+def test_a_control_that_was_fine_tuned_otherwise_separates_nothing_and_that_is_said(tmp_path: Path) -> None:
+    folder = build(tmp_path, ["downstream"])
+    rows = read(folder / "downstream.csv")
+    write(folder / "downstream.csv", [row | {"finetune_seed": "7"} if row["version"] == "0" else row for row in rows])
+    (one,) = (one for one in judge(view(tmp_path)) if one.claim.id == "D1" and not one.beside)
+    assert "no untrained model was fine-tuned as a control" in one.reason
+    assert tasks(view(tmp_path)) is None

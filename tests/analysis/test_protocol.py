@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ledgers import SCHEDULES, Synthetic, build, rewrite
+from ledgers import SCHEDULES, Synthetic, build, read, rewrite
 
 from analysis import plans
 from analysis.best import Best
@@ -246,22 +246,24 @@ def test_a_run_that_diverged_makes_no_seed_one_that_has_run(tmp_path: Path, monk
     monkeypatch.setattr(plans, "seeds", lambda scale, study: () if study == "rates" else (0, 1, 2))
     for each in ("listed", "values"):
         monkeypatch.setattr(plans, each, lambda *asked: ())
-    build(tmp_path, ["main"], Synthetic(seeds=(0, 1)))
-    third = Synthetic(seeds=(2,))
-    folder = build(tmp_path, ["main"], third, sweep=[{"paradigm": "cpt", "schedule": "cosine"}])
-    last = set(pd.read_csv(folder / "runs.csv", dtype=str).query("seed == '2'")["run"])
+    lost = {"paradigm": "cpt", "schedule": "cosine"}
 
-    def diverge(row: dict[str, str]) -> None:
-        if row["run"] in last:
-            row["nll"] = "nan"
+    def judged(root: Path, sweep: list[dict[str, str]] | None) -> Judged:
+        build(root, ["main"], Synthetic(seeds=(0, 1)))
+        folder = build(root, ["main"], Synthetic(seeds=(2,)), sweep=sweep)
+        runs = {row["run"]: row for row in read(folder / "runs.csv")}
 
-    rewrite(folder / "perplexity.csv", diverge)
-    one = verdicts(tmp_path, "synthetic")["P1", ""]
-    assert one.verdict == "not judged"
-    assert "2 of 3 seeds" in one.reason
-    build(tmp_path, ["main"], third)  # the rest of them
-    rewrite(folder / "perplexity.csv", diverge)
-    assert verdicts(tmp_path, "synthetic")["P1", ""].verdict != "not judged"
+        def diverge(row: dict[str, str]) -> None:
+            if runs[row["run"]] | lost | {"seed": "2"} == runs[row["run"]]:
+                row["nll"] = "nan"
+
+        rewrite(folder / "perplexity.csv", diverge)
+        return verdicts(root, "synthetic")["P1", ""]
+
+    alone = judged(tmp_path / "alone", [lost])
+    assert alone.verdict == "not judged"
+    assert "2 of 3 seeds" in alone.reason
+    assert judged(tmp_path / "whole", None).verdict != "not judged"  # all else of the seed is there
 
 
 def test_a_best_maximum_at_an_end_of_the_grid_is_named(tmp_path: Path) -> None:

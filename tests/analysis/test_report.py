@@ -226,7 +226,7 @@ def test_the_abstract_answers_from_the_ledger(headline, tmp_path):
     assert "gives no answer yet" in abstract.answer(load(tmp_path / "alone", "synthetic").primary())[0]
     build(tmp_path / "apart", ["future"])
     (alone,) = abstract.answer(load(tmp_path / "apart", "synthetic").primary())
-    assert alone == "None of the studies that compare paradigms for a claim is in this ledger. Studies in it: future."
+    assert alone == "The main comparison of the paradigms is not in this ledger. Studies in it: future."
 
 
 def test_a_figure_records_what_it_draws(figures):

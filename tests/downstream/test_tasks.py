@@ -324,6 +324,13 @@ doc_to_target: "{{answer}}"
     (tmp_path / "tasks" / "items.jsonl").symlink_to(tmp_path / "items.jsonl")
     (tmp_path / "tasks" / "mine.yaml").write_text(task % (tmp_path / "tasks" / "items.jsonl"))
     assert "mine" in tasks.load(settings, tmp_path)["tasks"]
+    # A link to a folder, a way around and a pattern lead out of it as well.
+    (tmp_path / "tasks" / "linked").symlink_to(tmp_path, target_is_directory=True)
+    for place in ("tasks/linked/items.jsonl", "tasks/../items.jsonl", "*.jsonl"):
+        tasks._load.cache_clear()
+        (tmp_path / "tasks" / "mine.yaml").write_text(task % f"'{tmp_path}/{place}'")
+        with pytest.raises(UserError, match="outside of it"):
+            tasks.load(settings, tmp_path)
 
 
 def test_a_relative_folder_is_found_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -492,7 +492,7 @@ def test_a_count_that_no_run_has_is_refused(smoke: Overrides, tmp_path: Path, ce
         ledger.check(plan)
 
 
-def test_the_checksums_that_are_advised_are_sound_whatever_else_lies_there(
+def test_the_checksums_that_are_advised_are_sound_beside_files_of_other_names(
     smoke: Overrides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.main(smoke(*SMALL))
