@@ -151,12 +151,13 @@ def _numbers(one: Judged) -> list[tuple[str, float]]:
 
 
 def _judged(claim: Claim, view: View) -> Judged:
-    parts, missing = claim.evaluate(view.of_equal_versions() if claim.equal_versions else view)
+    at = view.of_equal_versions() if claim.equal_versions else view
+    parts, missing = claim.evaluate(at)
     aside = [*_unequal(claim, view), *_not_at_best(claim, view), *_diverged(claim, view)]
     deciding = [part for part in parts if part.role == "decides"]
     planned = () if claim.exact else plans.seeds(view.ledger.scale, claim.study)
     family = np.nan if claim.exact else 1.0
-    count = 0 if missing else len(_seeds_there(claim, view, deciding))
+    count = 0 if missing else len(_seeds_there(claim, at, deciding))
     if count < len(planned) and (deciding or (missing and len(view.runs(*_studies_of(claim))))):
         reason = "; ".join([f"not judged: {count} of {len(planned)} seeds", *missing, *aside])
         return Judged(claim=claim, view=view, parts=[], verdict="not judged", reason=reason, family=family)
