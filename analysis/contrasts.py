@@ -100,15 +100,20 @@ def two_stage(view: View, study: str, version: int) -> pd.DataFrame:
     """Losses of version 1 (the checkpoint) or 2 (the updated model): (seeds, cycles in rising order)."""
     rows = view.scores(study)
     rows = rows[rows["run"].isin(two_stage_runs(view, study)["run"]) & (rows["version"] == version)]
-    wide = _wide(rows, ["first_cycle" if study == "first_stage" else "second_cycle"]).dropna()
+    wide = _wide(rows, [swept_cycle(study)]).dropna()
     return wide[sorted(wide.columns)]
+
+
+def swept_cycle(study: str) -> str:
+    """The column of runs.csv that a study of two stages varies; the other stage is held."""
+    return "first_cycle" if study == "first_stage" else "second_cycle"
 
 
 def two_stage_runs(view: View, study: str) -> pd.DataFrame:
     """Runs that differ in their seed and the cycle of the stage in question alone: under the schedule that most were
     run with, as the study has it if any was run so."""
-    first = study == "first_stage"
-    swept, held, at = ("first_cycle", "second_cycle", 1.0) if first else ("second_cycle", "first_cycle", np.inf)
+    swept = swept_cycle(study)
+    held, at = ("second_cycle", 1.0) if swept == "first_cycle" else ("first_cycle", np.inf)
     rows = view.runs(study)
     rows = rows[(rows["paradigm"] == TWO_STAGE) & (rows[held] == at)]
     plain = rows[~rows["schedule"].str.contains(names.VARIANT, regex=False)]

@@ -44,8 +44,7 @@ def scale(view: View) -> Table | None:
         head=["maximum", "PPL of version 1", "above the best", "standard deviation", "its decay's gain",
               "gain over standard deviation", "n"],
         caption="PTFS under a cosine, the tuning seeds. Above the best: of the maxima that all seeds have, paired by "
-        "seed. "
-        "Its decay's gain: PPL of the undecayed trunk at the same step over that of version 1, paired by seed. "
+        "seed. Its decay's gain: PPL of the undecayed trunk at the same step over that of version 1, paired by seed. "
         f"{numerics_note(view, STUDY)}",
     )  # fmt: skip
 

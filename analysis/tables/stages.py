@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.contrasts import two_stage, two_stage_runs
+from analysis.contrasts import swept_cycle, two_stage, two_stage_runs
 from analysis.formats import cycle as cycle_cell
 from analysis.formats import number, plus_minus, text
 from analysis.frames import View
@@ -19,7 +19,7 @@ def stages(view: View, study: str) -> Table | None:
         return None
     first = study == "first_stage"
     checkpoint = two_stage(view, study, 1)
-    column = "first_cycle" if first else "second_cycle"
+    column = swept_cycle(study)
     runs, curves = two_stage_runs(view, study), view.ledger.curves
     rows, data = [], []
     for cycle in (float(c) for c in updated.columns):

@@ -96,7 +96,7 @@ def _base(tree: Tree, index: int, version: int) -> Key:
     if version != UNTRAINED:
         return tree.ends[index][version - 1]
     run = tree.run_at(index, tree.ends[index][0])
-    # Nothing was read in training; fine-tuning reads by the stream's tokenizer, which version 1 decides.
+    # Nothing was read in training; fine-tuning reads by the stream's tokenizer, which version 1's tokens tell.
     return digest(["untrained", run.identity, list(run.model_shape), run.stream.version_fingerprint(1)])
 
 

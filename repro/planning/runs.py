@@ -77,8 +77,8 @@ class Run:
 
     def changed(self, since: str) -> UserError:
         """A complaint about a model of a user's own."""
-        places = {name: getattr(architecture(self.settings.model), name, None) for name in ("init", "config")}
-        named = " and ".join(f"model.{name}={place}" for name, place in places.items() if place) or "the model"
+        places = remembered.places(architecture(self.settings.model))
+        named = " and ".join(f"model.{name}={place}" for name, place in places.items()) or "the model"
         return UserError(
             f"{named} has changed {since}. Nothing more is trained: it would be kept as what it was made from before. "
             "Put it back, and the same command goes on; or start the sweep again."

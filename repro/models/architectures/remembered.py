@@ -19,7 +19,7 @@ PLACES = ("init", "config")
 
 def known(of: Architecture, data_path: Path) -> Architecture:
     """The architecture, with copies in place of configurations that are gone. It cannot begin with weights that are."""
-    copies = {name: str(_copy(place, data_path)) for name, place in _places(of).items() if memory.is_gone(Path(place))}
+    copies = {name: str(_copy(place, data_path)) for name, place in places(of).items() if memory.is_gone(Path(place))}
     copies = {name: copy for name, copy in copies.items() if _is_sound(Path(copy))}
     return replace(of, **copies) if copies else of
 
@@ -39,7 +39,7 @@ def weights_sha256(of: Architecture, data_path: Path) -> str | None:
 
 def remember(of: Architecture, data_path: Path) -> None:
     """Note what there is, for a plan that is frozen now."""
-    for name, place in _places(of).items():
+    for name, place in places(of).items():
         with contextlib.suppress(UserError, OSError):  # a place that is read-only is as good to read from
             own, copy = configurations.file(Path(place)), _copy(place, data_path)
             if not copy.exists() or copy.read_bytes() != own.read_bytes():
@@ -49,7 +49,8 @@ def remember(of: Architecture, data_path: Path) -> None:
                 memory.remember(_note(place, data_path), {"is": initial.weights_sha256(Path(place))})
 
 
-def _places(of: Architecture) -> dict[str, str]:
+def places(of: Architecture) -> dict[str, str]:
+    """By setting: where a user's own weights and configuration are."""
     return {name: place for name in PLACES if (place := getattr(of, name, None)) is not None}
 
 
