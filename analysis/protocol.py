@@ -36,12 +36,13 @@ AT_BEST = ("versions", "ladder", "branch", "architecture", "data_scale", "unequa
 ORDER = (
     *("rates", "headline", "components", "main", "alpha", "first_stage", "second_stage", "versions", "ladder"),
     *("data_scale", "frontier", "unequal", "chronological", "architecture", "max_lr", "downstream"),
-    *("branch", "shape", "future", "orders"),
+    *("branch", "shape", "future", "orders", "largest"),
 )
-"""Parts, in the order of the protocol with its departures. `shape`: other recipes with the branch's best shape."""
-APART = ("future",)
-"""Parts with a ledger and a report of their own, under `<root>/<part>`: what `future` fine-tunes is of runs that
-`downstream` has, and D1 was announced of version 4 alone."""
+"""Parts, in the order of the protocol with its departures. `shape`: other recipes with the branch's best shape;
+`largest`: `downstream` on the largest model of the ladder."""
+APART = ("future", "largest")
+"""Parts with a ledger and a report of their own, under `<root>/<part>`. What `future` fine-tunes is of runs that
+`downstream` has, and D1 was announced of version 4 alone; `largest` is `downstream` of another model."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,25 @@ def extended(path: Path, scale: str) -> list[list[str]]:
     return found
 
 
-def parts(best: Maxima) -> dict[str, list[list[str]]]:
+def largest(scale: str) -> list[str]:
+    """Overrides by which a study trains the largest model of the ladder, as `study=ladder` does."""
+    last = sweeps.compose(["study=ladder", "paradigm=ptfs", f"scale={scale}"])[-1]
+    return [
+        f"size={last.model.name}",
+        "+hydra.sweeper.params.corpus=${sweep.ladder_corpus}",
+        "hydra.sweeper.params.seed=${sweep.ladder_seeds}",
+        f"stream.heldout_blocks={last.stream.heldout_blocks}",
+        f"stream.steps_per_version={last.stream.steps[0]}",
+        f"schedule.warmup_steps={last.schedule.warmup_steps}",
+    ]
+
+
+def parts(best: Maxima, scale: str) -> dict[str, list[list[str]]]:
     """The overrides of each part's sweeps, one after another; a run that two of them ask for is trained once."""
     shared = [] if best.shared is None else [f"schedule.max_lr={best.shared}"]
     tuned = ["study=rates", f"paradigm={','.join(THREE)}", "stream.versions=2"]
+    # What D1's rule and premise need.
+    downstream = ["study=downstream", "schedule=cosine", "finetune.versions=[0,1,${stream.versions}]"]
     found = {
         "rates": [
             tuned,
@@ -107,10 +123,8 @@ def parts(best: Maxima) -> dict[str, list[list[str]]]:
         "alpha": [["study=alpha", *shared], *_own("alpha", best, (COSINE,), (SWITCH,))],
         "max_lr": [["study=max_lr"]],
         "shape": [["study=main", "schedule=sqrt", "schedule.min_lr=0", FIVE_SEEDS, *shared]],
-        "downstream": [
-            # What D1's rule and premise need, and the base cell, which is judged once.
-            ["study=downstream", "schedule=cosine", "finetune.versions=[0,1,${stream.versions}]", *shared]
-        ],
+        "downstream": [[*downstream, *shared]],
+        "largest": [[*downstream, *largest(scale), *shared]],
         "future": [["study=future", "schedule=cosine", *shared]],
     }
     found |= {study: [[f"study={study}", *shared]] for study in (*SHARED_ONLY, *AT_BEST)}
@@ -173,7 +187,7 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     """
     report = [f"scale={scale}", f"root={root}"]
     for name in names:
-        for given in parts(read_best(root / scale / "tables" / "best_rates.csv"))[name]:
+        for given in parts(read_best(root / scale / "tables" / "best_rates.csv"), scale)[name]:
             apart = [f"ledger.path={root / name / scale / 'data'}"] if name in APART else []
             for verb in STUDIES[_study(given)].verbs:
                 _run(f"repro.{verb}", [*given, *common, *apart, *launcher])
@@ -210,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [name for name in ORDER if not chosen or name in chosen]
         common = [f"scale={scale}", f"ledger.path={root / scale / 'data'}", *line.words()]
         best = read_best(root / scale / "tables" / "best_rates.csv")
-        asked = [given for name in names for given in parts(best)[name]]
+        asked = [given for name in names for given in parts(best, scale)[name]]
         print(f"{', '.join(names)}: {price(asked, common)}.", flush=True)
         if not dry:
             carry_out(scale, root, names, common, ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={workers}"])

@@ -26,14 +26,14 @@ def best(tmp_path: Path) -> Maxima:
 @pytest.mark.slow
 def test_every_part_composes_at_smoke_and_its_plan_is_checked(best: Maxima, data_path: Path, tmp_path: Path) -> None:
     common = ["scale=smoke", f"data.path={data_path}", f"store.path={tmp_path}"]
-    asked = [given for sweep in parts(best).values() for given in sweep]
+    asked = [given for sweep in parts(best, "smoke").values() for given in sweep]
     every = [one for given in asked for one in sweeps.compose([*given, *common])]
     assert make(every).missing_steps > 0
-    assert {one.study for one in every} == {*protocol.ORDER} - {"shape"}
+    assert {one.study for one in every} == {*protocol.ORDER} - {"shape", "largest"}
 
 
 def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Maxima) -> None:
-    asked = parts(best)
+    asked = parts(best, "smoke")
     assert asked["headline"] == [
         ["study=headline", "schedule.max_lr=0.008"],
         ["study=headline", "schedule=cosine", "paradigm=cpt", "schedule.max_lr=0.004"],
@@ -46,7 +46,7 @@ def test_a_recipe_runs_at_the_shared_maximum_and_at_its_own_best(best: Maxima) -
 
 
 def test_without_tuning_all_have_the_scales_own_maximum(tmp_path: Path) -> None:
-    asked = parts(read_best(tmp_path / "none.csv"))
+    asked = parts(read_best(tmp_path / "none.csv"), "smoke")
     assert asked["headline"] == [["study=headline"]]
     assert not any("max_lr=" in word for sweep in asked.values() for given in sweep for word in given)
 
@@ -63,19 +63,35 @@ def test_the_seeds_are_the_protocols() -> None:
     assert seeds("rates") == {200, 201}
 
 
+@pytest.mark.parametrize("scale", ["proxy", "smoke"])
+def test_the_largest_model_is_fine_tuned_as_the_ladder_trains_it(scale: str) -> None:
+    [given] = parts(Maxima({}), scale)["largest"]
+    runs = sweeps.compose([*given, f"scale={scale}"])
+    ladder = sweeps.compose(["study=ladder", f"scale={scale}"])
+    ladder = [one for one in ladder if one.model.name == ladder[-1].model.name]
+    by_seed = {one.seed: one for one in ladder}
+    assert {one.seed for one in runs} == set(by_seed)
+    for one in runs:
+        assert (one.study, one.finetune.versions) == ("downstream", [0, 1, one.stream.versions])
+        for part in ("model", "corpus", "stream", "schedule"):
+            assert getattr(one, part) == getattr(by_seed[one.seed], part)
+
+
+@pytest.mark.parametrize("apart", protocol.APART)
 def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(protocol, "_run", lambda module, given: ran.append([module, *given]))
-    protocol.carry_out("smoke", tmp_path, ["downstream", "future"], [f"ledger.path={tmp_path / 'smoke' / 'data'}"], [])
+    protocol.carry_out("smoke", tmp_path, ["downstream", apart], [f"ledger.path={tmp_path / 'smoke' / 'data'}"], [])
     ledgers = {word for words in ran for word in words[-1:] if word.startswith("ledger.path=")}
-    assert ledgers == {f"ledger.path={tmp_path / place / 'data'}" for place in ("smoke", "future/smoke")}
-    of_future = [words for words in ran if "study=future" in words]
-    assert [words[0] for words in of_future] == ["repro.train", "repro.finetune", "repro.evaluate"]
-    assert all(words[-1] == f"ledger.path={tmp_path / 'future/smoke/data'}" for words in of_future)
+    assert ledgers == {f"ledger.path={tmp_path / place / 'data'}" for place in ("smoke", f"{apart}/smoke")}
+    [chosen] = parts(read_best(tmp_path / "none.csv"), "smoke")[apart]
+    mine = [words for words in ran if chosen == words[1 : 1 + len(chosen)]]
+    assert [words[0] for words in mine] == ["repro.train", "repro.finetune", "repro.evaluate"]
+    assert all(words[-1] == f"ledger.path={tmp_path / apart / 'smoke/data'}" for words in mine)
     reports = [words[1:] for words in ran if words[0] == "analysis.report"]
-    assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / "future")]
+    assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / apart)]
 
 
 @pytest.mark.parametrize(
