@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from repro.common.registry import suggestion
 from repro.config.checks import Complaining
@@ -22,11 +23,11 @@ class Updated(Recipe):
 
     label = "next update"
     mechanism = "Another recipe's version k - 1 after one full cycle on version k's data: what it leaves possible."
-    sources = ("2410.04103", "2505.07796")
+    sources: ClassVar[tuple[str, ...]] = ("2410.04103", "2505.07796")
     lawful = False
     asked = False
     colour = "#666633"
-    told_apart_by = ("of",)
+    told_apart_by: ClassVar[tuple[str, ...]] = ("of",)
 
     of: str = "path_switching"
     """The other recipe, with its own defaults."""
