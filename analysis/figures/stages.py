@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import lengths
-from analysis.contrasts import TWO_STAGE, ppl, two_stage
+from analysis.contrasts import TWO_STAGE, ppl, swept_cycle, two_stage, two_stage_runs
 from analysis.figures import chart
 from analysis.figures.drawing import WITHIN, fit, series, within
 from analysis.formats import cycle as cycle_label
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
+def _stages(view: View, study: str, label: str) -> "Figure | None":
     updated = two_stage(view, study, 2)
     if updated.empty:
         return None
@@ -31,9 +31,9 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
         results = {"checkpoint": two_stage(view, study, 1), **results}
     figure = chart.new(7.6, 4.4 if len(results) == 2 else 3.5)
     axes: dict[str, Axes] = figure.subplot_mosaic([["rates", name] for name in results], width_ratios=[1.25, 1])
-    runs = view.runs(study)
+    runs = two_stage_runs(view, study)
     for cycle, name, colour in zip(cycles, names, colours, strict=True):
-        run = runs[runs[swept] == cycle].sort_values("seed").iloc[0]
+        run = runs[runs[swept_cycle(study)] == cycle].sort_values("seed").iloc[0]
         curve = view.ledger.curves[view.ledger.curves["run"] == run["run"]].sort_values("step")
         t = float(run["steps_per_version"])
         for version, label_ in ((1, name), (2, None)):
@@ -64,12 +64,12 @@ def _stages(view: View, study: str, swept: str, label: str) -> "Figure | None":
 
 
 FIRST_STAGE = Plot(
-    "first_stage", make=lambda view: _stages(view, "first_stage", "first_cycle", "cycle of the first stage"),
+    "first_stage", make=lambda view: _stages(view, "first_stage", "cycle of the first stage"),
     caption="First stage: a cosine of several cycles, cut at T; then a full cosine over T. Left: learning rates. "
     f"Right: PPL of the checkpoint and of the model updated from it. {WITHIN}",
 )  # fmt: skip
 SECOND_STAGE = Plot(
-    "second_stage", make=lambda view: _stages(view, "second_stage", "second_cycle", "cycle of the second stage"),
+    "second_stage", make=lambda view: _stages(view, "second_stage", "cycle of the second stage"),
     caption="Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. "
     f"Right: PPL of the updated model. {WITHIN}",
 )  # fmt: skip

@@ -24,6 +24,7 @@ from repro.planning.runs import Run
 from repro.planning.tree import merge
 from repro.recipes.orders import Mixed
 from repro.recipes.recipe import recipe
+from repro.recipes.schedules import schedule
 from repro.recipes.trajectory import Derived, Trajectory
 from repro.results.columns import settings_of, settings_text
 from repro.results.rows import shared_optimizer
@@ -58,7 +59,7 @@ class Candidate:
     def about(self) -> dict[str, str]:
         """As the ledger's columns say it; see `evidence.CELL`."""
         r, s = self.run, self.run.settings
-        own = recipe(s).own_settings
+        own = recipe(s).own_settings | schedule(s).own_settings
         values = {
             "paradigm": s.paradigm.kind,
             "schedule": s.schedule.kind,
@@ -82,7 +83,9 @@ class Candidate:
     @property
     def name(self) -> str:
         """For people: the recipe with its settings, its schedule, and what else tells it apart."""
-        return f"{self.recipe}, {self.run.settings.schedule.kind}{self.apart}"
+        s = self.run.settings
+        own = [f"{name.removeprefix('schedule.')} {value}" for name, value in schedule(s).own_settings.items()]
+        return f"{', '.join([self.recipe, s.schedule.kind, *own])}{self.apart}"
 
     @property
     def recipe(self) -> str:
@@ -123,6 +126,8 @@ class Candidate:
             return "it has an optimizer of its own, and the laws were fitted to another"
         if any(product.training.start is not None for product in self.run.products):
             return "it starts from derived weights"
+        if not recipe(self.run.settings).lawful:
+            return "the laws speak of one model trained from a random start, and its recipe is more than that"
         return ""
 
     def curves(self, parameters: int) -> list[RateCurve]:

@@ -71,7 +71,8 @@ class Infinite(Recipe):
         return trunk_and_branch(phases, version)
 
     def name_parts(self) -> list[str]:
-        return [self.kind, f"a{self.alpha}", f"c{self.constant_share}"]
+        cooldown = [] if self.cooldown_share == type(self).cooldown_share else [f"cool{self.cooldown_share}"]
+        return [self.kind, f"a{self.alpha}", f"c{self.constant_share}", *cooldown]
 
     def _constant(self, max_lr: float) -> float:
         return float(fraction("paradigm.constant_share", self.constant_share)) * max_lr

@@ -296,6 +296,22 @@ def test_recipes_say_whether_laws_speak_of_them_as_their_plans_do() -> None:
     assert {name for name, why in plans.items() if not why} == {name for name in kinds if RECIPES.find(name).lawful}
 
 
+def test_a_larger_model_that_never_comes_is_no_reason_to_let_laws_speak() -> None:
+    (never,) = candidates("paradigm=grow", "paradigm.grow_at=1000", "paradigm.intermediate_before=40")
+    assert "one model trained from a random start" in never.unpredicted
+
+
+def test_a_schedules_own_settings_tell_candidates_apart(tmp_path, capsys) -> None:
+    own = ("schedule=knee", "schedule.explore_share=0.3,0.5")
+    both = {each.name: each for each in candidates("paradigm=cpt", *own)}
+    assert set(both) == {"cpt, knee, explore_share 0.3", "cpt, knee"}
+    write(tmp_path, candidates(*PILOT, "schedule=cosine,knee"), World())
+    found = told(capsys, "scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=ptfs,cpt", *own)
+    bases = {row["name"]: row["basis"] for row in found["recipes"]}
+    assert bases["cpt, knee"] == "measured"
+    assert bases["cpt, knee, explore_share 0.3"] != "measured", "what was trained at 0.5 says nothing of it for certain"
+
+
 def test_each_optimizer_of_a_ledger_has_advice_of_its_own(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
     alone = told(capsys, *words)
