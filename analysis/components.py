@@ -8,7 +8,6 @@ alone.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,12 @@ QUANTITIES = {
     "path switching less PTFS in order of arrival": (SWITCH, TWIN),
 }
 """One recipe less another, if there is one."""
+AGAINST_TWIN = {
+    name: next(twin for twin, pair in QUANTITIES.items() if pair == (one, TWIN))
+    for name, (one, other) in QUANTITIES.items()
+    if other == PTFS
+}
+"""Contrasts with PTFS, each with that of the same recipe with the twin."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,11 @@ class Reduction:
 def reductions(view: View) -> list[Reduction]:
     """What common randomness and pooling over schedules gave."""
     found = components(view)
-    names_ = list(QUANTITIES)
     ways = [
         Reduction("the same data in the same order (the twin)", before, found[before].judged, found[after].judged,
                   found[before].seeds * found[before].rows)
-        for before, after in pairwise(names_)
-        if before in found and after in found and after.startswith(before)
+        for before, after in AGAINST_TWIN.items()
+        if before in found and after in found
     ]  # fmt: skip
     pooling = _pooling(view)
     return [*ways, *([pooling] if pooling else [])]

@@ -10,13 +10,12 @@ from analysis.formats import ENDLESS
 from repro.common.errors import UserError
 from repro.config.exact import fraction
 from repro.results import commands as noted
-from repro.results.columns import COLUMNS, COUNTS, LATER, OWN, TEXT, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, MAY_BE_EMPTY, OWN, TEXT, is_absurd, settings_of_old
 from repro.store import tables
 
 NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
 OPTIONAL = {"downstream", "curves"}
 """Not there before something was fine-tuned, or where all training diverged."""
-MAY_BE_EMPTY = {"loss", "finetune_seed", "stderr", "chance", "items", "gold_bits_per_byte", "flops"}
 SORTED = (
     *("study", "run", "version", "slice", "segment", "step", "finetune_seed", "task", "metric", "numerics", "setting"),
 )

@@ -257,7 +257,7 @@ class Law:
             Parameter("B", 50.0, 1e-4, 1e6),
             POWER,
             *self.kernel,
-            *size[:2],
+            *size,
             *(RATE[: max(0, self.rates - 1)]),
             *(shift if self.shifts else ()),
             *(kappa if self.shifts and self.replays else ()),

@@ -94,11 +94,7 @@ def _costs(
         if report := each.run.stream.report(each.version):
             yield f"data of {each.name}", counts.told(report)
     if dry:
-        ahead = (
-            f"{plan.missing_steps:,} steps, about {_time(every[-1].run, plan.missing_steps)}"
-            if plan.missing_steps
-            else "nothing"
-        )
+        ahead = f"{plan.missing_steps:,} steps, about {_span(plan.seconds)}" if plan.missing_steps else "nothing"
         yield "to train", ahead
     else:
         yield "trained now", f"{trained:,} steps" if trained else "nothing: all of it was in the store"
@@ -170,7 +166,10 @@ def _assumed(run: Run) -> str:
 
 def _time(run: Run, steps: int) -> str:
     """What steps take on one worker, as the settings estimate it."""
-    seconds = steps * run.step_flops / run.settings.estimate.flops_per_second / run.settings.numerics.world_size
+    return _span(steps * run.step_flops / run.settings.estimate.flops_per_second / run.settings.numerics.world_size)
+
+
+def _span(seconds: float) -> str:
     if seconds > LONGEST:
         return f"{seconds / 86_400:,.0f} days"
     return str(timedelta(seconds=max(1, round(seconds))))

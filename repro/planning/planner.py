@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Of the missing steps on one worker."""
+        """Of the missing steps on one worker, each as its own model takes."""
         total = 0.0
         for node in map(self.tree.nodes.__getitem__, self.missing):
             total += _hours(node.run, node.flops) / node.run.settings.numerics.world_size

@@ -44,6 +44,9 @@ COLUMNS = {
 LATER = ("settings", "split_seed", "uncut_conditions", "optimizer", "data_seed")
 """Last columns of `runs` that old ledgers lack, in the order in which they came."""
 
+MAY_BE_EMPTY = frozenset({"loss", "finetune_seed", "stderr", "chance", "items", "gold_bits_per_byte", "flops"})
+"""Columns of numbers in which a cell may say nothing."""
+
 COUNTS = ("version", "versions", "slice")
 """Columns that count versions."""
 MOST_VERSIONS = int(StreamSettings.__dataclass_fields__["versions"].metadata["high"])

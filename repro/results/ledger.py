@@ -23,7 +23,7 @@ from repro.data.opening import is_prepared
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
-from repro.results.columns import COLUMNS, COUNTS, LATER, TEXT, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, COUNTS, LATER, MAY_BE_EMPTY, TEXT, is_absurd, settings_of_old
 from repro.results.rows import Row
 from repro.store import leftovers, tables
 from repro.store.store import Store
@@ -184,12 +184,14 @@ def read(path: Path, table: str) -> list[list[str]]:
         header, rows = [], []
     counts = [place for place, column in enumerate(header) if column in COUNTS]
     numbers = [place for place, column in enumerate(header) if column not in TEXT[table]]
+    needed = [place for place in numbers if header[place] not in MAY_BE_EMPTY]
     whole = header.index("seed") if "seed" in header else None
     for number, row in enumerate(rows, start=2):
         if (
             len(row) != len(header)
             or any(is_absurd(row[place], table) for place in counts)
             or not all(map(_holds_numbers, map(row.__getitem__, numbers)))
+            or not all(map(row.__getitem__, needed))
             or not (whole is None or not row[whole] or row[whole].isdecimal())
         ):
             raise UserError(

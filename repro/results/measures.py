@@ -57,15 +57,6 @@ def perplexity(slices: Collection[Mapping[str, Any]], version: int) -> float:
     return _exp(loss(slices, version))
 
 
-def bits_per_byte(slices: Collection[Mapping[str, Any]], version: int) -> float:
-    """Of a version: what its loss comes to for each byte of the text of slices 1 to `version`."""
-    slices = [row for row in slices if row["slice"] <= version]
-    return float(sum(row["nll"] for row in slices) / math.log(2) / sum(row["bytes"] for row in slices))
-
-
-SCORES = (loss, perplexity, bits_per_byte)
-
-
 def by_slice(slices: Collection[Mapping[str, Any]]) -> dict[int, float]:
     """Of each slice alone."""
     return {row["slice"]: _exp(row["nll"] / row["tokens"]) for row in slices}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,17 @@ def test_a_release_before_the_model_grows_has_the_size_that_it_was_trained_in(sa
     small, large = (model.num_parameters() for model in models)
     assert small < large
     assert [told(f"dump-{number}")["parameters"] for number in (1, 2)] == [small, large]
+
+
+def test_steps_before_the_model_grows_are_priced_as_the_smaller_models(say: Say) -> None:
+    for number in (1, 2):
+        dump(Path("dumps"), number, COUNTS[0])
+    slow = ["paradigm=grow", "paradigm.grow_at=2", "paradigm.intermediate_before=40", "estimate.flops_per_second=1e6"]
+    ahead = " ".join(say(*slow, "dry_run=true").split())
+    plan = make(compose(["corpus=releases", *given(), *slow]))
+    smaller, larger = sorted({plan.tree.nodes[key].run.step_flops for key in plan.missing})
+    assert f"to train {plan.missing_steps:,} steps, about {timedelta(seconds=round(plan.seconds))} " in ahead
+    assert plan.missing_steps * smaller / 1e6 < plan.seconds < plan.missing_steps * larger / 1e6
 
 
 @pytest.mark.parametrize("place", ["output", "ledger.path"])

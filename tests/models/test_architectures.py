@@ -45,7 +45,7 @@ def test_flops_agree_with_pytorchs_own_count() -> None:
         model(input_ids=torch.zeros(1, tokens, dtype=torch.int64)).logits.sum().backward()
     # The counter leaves out the fused attention on a CPU; ours leaves out nothing but elementwise work.
     attention = 12 * settings.model.layers * settings.model.hidden_size * tokens
-    ours = architecture(settings.model).flops_per_token(1024, tokens)
+    ours = architecture(settings.model).shape(1024, tokens).flops_per_token(tokens)
     assert counter.get_total_flops() / tokens == pytest.approx(ours - attention, rel=0.05)
 
 

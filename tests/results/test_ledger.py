@@ -66,9 +66,11 @@ def test_scores_of_one_version_leave_those_of_others_alone(tmp_path: Path) -> No
 
 def test_a_ledger_from_before_there_was_a_column_of_settings_is_added_to(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
-    row: dict[str, object] = dict.fromkeys(ledger.COLUMNS["runs"], "") | {"run": "aa", "alpha": "0.6"}
-    since = ledger.COLUMNS["runs"].index("settings")
-    header, old = ",".join(ledger.COLUMNS["runs"][:since]), ",".join(map(str, list(row.values())[:since]))
+    columns = ledger.COLUMNS["runs"]
+    row: dict[str, object] = {name: "" if name in ledger.TEXT["runs"] else "1" for name in columns}
+    row |= {"run": "aa", "alpha": "0.6"}
+    since = columns.index("settings")
+    header, old = ",".join(columns[:since]), ",".join(map(str, list(row.values())[:since]))
     path.write_text(f"{header}\n{old}\n")
     ledger._replace(tmp_path, {"runs": [row | {"run": "bb", "settings": "branch=0.2"}]})
     assert [(line[0], line[since]) for line in ledger.read(path, "runs")] == [("aa", "alpha=0.6"), ("bb", "branch=0.2")]
@@ -82,9 +84,12 @@ def test_a_file_with_other_columns_is_not_written_over(tmp_path: Path) -> None:
     assert path.read_text() == "a,b\n1,2\n"
 
 
-@pytest.mark.parametrize(("column", "cell"), [("seed", "0.0"), ("max_lr", "high"), ("versions", "4.0")])
+@pytest.mark.parametrize(("column", "cell"), [("seed", "0.0"), ("max_lr", "high"), ("versions", "4.0"), ("max_lr", "")])
 def test_a_cell_that_is_no_number_is_named_with_its_line(tmp_path: Path, column: str, cell: str) -> None:
-    row = dict.fromkeys(ledger.COLUMNS["runs"], "") | {column: cell}
+    row = dict.fromkeys(ledger.COLUMNS["runs"], "1") | {"flops": ""}
+    (tmp_path / "runs.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    assert ledger.read(tmp_path / "runs.csv", "runs") == [list(row.values())]
+    row[column] = cell
     (tmp_path / "runs.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
     with pytest.raises(UserError, match=r"runs\.csv, line 2: no run of this suite has such a row"):
         ledger.read(tmp_path / "runs.csv", "runs")

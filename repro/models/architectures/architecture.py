@@ -146,10 +146,6 @@ class Architecture(ModelSettings):
         """How many there are; tied ones count once."""
         return self.shape(vocab_size, sequence_length).parameters
 
-    def flops_per_token(self, vocab_size: int, sequence_length: int) -> int:
-        """As of its shape."""
-        return self.shape(vocab_size, sequence_length).flops_per_token(sequence_length)
-
 
 def architecture(settings: ModelSettings) -> Architecture:
     """The architecture that settings choose."""
