@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -93,6 +93,24 @@ def test_falling_cosines_begin_where_one_long_cosine_would_stand(smoke: Override
         assert first == pytest.approx(start, rel=0.01)
         assert lr[k * T - 1] == MIN
     assert tree.relative_cost(0) == 0.4
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")])
+def test_whatever_tells_runs_of_a_recipe_apart_is_in_their_names(name: str) -> None:
+    """Exports and records are found by name."""
+    cls = RECIPES.find(name)
+    names = {cls(kind=name).run_name}
+    own = [each for each in fields(cls) if each.name in cls.told_apart_by]
+    for each in own:
+        data, other = each.metadata, {"of": "cpt", "order": "arrival"}.get(each.name, 1)
+        if "share" in data:
+            other = "1/7"
+        elif "options" in data:
+            other = next(option for option in data["options"] if option != each.default)
+        elif isinstance(each.default, int):
+            other = each.default + 1
+        names.add(cls(kind=name, **{each.name: other}).run_name)
+    assert len(names) == 1 + len(own), names
 
 
 def test_the_infinite_schedule_cools_once_is_held_and_anneals(smoke: Overrides) -> None:
