@@ -15,7 +15,7 @@ from repro.advice.question import Question
 from repro.planning import sweeps
 from repro.recipes.recipe import recipe
 from repro.recipes.trajectory import Derived
-from repro.results.columns import COLUMNS
+from repro.results.columns import COLUMNS, TEXT
 
 TRUE = {"floor": 2.9, "A": 0.9, "alpha": 0.45, "power": 0.6, "B": 12.0, "memory": 15.0}
 """Of the annealing law, at scale smoke's rates and lengths."""
@@ -71,7 +71,8 @@ def write(folder: Path, some: Iterable[Candidate], world: World) -> None:
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS[name], restval="", lineterminator="\n")
             writer.writeheader()
-            writer.writerows([*there, *rows])
+            numbers = {column: 0 for column in COLUMNS[name] if column not in TEXT[name]}  # of which advice reads none
+            writer.writerows([*there, *(numbers | row for row in rows)])
 
 
 def _run(

@@ -105,7 +105,7 @@ def test_flops_count_what_multiplies(tmp_path: Path, kind: str) -> None:
     with FlopCounterMode(display=False) as counter:
         model(input_ids=torch.zeros(1, tokens, dtype=torch.int64)).logits.sum().backward()
     fused = 12 * 2 * 32 * tokens if model.config._attn_implementation == "sdpa" else 0
-    ours = shape.flops_per_token(300, tokens)
+    ours = shape.shape(300, tokens).flops_per_token(tokens)
     # The counter leaves out the fused attention on a CPU; ours leaves out nothing but elementwise work.
     assert counter.get_total_flops() / tokens == pytest.approx(ours - fused, rel=0.05)
     assert shape.parameters(300, tokens) == sum(p.numel() for p in model.parameters())
