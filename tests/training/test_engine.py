@@ -22,6 +22,7 @@ from analysis import frames, report
 from repro import train as command
 from repro.common.errors import Preempted
 from repro.data.stream import HeldOut, Stream
+from repro.models.architectures.architecture import architecture
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree, merge
@@ -69,6 +70,29 @@ def assert_same(a: Store, b: Store, key: str) -> None:
         for tensor, value in one[name].items():
             assert torch.equal(value, two[name][tensor]), f"{name}: {tensor}"
     assert one["optimizer"], "moments are kept"
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_held_out_loss_is_the_plain_cross_entropy_of_every_held_out_token(
+    smoke: Overrides, tmp_path: Path, batch_size: int
+) -> None:
+    """Of several batches, the last of them smaller, and of one."""
+    store = Store(tmp_path / "store")
+    tree = plan_tree(smoke("paradigm=cpt", "stream.steps_per_version=10", f"evaluation.batch_size={batch_size}"))
+    train(tree, store)
+    run, key = tree.runs[0], tree.ends[0][1]
+    model = architecture(run.settings.model).build(run.stream.vocab_size, run.settings.stream.sequence_length, seed=0)
+    model.load_state_dict(store.load_weights(key))
+    rows = measures.find(run, key, store)
+    assert [row["slice"] for row in rows] == [1, 2]
+    for row in rows:
+        blocks = torch.from_numpy(run.stream.heldout(row["slice"]).blocks)
+        assert len(blocks) % 3
+        with torch.no_grad():
+            chances = model(input_ids=blocks[:, :-1]).logits.double().log_softmax(-1)
+        said = chances.gather(-1, blocks[:, 1:, None])
+        assert row["tokens"] == said.numel()
+        assert row["nll"] == pytest.approx(-said.sum().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
