@@ -159,6 +159,17 @@ def test_a_budget_and_a_delay_bind(ledger, capsys) -> None:
     assert "the cheapest takes 200 steps" in capsys.readouterr().err
 
 
+def test_a_delay_binds_where_the_best_takes_longer(tmp_path, capsys) -> None:
+    write(tmp_path, candidates(*PILOT), World(beyond={"ptfs": -0.5}))
+    words = ("scale=smoke", f"ledger.path={tmp_path}", "-m", *PILOT)
+    free = told(capsys, *words)
+    delays = {row["name"]: row["delay"] for row in free["recipes"]}
+    best = free["decision"]["recipe"]
+    assert best.startswith("ptfs")
+    shorter = max(delay for delay in delays.values() if delay < delays[best])
+    assert delays[told(capsys, *words, f"advise.delay={shorter} steps")["decision"]["recipe"]] <= shorter
+
+
 def test_the_cheaper_of_two_that_are_equal_is_advised(ledger, capsys) -> None:
     words = ("scale=smoke", f"ledger.path={ledger}", "-m", *ASKED)
     found = told(capsys, *words, "advise.margin=20")
