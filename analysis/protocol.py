@@ -198,7 +198,8 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
                 _run("repro.train", [*given, *common, *launcher])
             if beyond:  # the parts that follow take their maxima from the report's table
                 _run("analysis.report", report)
-    _run("analysis.report", report)
+    if set(names) - set(APART):
+        _run("analysis.report", report)
     for name in APART:
         if name in names:
             _run("analysis.report", [f"scale={scale}", f"root={root / name}"])

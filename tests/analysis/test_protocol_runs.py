@@ -92,6 +92,10 @@ def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
     assert all(words[-1] == f"ledger.path={tmp_path / apart / 'smoke/data'}" for words in mine)
     reports = [words[1:] for words in ran if words[0] == "analysis.report"]
     assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / apart)]
+    ran.clear()
+    protocol.carry_out("smoke", tmp_path, [apart], [], [])
+    alone = [words[1:] for words in ran if words[0] == "analysis.report"]
+    assert alone == [["scale=smoke", f"root={tmp_path / apart}"]], "there may be nothing in the usual place"
 
 
 @pytest.mark.parametrize(
