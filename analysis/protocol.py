@@ -188,9 +188,12 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     report = [f"scale={scale}", f"root={root}"]
     for name in names:
         for given in parts(read_best(root / scale / "tables" / "best_rates.csv"), scale)[name]:
-            apart = [f"ledger.path={root / name / scale / 'data'}"] if name in APART else []
+            mine = common
+            if name in APART:
+                others = [word for word in common if not word.startswith("ledger.path=")]
+                mine = [*others, f"ledger.path={root / name / scale / 'data'}"]
             for verb in STUDIES[_study(given)].verbs:
-                _run(f"repro.{verb}", [*given, *common, *apart, *launcher])
+                _run(f"repro.{verb}", [*given, *mine, *launcher])
         if name == "rates":
             _run("analysis.report", report)
             beyond = extended(root / scale / "tables" / "best_rates.csv", scale)

@@ -90,6 +90,7 @@ def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
     mine = [words for words in ran if chosen == words[1 : 1 + len(chosen)]]
     assert [words[0] for words in mine] == ["repro.train", "repro.finetune", "repro.evaluate"]
     assert all(words[-1] == f"ledger.path={tmp_path / apart / 'smoke/data'}" for words in mine)
+    assert all(sum(word.startswith("ledger.path=") for word in words) == 1 for words in mine)
     reports = [words[1:] for words in ran if words[0] == "analysis.report"]
     assert reports == [["scale=smoke", f"root={place}"] for place in (tmp_path, tmp_path / apart)]
     ran.clear()
