@@ -30,10 +30,10 @@ FROZEN = "proxy_v1"
 """Published by other rules, before docs/protocol.md: it stays as it is and is not redrawn."""
 TWIN = "ptfs, order=arrival"
 NUMBERS = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
-APART = "future/proxy"
-"""A study with a ledger and a report of its own (`analysis.protocol.APART`)."""
+FUTURE, LARGEST = APART = ("future/proxy", "largest/proxy")
+"""Parts with a ledger and a report of their own (`analysis.protocol.APART`)."""
 EVERY = sorted(str(path.parent.relative_to(PUBLISHED)) for path in PUBLISHED.rglob("manifest.json"))
-SCALES = [scale for scale in EVERY if scale not in (FROZEN, APART)]
+SCALES = [scale for scale in EVERY if scale not in (FROZEN, *APART)]
 
 
 def redrawn(scale: str, root: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def redrawn(scale: str, root: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("scale", "figure"), [pytest.param("proxy", "alpha", marks=pytest.mark.slow), (APART, "future")]
+    ("scale", "figure"), [pytest.param("proxy", "alpha", marks=pytest.mark.slow), (FUTURE, "future"), (LARGEST, "downstream")]
 )
 def test_one_command_makes_every_number_and_sentence_of_the_evidence(
     undrawn: set[str], tmp_path: Path, scale: str, figure: str
@@ -60,7 +60,7 @@ def test_one_command_makes_every_number_and_sentence_of_the_evidence(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [*SCALES, APART])
+@pytest.mark.parametrize("scale", [*SCALES, *APART])
 def test_one_command_redraws_a_published_scale(scale: str, tmp_path: Path) -> None:
     """Figures to the pixel, too."""
     again = redrawn(scale, tmp_path)
@@ -137,7 +137,7 @@ def test_the_readmes_scorecard_and_the_sentences_of_results_are_those_of_the_evi
     assert re.findall(r"^\| [A-Z]\d.*\|$", digest(), flags=re.MULTILINE) == wanted, "\n" + "\n".join(wanted)
     said = re.findall(r"^- \*[^*]+\.\* (.*(?:\n  .*)*)", results(), flags=re.MULTILINE)
     assert len(said) >= 20
-    reports = [(PUBLISHED / name / "report.md").read_text() for name in ("proxy", APART)]
+    reports = [(PUBLISHED / name / "report.md").read_text() for name in ("proxy", *APART)]
     whole = " ".join("".join(reports).replace("\\", "").split())
     for sentence in said:
         assert " ".join(sentence.split()) in whole, sentence
@@ -287,7 +287,7 @@ def test_what_would_change_our_mind_is_said_where_it_came_about() -> None:
 
 def test_what_is_said_of_ways_to_follow_is_what_came() -> None:
     text, short = (" ".join(each.split()) for each in (results(), digest()))
-    table = pd.read_csv(PUBLISHED / APART / "tables/future_paired.csv").set_index(["paradigm", "version", "update"])
+    table = pd.read_csv(PUBLISHED / FUTURE / "tables/future_paired.csv").set_index(["paradigm", "version", "update"])
 
     def below(recipe: str, version: int = 4) -> str:
         middle, high, low = (
