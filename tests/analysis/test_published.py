@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 from ledgers import published
 
-from analysis import report
+from analysis import report, stats
 from analysis.findings.branch import gaps
 from analysis.frames import load
 from analysis.pages import recipe_path
@@ -51,7 +51,8 @@ def redrawn(scale: str, root: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("scale", "figure"), [pytest.param("proxy", "alpha", marks=pytest.mark.slow), (FUTURE, "future"), (LARGEST, "downstream")]
+    ("scale", "figure"),
+    [pytest.param("proxy", "alpha", marks=pytest.mark.slow), (FUTURE, "future"), (LARGEST, "downstream")],
 )
 def test_one_command_makes_every_number_and_sentence_of_the_evidence(
     undrawn: set[str], tmp_path: Path, scale: str, figure: str
@@ -321,6 +322,36 @@ def test_what_is_said_of_ways_to_follow_is_what_came() -> None:
     bits_by_task = by_task(view, "gold_bits_per_byte").xs(4, level="version").groupby(level=["paradigm", "task"]).mean()
     risen = (bits_by_task["continue"] > bits_by_task["anew"]).groupby(level="paradigm").sum()
     assert risen.min() == 5
+
+
+def test_what_is_said_of_the_largest_model_fine_tuned_is_what_came() -> None:
+    runs, scores = (pd.read_csv(PUBLISHED / LARGEST / f"data/{name}.csv") for name in ("runs", "downstream"))
+    tasks, base = (pd.read_csv(PUBLISHED / name / "tables/tasks.csv") for name in (LARGEST, "proxy"))
+    judged = set(tasks["task"][tasks["judged"]])
+    assert judged == set(base["task"][base["judged"]])
+    scores = scores[scores["finetune_seed"].notna() & scores["task"].isin(judged)].merge(runs, on="run")
+    scores["points"] = -100 * scores["value"]
+    means = scores.groupby(["paradigm", "version", "seed"])[["gold_bits_per_byte", "points"]].mean()
+
+    def less(one: tuple[str, int], other: tuple[str, int], unit: str = "gold_bits_per_byte") -> str:
+        """How much less one has than another; points count downwards."""
+        found = stats.mean_interval((means.loc[other, unit] - means.loc[one, unit]).to_numpy(dtype=np.float64))
+        assert found.n == 3
+        decimals = 1 if unit == "points" else 3
+        return f"{found.estimate:.{decimals}f} [{found.low:.{decimals}f}, {found.high:.{decimals}f}]"
+
+    text = " ".join(results().split()).partition("**On the largest model of the ladder**")[2]
+    ptfs, switch, cpt, trunk = (("ptfs", 4), ("path_switching", 4), ("cpt", 4), ("trunk", 4))
+    first, control = (less(ptfs, ("ptfs", version)) for version in (1, 0))
+    assert (
+        f"needs {first.replace(' [', ' bits [', 1)} per byte less than its version 1, and {control} less than" in text
+    )
+    bits, points = (
+        [less(switch, other, unit) for other in (ptfs, cpt, trunk)] for unit in ("gold_bits_per_byte", "points")
+    )
+    said = "needs {} less than PTFS's, {} less than CPT's, and as many as its undecayed trunk's ({} less)"
+    assert said.format(bits[0].replace(" [", " bits [", 1), *bits[1:]) in text
+    assert "it lies {} above PTFS, {} above CPT and {} above the trunk".format(*points) in text
 
 
 def test_what_is_said_of_unequal_releases_is_what_came() -> None:
