@@ -188,17 +188,14 @@ def carry_out(scale: str, root: Path, names: Sequence[str], common: Sequence[str
     report = [f"scale={scale}", f"root={root}"]
     for name in names:
         for given in parts(read_best(root / scale / "tables" / "best_rates.csv"), scale)[name]:
-            mine = common
-            if name in APART:
-                others = [word for word in common if not word.startswith("ledger.path=")]
-                mine = [*others, f"ledger.path={root / name / scale / 'data'}"]
+            place = root / name if name in APART else root
             for verb in STUDIES[_study(given)].verbs:
-                _run(f"repro.{verb}", [*given, *mine, *launcher])
+                _run(f"repro.{verb}", [*given, *common, f"ledger.path={place / scale / 'data'}", *launcher])
         if name == "rates":
             _run("analysis.report", report)
             beyond = extended(root / scale / "tables" / "best_rates.csv", scale)
             for given in beyond:
-                _run("repro.train", [*given, *common, *launcher])
+                _run("repro.train", [*given, *common, f"ledger.path={root / scale / 'data'}", *launcher])
             if beyond:  # the parts that follow take their maxima from the report's table
                 _run("analysis.report", report)
     if set(names) - set(APART):
@@ -226,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             line.refuse(f"only={','.join(sorted(strangers))} is unknown; parts are {', '.join(ORDER)}.")
         line.check()
         names = [name for name in ORDER if not chosen or name in chosen]
-        common = [f"scale={scale}", f"ledger.path={root / scale / 'data'}", *line.words()]
+        common = [f"scale={scale}", *line.words()]
         best = read_best(root / scale / "tables" / "best_rates.csv")
         asked = [given for name in names for given in parts(best, scale)[name]]
         print(f"{', '.join(names)}: {price(asked, common)}.", flush=True)

@@ -40,7 +40,7 @@ def floor_name(floor: float) -> str:
 def _ptfs(view: View) -> "pd.Series[float]":
     """PTFS under a cosine at the last version, by seed: of the same text and numerics, in whichever study."""
     mine = view.scores(STUDY)
-    alike = list(dict.fromkeys(["seed", "numerics", "cut", "max_lr", "warmup_steps", "optimizer", *SETTING, *DATA]))
+    alike = list(dict.fromkeys(["seed", "numerics", "cut", "max_lr", "optimizer", *SETTING, *DATA]))
 
     def chosen(rows: pd.DataFrame) -> "pd.Series[bool]":
         floor = np.isclose(rows["min_lr"], REFERENCE[1] * rows["max_lr"])

@@ -13,8 +13,10 @@ from analysis import frontiers
 from analysis.claims.downstream import BITS, by_version, gained
 from analysis.components import components
 from analysis.contrasts import downstream_scores, downstream_shared, forgetting_matrix, two_stage
+from analysis.figures.stages import FIRST_STAGE, SECOND_STAGE
 from analysis.frames import View, load
 from analysis.ladder import rungs
+from analysis.registries import Plot
 from analysis.tables.scale import scale
 from analysis.tables.stages import stages
 from analysis.tables.tasks import tasks
@@ -37,6 +39,17 @@ def test_a_two_stage_study_is_of_one_schedule(tmp_path: Path, study: str) -> Non
     assert before[1] is not None
     assert after[1] is not None
     assert after[1].rows == before[1].rows
+
+
+@pytest.mark.parametrize("plot", [FIRST_STAGE, SECOND_STAGE])
+def test_rates_that_a_figure_of_stages_draws_are_of_the_runs_that_it_measures(tmp_path: Path, plot: Plot) -> None:
+    folder = build(tmp_path, [plot.name], Synthetic(seeds=(1, 2)))
+    known = {row["run"] for row in read(folder / "runs.csv")}
+    build(tmp_path, [plot.name], Synthetic(seeds=(0,), setting={"schedule": "linear"}))
+    rewrite(folder / "curves.csv", lambda row: row.update({} if row["run"] in known else {"lr": "9"}))
+    figure = plot.make(view(tmp_path))
+    assert figure is not None
+    assert max(mark.rows["y"].max() for mark in figure.marks if mark.kind == "line") < 9
 
 
 @pytest.mark.parametrize("other", [{"steps_per_version": "60"}, {"warmup_steps": "20"}])

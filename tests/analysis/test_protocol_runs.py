@@ -83,7 +83,7 @@ def test_what_future_fine_tunes_stays_apart_from_what_d1_is_judged_on(
 ) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(protocol, "_run", lambda module, given: ran.append([module, *given]))
-    protocol.carry_out("smoke", tmp_path, ["downstream", apart], [f"ledger.path={tmp_path / 'smoke' / 'data'}"], [])
+    protocol.carry_out("smoke", tmp_path, ["downstream", apart], [], [])
     ledgers = {word for words in ran for word in words[-1:] if word.startswith("ledger.path=")}
     assert ledgers == {f"ledger.path={tmp_path / place / 'data'}" for place in ("smoke", f"{apart}/smoke")}
     [chosen] = parts(read_best(tmp_path / "none.csv"), "smoke")[apart]

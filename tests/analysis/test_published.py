@@ -349,7 +349,7 @@ def test_what_is_said_of_the_largest_model_fine_tuned_is_what_came() -> None:
     bits, points = (
         [less(switch, other, unit) for other in (ptfs, cpt, trunk)] for unit in ("gold_bits_per_byte", "points")
     )
-    said = "needs {} less than PTFS's, {} less than CPT's, and as many as its undecayed trunk's ({} less)"
+    said = "needs {} less than PTFS's and {} less than CPT's; it is not told apart from its undecayed trunk ({} less)"
     assert said.format(bits[0].replace(" [", " bits [", 1), *bits[1:]) in text
     assert "it lies {} above PTFS, {} above CPT and {} above the trunk".format(*points) in text
 

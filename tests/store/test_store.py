@@ -88,7 +88,9 @@ def test_a_folder_without_its_manifest_is_no_checkpoint(store: Store) -> None:
     assert not store.has(KEY)
 
 
-def test_a_second_writer_of_a_key_loses_quietly(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_writer_of_a_key_loses_and_is_compared_with_the_first(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     store.save(KEY, 7, TENSORS, {})
     store.save(KEY, 7, TENSORS, {})
     assert "with the same bits" in capsys.readouterr().err

@@ -5,13 +5,13 @@ cent of PPL, mean and standard deviation over seeds, of the last checkpoint alon
 of ln PPL, and how many times smaller the variance is.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.frames import load
-from repro.common.errors import refusals
+from repro.common.errors import UserError, refusals
 from repro.results.columns import settings_of
 
 CONTRASTS = (("cpt", "ptfs"), ("path_switching", "ptfs"), ("path_switching", "cpt"))
@@ -21,6 +21,8 @@ def contrasts(root: Path, scale: str) -> pd.DataFrame:
     """Rows: contrast, seed; columns: `before`, steps before the end, ascending. 100 x nats of ln PPL."""
     ledger = load(root, scale)
     runs = ledger.runs[ledger.runs["paradigm"] == "earlier"]
+    if runs.empty:
+        raise UserError(f"{ledger.folder} has no runs of paradigm=earlier; earlier.py says what makes them.")
     scores = runs.merge(ledger.scores, on="run")
     scores = scores[scores["version"] == scores["version"].max()]
     own = [settings_of(text) for text in scores["settings"]]
@@ -48,10 +50,13 @@ def averaged(found: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("scale", nargs="?", default="proxy")
+    asked = parser.parse_args()
     with refusals():
-        root, scale = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "proxy"
-        table = averaged(contrasts(root, scale))
-        table.to_csv(root / scale / "averaged.csv", index=False, float_format="%.4f")
+        table = averaged(contrasts(asked.root, asked.scale))
+        table.to_csv(asked.root / asked.scale / "averaged.csv", index=False, float_format="%.4f")
         print(table.round(3).to_string(index=False))
 
 
