@@ -50,6 +50,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             s.evaluation.task_limit,
             dtype=s.numerics.dtype,
         )
+        jobs.check_unchanged(tree, item)
         store.put_result(KIND, item.result, {"weights": item.weights, "rows": rows})
 
     todo = jobs.jobs_of(tree)

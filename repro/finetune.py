@@ -67,6 +67,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
             micro_batch=s.numerics.micro_batch_size,
         )
         tensors = {name: tensor.contiguous() for name, tensor in weights.of(model).items()}
+        jobs.check_unchanged(tree, item)
         store.save(item.weights, len(losses), {"model": tensors}, about | {"losses": losses})
 
     jobs.drain(jobs.fine_tunings(tree), lambda item: item.weights, lambda: store.steps().keys(), do, store, stop)

@@ -90,10 +90,10 @@ def known_tokenizer(setting: str | None, data_path: Path) -> str | None:
     return found
 
 
-def remember_tokenizer(setting: str | None, data_path: Path) -> None:
+def remember_tokenizer(setting: str | None, known: str | None, data_path: Path) -> None:
     """Note what identifies a tokenizer with which a stream is prepared now."""
     if setting is not None:
-        memory.remember(_tokenizer_note(setting, data_path), {"is": known_tokenizer(setting, data_path)})
+        memory.remember(_tokenizer_note(setting, data_path), {"is": known})
 
 
 def _tokenizer_note(setting: str, data_path: Path) -> Path:

@@ -52,16 +52,16 @@ def open_stream(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
             remember_releases(source, data_path, everything)
         else:
             remember(source, data_path, everything)
-        remember_tokenizer(settings.tokenizer, data_path)
+        remember_tokenizer(settings.tokenizer, units.tokenizer, data_path)
         return stream
-    identity = known_identity(source, data_path)
-    folder = _folder(identity, settings, data_path)
+    identity, tokenizer = known_identity(source, data_path), known_tokenizer(settings.tokenizer, data_path)
+    folder = _folder(identity, settings, tokenizer, data_path)
     if damaged(folder) is not None:
         with preparation.exclusively(folder.with_suffix(".lock"), data_path):
             if damaged(folder) is not None:
-                preparation.prepare(source, identity, settings, data_path / "packages", folder)
+                preparation.prepare(source, identity, settings, tokenizer, data_path / "packages", folder)
     remember(source, data_path, identity)
-    remember_tokenizer(settings.tokenizer, data_path)
+    remember_tokenizer(settings.tokenizer, tokenizer, data_path)
     return _whole(folder, settings)
 
 
@@ -77,7 +77,8 @@ def is_prepared(corpus: CorpusSettings, settings: StreamSettings, data_path: Pat
     source = chosen(corpus)
     if settings.order in GROWING:
         return not _chain(source, settings, data_path)[0].missing()
-    return damaged(_folder(known_identity(source, data_path), settings, data_path)) is None
+    identity, tokenizer = known_identity(source, data_path), known_tokenizer(settings.tokenizer, data_path)
+    return damaged(_folder(identity, settings, tokenizer, data_path)) is None
 
 
 def check_dates(corpus: CorpusSettings, settings: StreamSettings, data_path: Path) -> None:
@@ -105,10 +106,10 @@ def _chain(source: Corpus, settings: StreamSettings, data_path: Path) -> tuple[C
     return versions.chain(source, None, pile, settings, data_path), pile
 
 
-def _folder(identity: dict[str, object], settings: StreamSettings, data_path: Path) -> Path:
+def _folder(identity: dict[str, object], settings: StreamSettings, tokenizer: str | None, data_path: Path) -> Path:
     key = {"layout": LAYOUT, "corpus": identity, **tokens_key(settings)}
-    if settings.tokenizer is not None:
-        key["tokenizer"] = known_tokenizer(settings.tokenizer, data_path)
+    if tokenizer is not None:
+        key["tokenizer"] = tokenizer
     return data_path / "streams" / digest(key)[:32]
 
 

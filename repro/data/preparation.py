@@ -24,6 +24,7 @@ from repro.data.text import Bytes, Piece, Spooled, first_bytes, hold_out, pieces
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from tokenizers import Tokenizer
 
 Slices = list[list[Piece]]
 """Pieces in stream order, by version."""
@@ -66,14 +67,24 @@ def replaced(folder: Path, build: Callable[[Path], None]) -> None:
 # A pile of text that is cut into N versions at once
 
 
-def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSettings, cache: Path, folder: Path) -> None:
+def prepare(
+    corpus: Corpus,
+    identity: dict[str, object],
+    settings: StreamSettings,
+    tokenizer: str | None,
+    cache: Path,
+    folder: Path,
+) -> None:
     """Make the stream of a pile that is cut at once: `shuffled`, or `chronological`.
 
+    Args:
+        tokenizer: what stands for `stream.tokenizer` in keys.
+
     Raises:
-        UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short.
+        UserError: the corpus cannot be read, lacks the dates a chronological stream needs, or is too short; or the
+            tokenizer is another one by now.
     """
-    if settings.tokenizer is not None:
-        tokenizers.check(settings.tokenizer)
+    given = None if settings.tokenizer is None else tokenizers.verified(settings.tokenizer, str(tokenizer))
 
     def build(built: Path) -> None:
         with bars() as bar:
@@ -81,7 +92,7 @@ def prepare(corpus: Corpus, identity: dict[str, object], settings: StreamSetting
             place = built.parent / "spool"
             spooled = spool(documents, place, settings.split_seed)
             text = spooled.text()
-            _write(built, text, _split(spooled.documents, text, settings), settings, bar)
+            _write(built, text, _split(spooled.documents, text, settings), given, settings, bar)
 
     replaced(folder, build)
 
@@ -101,15 +112,20 @@ def check_dates(corpus: Corpus, identity: Mapping[str, object], settings: Stream
         in_time(documents, settings.order, "dealt")
 
 
-def _write(built: Path, text: Bytes, slices: tuple[Slices, Slices], settings: StreamSettings, bar: "Progress") -> None:
+def _write(
+    built: Path,
+    text: Bytes,
+    slices: tuple[Slices, Slices],
+    tokenizer: "Tokenizer | None",
+    settings: StreamSettings,
+    bar: "Progress",
+) -> None:
     train, heldout = slices
     length = settings.sequence_length
-    if settings.tokenizer is None:
+    if tokenizer is None:
         seen = list(first_bytes(train[0], tokenizers.TOKENIZER_BYTES))
         followed = bar.track(seen, description="Training the tokenizer")
         tokenizer = tokenizers.train((read(text, piece) for piece in followed), settings.vocab_size)
-    else:
-        tokenizer = tokenizers.load(tokenizers.given(settings.tokenizer)[0])
     tokenizer.save(str(built / tokenizers.FILE))
     dtype = tokenizers.dtype_of(tokenizer)
     for kind, parts in (("heldout", heldout), ("train", train)):

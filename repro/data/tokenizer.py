@@ -43,17 +43,20 @@ def train(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     return tokenizer
 
 
-def check(setting: str) -> None:
-    """See that the tokenizer that `stream.tokenizer` names can be used, before a corpus is read for it.
+def verified(setting: str, known: str) -> "Tokenizer":
+    """The tokenizer that `stream.tokenizer` names, if it is still the one that `known` stands for in keys.
 
     Raises:
-        UserError: it cannot; as `given`, too.
+        UserError: it is another one by now, or cannot be loaded; as `given`, too.
     """
-    path, _ = given(setting)
+    path, found = given(setting)
     try:
-        load(path)
+        tokenizer = load(path)
     except UserError as error:
         raise UserError(f"stream.tokenizer={setting}: {error}") from None
+    if not known == found == sha256(path):
+        raise UserError(f"stream.tokenizer={setting}: {path} changed while this ran; the same command takes it anew.")
+    return tokenizer
 
 
 def load(path: Path) -> "Tokenizer":

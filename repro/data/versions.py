@@ -55,6 +55,8 @@ class Chain:
     """What the documents of each unit are identified by."""
     pile: Identity
     """What identifies the corpus as a whole, where it does not come in releases."""
+    tokenizer: str | None
+    """What stands for `stream.tokenizer` in keys; None: version 1 trains one."""
 
     @property
     def dealt(self) -> bool:
@@ -65,7 +67,7 @@ class Chain:
         s = self.settings
         shape = {"layout": LAYOUT, "order": s.order, "heldout_share": s.heldout_share, "split_seed": s.split_seed}
         shape |= {"block_tokens": s.sequence_length, "near_duplicates": self.corpus.near_duplicates}
-        given = known_tokenizer(s.tokenizer, self.data_path)
+        given = self.tokenizer
         tokenizer: object = given or {"vocab_size": s.vocab_size}
         folders: list[Path] = []
         after: str | None = None
@@ -100,11 +102,12 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
             f"stream.steps_per_version={AUTO} uses each version's data once, and stream.order={s.order} makes a "
             "version as long as its steps need; give their number."
         )
+    tokenizer = known_tokenizer(s.tokenizer, at)
     if s.order == "dealt":
-        return Chain(corpus, s, at, [pile], pile)
+        return Chain(corpus, s, at, [pile], pile, tokenizer)
     if s.order == "dated":
         stretches = [{"batch": s.global_batch_size, "steps": list(s.steps[: k + 1])} for k in range(s.versions)]
-        return Chain(corpus, s, at, [{"pile": pile, **stretch} for stretch in stretches], pile)
+        return Chain(corpus, s, at, [{"pile": pile, **stretch} for stretch in stretches], pile, tokenizer)
     if identities is None:
         raise UserError(
             f"stream.order={s.order} makes each release of a corpus a version, and corpus.kind={corpus.kind} has none; "
@@ -118,7 +121,7 @@ def chain(corpus: Corpus, identities: Sequence[Identity] | None, pile: Identity,
             f"stream.versions={s.versions}, but {corpus.place or corpus.kind} has {len(identities)} releases, and each "
             f"is a version; stream.versions={len(identities)} works."
         )
-    return Chain(corpus, s, at, identities[: s.versions], pile)
+    return Chain(corpus, s, at, identities[: s.versions], pile, tokenizer)
 
 
 def open_chain(units: Chain) -> Stream:
@@ -193,8 +196,7 @@ def _dealt(s: StreamSettings, folder: Path, manifest: dict[str, Any]) -> list[Pr
 def _prepare(units: Chain, missing: list[int]) -> None:
     """Make the missing units, reading each text once."""
     s = units.settings
-    if s.tokenizer is not None:
-        tokenizers.check(s.tokenizer)
+    given = None if s.tokenizer is None else tokenizers.verified(s.tokenizer, str(units.tokenizer))
     scratch = units.folders()[0].with_suffix(".reading")
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -210,17 +212,18 @@ def _prepare(units: Chain, missing: list[int]) -> None:
             spooled.documents = in_time(spooled.documents, "dated", "dealt")
         text = spooled.text()
         for index in missing:
-            _unit(units, index, spooled, text)
+            _unit(units, index, spooled, text, given)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def _unit(units: Chain, index: int, spooled: Spool, text: Bytes) -> None:
-    """Make one unit; those before it are there."""
+def _unit(units: Chain, index: int, spooled: Spool, text: Bytes, tokenizer: "Tokenizer | None") -> None:
+    """Make one unit; those before it are there, with the stream's tokenizer if none is given."""
     s = units.settings
     folders = units.folders()
     folder, earlier = folders[index], folders[:index]
-    tokenizer = _tokenizer(units, earlier)
+    if tokenizer is None and earlier:
+        tokenizer = tokenizers.load(earlier[0] / tokenizers.FILE)
     if s.order == "dated":
         start = read_manifest(earlier[-1])["report"]["until"] if earlier else 0
         stretch = _Stretch(units, index, spooled.documents, start)
@@ -236,13 +239,6 @@ def _unit(units: Chain, index: int, spooled: Spool, text: Bytes) -> None:
         write_manifest(built, _write(built, units, index, documents, text, earlier, tokenizer, counts))
 
     replaced(folder, build)
-
-
-def _tokenizer(units: Chain, earlier: Sequence[Path]) -> "Tokenizer | None":
-    """The stream's; None: to be trained on version 1's text."""
-    if units.settings.tokenizer is not None:
-        return tokenizers.load(tokenizers.given(units.settings.tokenizer)[0])
-    return tokenizers.load(earlier[0] / tokenizers.FILE) if earlier else None
 
 
 @dataclass(frozen=True)

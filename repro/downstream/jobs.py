@@ -4,18 +4,15 @@ One item is one version under one fine-tuning seed, or as it was pre-trained. It
 version's checkpoint, the recipe, the tasks' files and what evaluates them.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from repro.common.canonical import digest
 from repro.common.errors import Preempted, UserError
 from repro.common.packages import installed
-from repro.config import places
 from repro.config.settings import ModelSettings, TaskSettings
 from repro.downstream import tasks
 from repro.models.architectures.architecture import architecture
@@ -52,6 +49,8 @@ class Job:
     """Where the store keeps the model: `base`, or its fine-tuned weights."""
     result: Key
     """Where the store keeps its scores."""
+    tasks: str
+    """What the files of the tasks held when the keys were worked out."""
     before: "Job | None" = None
     """The version before, fine-tuned: what fine-tuning changed there is added to this version's weights first."""
     tunes: bool = True
@@ -68,7 +67,8 @@ def jobs_of(tree: Tree) -> list[Job]:
             if version <= len(ends):
                 base = _base(tree, index, version)
                 if version != UNTRAINED:
-                    found.append(Job(index, version, base, None, base, digest([base, _evaluation(run)])))
+                    result = digest([base, _evaluation(run)])
+                    found.append(Job(index, version, base, None, base, result, tasks.content(settings.tasks)))
                 found += [
                     _tuned(tree, index, version, seed, settings.finetune.update) for seed in settings.finetune.seeds
                 ]
@@ -88,7 +88,8 @@ def _tuned(tree: Tree, index: int, version: int, seed: int, update: str) -> Job:
     added = [] if before is None else [["added", before.weights, before.base]]
     tunes = before is None or update == "continue"
     weights = digest([base, *added, *([_recipe(run), seed] if tunes else [])])
-    return Job(index, version, base, seed, weights, digest([weights, _evaluation(run)]), before, tunes)
+    result, content = digest([weights, _evaluation(run)]), tasks.content(run.settings.tasks)
+    return Job(index, version, base, seed, weights, result, content, before, tunes)
 
 
 def _base(tree: Tree, index: int, version: int) -> Key:
@@ -118,33 +119,32 @@ def _recipe(run: Run) -> list[Any]:
     split = [] if micro is None or micro >= run.settings.finetune.batch_size else [micro]
     # Tasks that lm-eval brings are its own, examples included.
     theirs = [] if run.settings.tasks.offline else [["lm_eval", installed("lm_eval")]]
-    return [RECIPE, recipe, _files(run.settings.tasks), run.numerics, *split, *theirs]
+    return [RECIPE, recipe, _tasks(run.settings.tasks), run.numerics, *split, *theirs]
 
 
 def _evaluation(run: Run) -> list[Any]:
     """What of the settings decides a model's scores."""
     e = run.settings.evaluation
-    return [RECIPE, e.task_batch_size, e.task_limit, _files(run.settings.tasks), installed("lm_eval"), run.numerics]
+    return [RECIPE, e.task_batch_size, e.task_limit, _tasks(run.settings.tasks), installed("lm_eval"), run.numerics]
 
 
-def _files(settings: TaskSettings) -> list[str]:
+def _tasks(settings: TaskSettings) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    files = []
-    for path in sorted(places.tasks(settings.include_path).rglob("*")):
-        # What a file manager, an editor or Python leaves is no task.
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
-            status = path.stat()
-            files.append((path, status.st_size, status.st_mtime_ns))
-    return [settings.group, *settings.names, _sha256(tuple(files))]
+    return [settings.group, *settings.names, tasks.content(settings)]
 
 
-@lru_cache(maxsize=8)
-def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of what files hold, read once by a process while their sizes and times of change stay: each item asks."""
-    found = hashlib.sha256()
-    for path, *_ in files:
-        found.update(path.read_bytes())
-    return found.hexdigest()
+def check_unchanged(tree: Tree, item: Job) -> None:
+    """Refuse to keep what came of other tasks than the item's keys were worked out of.
+
+    Raises:
+        UserError: somebody edited the tasks' files since then.
+    """
+    settings = run_of(tree, item).settings.tasks
+    if tasks.content(settings) != item.tasks:
+        raise UserError(
+            f"tasks.include_path={settings.include_path}: its files changed while this ran, and nothing of it is kept "
+            "under the names of what they were before; the same command takes them as they are now."
+        )
 
 
 def _model(tree: Tree, item: Job) -> ModelSettings:

@@ -7,6 +7,7 @@ from them, so the two cannot differ.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import logging
 import os
@@ -64,7 +65,7 @@ def load(settings: TaskSettings, data_path: Path) -> TaskDict:
     path = places.tasks(settings.include_path)
     if settings.group == GROUP:
         prepare(data_path)
-    loaded = _load(settings.group, path, settings.offline, data_path)
+    loaded = _load(settings.group, path, settings.offline, data_path, content(settings))
     known = [*loaded["tasks"], *loaded.get("groups", {})]
     unknown = [name for name in settings.names if name not in known]
     if unknown:
@@ -78,6 +79,26 @@ def load(settings: TaskSettings, data_path: Path) -> TaskDict:
             "are told apart by what lies in that folder alone; the items, or links to their files, would work there."
         )
     return loaded
+
+
+def content(settings: TaskSettings) -> str:
+    """SHA-256 of what the files in the tasks' folder hold, the checksums of the items among them."""
+    files = []
+    for path in sorted(places.tasks(settings.include_path).rglob("*")):
+        # What a file manager, an editor or Python leaves is no task.
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".pyc":
+            status = path.stat()
+            files.append((path, status.st_size, status.st_mtime_ns))
+    return _sha256(tuple(files))
+
+
+@lru_cache(maxsize=8)
+def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of what files hold, read once by a process while their sizes and times of change stay: each item asks."""
+    found = hashlib.sha256()
+    for path, *_ in files:
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _outside(loaded: TaskDict, name: str, folder: Path) -> Iterator[Path]:
@@ -111,8 +132,8 @@ def _lies_in(place: Path, folder: Path) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _load(group: str, include_path: Path, offline: bool, data_path: Path) -> TaskDict:
-    """Takes a second or more, and a process may evaluate many models."""
+def _load(group: str, include_path: Path, offline: bool, data_path: Path, content: str) -> TaskDict:
+    """Takes a second or more, and a process may evaluate many models. `content` is what the folder's files hold."""
     from lm_eval.tasks import TaskManager
 
     try:
@@ -166,16 +187,22 @@ def training_examples(settings: TaskSettings, data_path: Path, max_examples: int
     training split give nothing.
     """
     load(settings, data_path)  # says what is wrong with them, and is kept
-    place = (settings.group, places.tasks(settings.include_path), settings.offline, data_path)
+    place = (settings.group, places.tasks(settings.include_path), settings.offline, data_path, content(settings))
     return list(_training_examples(*place, tuple(settings.names), max_examples))
 
 
 @lru_cache(maxsize=4)
 def _training_examples(
-    group: str, include_path: Path, offline: bool, data_path: Path, names: tuple[str, ...], max_examples: int | None
+    group: str,
+    include_path: Path,
+    offline: bool,
+    data_path: Path,
+    content: str,
+    names: tuple[str, ...],
+    max_examples: int | None,
 ) -> tuple[Example, ...]:
     """Takes seconds, as lm-eval compiles a task's template for every item, and a process may fine-tune many models."""
-    loaded = _load(group, include_path, offline, data_path)
+    loaded = _load(group, include_path, offline, data_path, content)
     sources = [_in_turn([_examples(task) for task in leaves(loaded, name)]) for name in names]
     return tuple(itertools.islice(_in_turn(sources), max_examples))
 

@@ -30,6 +30,7 @@ from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import StreamSettings
 from repro.data import blocks as on_disk
+from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.hf import HuggingFace
 from repro.data.corpora.local import Local
@@ -593,6 +594,26 @@ def test_a_prepared_stream_outlives_the_tokenizer_that_was_given(
     # One that is there and another is another one.
     given.parent.mkdir()
     given.write_text((tmp_path / "moved" / given.name).read_text() + "\n")
+    assert not is_prepared(corpus, settings, tmp_path / "data")
+
+
+@pytest.mark.parametrize("order", ["shuffled", "dealt"])
+def test_a_given_tokenizer_that_changes_after_it_was_hashed_is_refused(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, load = write(tmp_path / "corpus"), tokenizers.load
+    given = tmp_path / "tokenizer.json"
+    shutil.copy(open_stream(corpus, replace(SMALL, vocab_size=290), tmp_path / "first").tokenizer_file, given)
+    other = open_stream(corpus, replace(SMALL, vocab_size=270), tmp_path / "second").tokenizer_file
+    settings = replace(SMALL, order=order, tokenizer=str(given))
+
+    def late(path: Path) -> object:
+        shutil.copy(other, given)
+        return load(path)
+
+    monkeypatch.setattr(tokenizers, "load", late)
+    with pytest.raises(UserError, match=r"stream\.tokenizer=.*tokenizer\.json changed while this ran"):
+        open_stream(corpus, settings, tmp_path / "data")
     assert not is_prepared(corpus, settings, tmp_path / "data")
 
 

@@ -450,6 +450,16 @@ def test_a_file_that_changes_after_it_was_hashed_is_refused(dumps: Path, tmp_pat
         list(corpus(dumps).of_releases({1: identity[0]}, tmp_path))
 
 
+def test_documents_have_the_date_that_their_release_was_identified_by(dumps: Path, tmp_path: Path) -> None:
+    """Also where the list is edited before they are read."""
+    listed = dumps / "releases.csv"
+    listed.write_text("name,folder,date\na,dump-1,2020-01-31\n")
+    identity = corpus(dumps).releases()
+    listed.write_text("name,folder,date\na,dump-1,2021-01-31\n")
+    read = list(corpus(dumps).of_releases({1: identity[0]}, tmp_path))
+    assert {document.date for document in read} == {"2020-01-31"}
+
+
 def test_a_damaged_unit_is_prepared_again_as_it_was(dumps: Path, tmp_path: Path) -> None:
     harmed: Callable[[Path], object] = Path.unlink
     open_stream(corpus(dumps), mixed(3, "releases"), tmp_path)

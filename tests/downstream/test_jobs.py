@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ class Items:
     def __init__(self, store: Store) -> None:
         self.store, self.done, self.tried = store, set[str](), list[str]()
         self.errors: dict[str, Exception] = {}
-        self.todo = [Job(0, 1, "base", seed, f"weights{seed}", f"result{seed}") for seed in range(3)]
+        self.todo = [Job(0, 1, "base", seed, f"weights{seed}", f"result{seed}", "") for seed in range(3)]
 
     def do(self, item: Job, lease: Lease) -> None:
         self.tried.append(item.weights)
@@ -57,7 +58,7 @@ def three(tmp_path: Path) -> Items:
 def test_what_is_there_is_evaluated_whether_or_not_what_it_was_made_from_is(three: Items) -> None:
     """The fine-tuned model of the version before may have been damaged, and is needed to make this one alone."""
     (first, *_) = three.todo
-    (item,) = three.todo = [Job(0, 2, "base2", 0, "tuned2", "result2", before=first)]
+    (item,) = three.todo = [Job(0, 2, "base2", 0, "tuned2", "result2", "", before=first)]
     tried: list[str] = []
 
     def do(item: Job, lease: Lease) -> None:
@@ -178,6 +179,31 @@ def test_a_fine_tuning_that_is_asked_to_stop_keeps_nothing_and_starts_again(trai
     assert [len(store.manifest(key)["losses"]) for key in store.steps().keys() - before.keys()] == [3, 3]
 
 
+@pytest.mark.parametrize(("command", "module", "name"), [(finetune, sft, "finetune"), (evaluate, harness, "evaluate")])
+def test_what_came_of_tasks_that_were_edited_meanwhile_is_not_kept(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, module: Any, name: str
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.yaml").write_text("task: mine\n")
+    given = smoke("paradigm=cpt", f"tasks.include_path={tmp_path}/tasks", "tasks.group=mine", "tasks.names=[mine]")
+    tree, store = make(compose([*given, "finetune.seeds=[0]", "finetune.versions=[1]"])).tree, Store(tmp_path / "store")
+    Worker(tree, 0, store, threading.Event()).work()
+    monkeypatch.setattr(tasks, "training_examples", lambda settings, path, most: EXAMPLES)
+    keys = {item.weights for item in jobs.fine_tunings(tree)} | {item.result for item in jobs.jobs_of(tree)}
+
+    def edited(*args: Any, **more: Any) -> list[float]:
+        (tmp_path / "tasks" / "mine.yaml").write_text("task: mine\nnum_fewshot: 1\n")
+        return []
+
+    if command is evaluate:
+        finetune._work(tree, 0, store, threading.Event())
+        keys -= store.steps().keys()
+    monkeypatch.setattr(module, name, edited)
+    with pytest.raises(UserError, match=r"tasks\.include_path=.*/tasks: its files changed while this ran"):
+        command._work(tree, 0, store, threading.Event())
+    assert not keys & (store.steps().keys() | set(store.results(jobs.KIND)))
+
+
 def test_fine_tuning_takes_no_more_examples_at_once_than_training_takes_blocks(
     trained: tuple[Tree, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,11 +295,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
 def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text("task: one\n")
     settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
-    before = jobs._files(settings)
+    before = jobs._tasks(settings)
     (tmp_path / ".DS_Store").write_bytes(b"layout")
-    assert jobs._files(settings) == before
+    assert jobs._tasks(settings) == before
     (tmp_path / "task.yaml").write_text("task: another\n")
-    assert jobs._files(settings) != before
+    assert jobs._tasks(settings) != before
 
 
 @pytest.mark.parametrize(("group", "alike"), [("nine_local", True), ("nine_paper", False)])
@@ -291,9 +317,9 @@ def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) 
     (tmp_path / "task.yaml").write_text("task: one\n")
     (tmp_path / "items.jsonl").write_text('{"question": "one"}\n')
     settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
-    before = jobs._files(settings)
+    before = jobs._tasks(settings)
     (tmp_path / "items.jsonl").write_text('{"question": "another"}\n')
-    assert jobs._files(settings) != before
+    assert jobs._tasks(settings) != before
 
 
 def test_without_a_seed_there_is_nothing_to_fine_tune_and_versions_are_still_evaluated(smoke: Overrides) -> None:

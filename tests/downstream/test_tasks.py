@@ -320,17 +320,34 @@ doc_to_target: "{{answer}}"
     (tmp_path / "tasks" / "mine.yaml").write_text(task % (tmp_path / "items.jsonl"))
     with pytest.raises(UserError, match=rf"mine reads {tmp_path}/items.jsonl, outside of it"):
         tasks.load(settings, tmp_path)
-    tasks._load.cache_clear()
     (tmp_path / "tasks" / "items.jsonl").symlink_to(tmp_path / "items.jsonl")
     (tmp_path / "tasks" / "mine.yaml").write_text(task % (tmp_path / "tasks" / "items.jsonl"))
     assert "mine" in tasks.load(settings, tmp_path)["tasks"]
     # A link to a folder, a way around and a pattern lead out of it as well.
     (tmp_path / "tasks" / "linked").symlink_to(tmp_path, target_is_directory=True)
     for place in ("tasks/linked/items.jsonl", "tasks/../items.jsonl", "*.jsonl"):
-        tasks._load.cache_clear()
         (tmp_path / "tasks" / "mine.yaml").write_text(task % f"'{tmp_path}/{place}'")
         with pytest.raises(UserError, match="outside of it"):
             tasks.load(settings, tmp_path)
+
+
+def test_tasks_that_were_edited_are_read_anew(tmp_path: Path) -> None:
+    """By a process that has read them: it would give what the edited ones say under the names of those before."""
+    task = """task: mine
+dataset_path: json
+dataset_kwargs: {data_files: {train: %s}}
+training_split: train
+test_split: train
+output_type: generate_until
+doc_to_text: "%s {{question}}"
+doc_to_target: "{{answer}}"
+"""
+    (tmp_path / "items.jsonl").write_text('{"question": "1 + 1 =", "answer": "2"}\n')
+    (tmp_path / "_ours.yaml").write_text("group: ours\ntask: [mine]\n")
+    settings = TaskSettings(group="ours", names=["mine"], include_path=str(tmp_path))
+    for word in ("Add:", "Sum:"):
+        (tmp_path / "mine.yaml").write_text(task % (tmp_path / "items.jsonl", word))
+        assert tasks.training_examples(settings, tmp_path, None) == [(f"{word} 1 + 1 =", " 2")]
 
 
 def test_a_relative_folder_is_found_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ class ReleaseFolders(Files):
     def of_releases(self, wanted: Mapping[int, Mapping[str, object]], cache: Path) -> Iterator[Document]:
         for part, release in enumerate(self.listed(), start=1):
             if part in wanted:
-                known = cast(Any, wanted[part]["files"])
-                for document in self.read(release.folder, known, f"release {release.name}"):
-                    yield replace(document, part=part, date=document.date or release.date)
+                known = cast(Any, wanted[part])
+                for document in self.read(release.folder, known["files"], f"release {release.name}"):
+                    yield replace(document, part=part, date=document.date or known["date"])
 
     def listed(self) -> list[ReleaseFolder]:
         """The releases in order.
