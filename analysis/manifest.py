@@ -10,7 +10,7 @@ from typing import Any
 from analysis import provenance
 from analysis.formats import text
 from analysis.frames import Ledger
-from repro.common.disk import sha256
+from repro.common.disk import Flaw, read, sha256
 
 NAME = "manifest.json"
 
@@ -50,12 +50,9 @@ def describe(ledger: Ledger, outputs: dict[str, Path], made_by: Mapping[str, str
 
 def listed(folder: Path) -> set[Path]:
     """Files an earlier report wrote here, so that none of them outlives its data."""
-    manifest = folder / NAME
-    if not manifest.exists():
-        return set()
     try:
-        names = list(json.loads(manifest.read_text(encoding="utf-8"))["outputs"])
-    except (ValueError, KeyError, TypeError):
+        names = list(json.loads(read(folder / NAME))["outputs"])
+    except (Flaw, ValueError, KeyError, TypeError):  # none was written, or something else lies there
         return set()
     inside = [folder / name for name in ("tables", "figures", "claims", "recipes")]
     paths = (folder / str(name) for name in names)

@@ -134,6 +134,11 @@ def _publish(ledger: Ledger, scratch: Path, folder: Path, made_by: Mapping[str, 
     content = json.dumps(manifest.describe(ledger, outputs, made_by, command), indent=1, sort_keys=True) + "\n"
     (scratch / manifest.NAME).write_text(content, encoding="utf-8")
     before = manifest.listed(folder)
+    places = [folder / name for name in (*outputs, manifest.NAME)]
+    in_the_way = [place for place in places if place.is_dir()]
+    in_the_way += [place.parent for place in places if place.parent.exists() and not place.parent.is_dir()]
+    if in_the_way:
+        raise UserError(f"root={folder.parent}: {in_the_way[0]} is in the report's way; move it, or choose another.")
     for name in (*outputs, manifest.NAME):
         (folder / name).parent.mkdir(exist_ok=True)
         (scratch / name).replace(folder / name)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.advice import agreement, candidates, decisions, evidence, question, records, selection, telling
 from repro.common.disk import write_document
-from repro.common.errors import refusals
+from repro.common.errors import UserError, refusals
 from repro.common.grid import Grid, console
 from repro.config.settings import Settings
 from repro.planning.arguments import CommandLine
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if record and score:
             line.refuse("record= freezes predictions and score= compares them, later; give one of the two.")
         asked = question.take(line)
-        ledger = place(line.words(), line.settings()[0])
+        ledger = place(line.words(), line.settings()[0], writes=keep)
         cells = evidence.read(ledger)
         if score:
             _tell(records.score(Path(score), cells), output, scored)
@@ -71,11 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(told, output, lambda told: telling.text(advice, told))
 
 
-def place(words: Sequence[str], settings: Settings) -> Path:
-    """The ledger that is read."""
+def place(words: Sequence[str], settings: Settings, *, writes: bool = False) -> Path:
+    """The ledger that is read.
+
+    Raises:
+        UserError: it is the published one, which nobody named, and something is to be written beside it.
+    """
     given = any(word.startswith("ledger.path=") for word in words)
     own, published = Path(settings.ledger.path), PUBLISHED / settings.scale / "data"
-    return own if given or (own / "runs.csv").exists() or not (published / "runs.csv").exists() else published
+    if given or (own / "runs.csv").exists() or not (published / "runs.csv").exists():
+        return own
+    if writes:
+        raise UserError(
+            f"keep=true writes beside the ledger, and {own} holds none; what is published is read then, and left as it "
+            "is. ledger.path=FOLDER names a ledger of yours; keep=false works."
+        )
+    return published
 
 
 def _tell(told: dict[str, Any], output: str, text: Any) -> None:

@@ -53,7 +53,7 @@ def fetch(package: Package, cache: Path) -> Path:
         scratch = f".fetching-{package.file_name}-"
         for left in cache.glob(f"{scratch}*"):  # by one that was killed
             shutil.rmtree(left, ignore_errors=True)
-        if target.exists():
+        if target.is_file():
             if sha256(target) == package.sha256:
                 return target
             _log.warning("%s is not the file that was pinned; it is fetched again.", target)

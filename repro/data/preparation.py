@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.common import locks
-from repro.common.disk import clear_errors
+from repro.common.disk import clear_errors, move, remove
 from repro.common.errors import UserError
 from repro.common.progress import bars
 from repro.config.settings import StreamSettings
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Slices = list[list[Piece]]
 """Pieces in stream order, by version."""
 
+PREPARING, READING = ".preparing", ".reading"
+"""Endings of what is being built, and of the text that it is built from, beside the lock of whoever does."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,23 +45,40 @@ def exclusively(lock: Path, data_path: Path) -> Iterator[None]:
     with clear_errors(data_path, setting="data.path"):
         lock.parent.mkdir(parents=True, exist_ok=True)
         # So that a corpus whose folder holds this one does not contain it.
-        (data_path / CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+        if not (tag := data_path / CACHE_TAG).exists():
+            tag.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
         with locks.held(lock):
+            for left in (*lock.parent.glob(f"*{PREPARING}"), *lock.parent.glob(f"*{READING}")):
+                _clear(left, lock)
             yield
 
 
-def replaced(folder: Path, build: Callable[[Path], None]) -> None:
-    """Have a folder built beside where it belongs, and put there when it is whole."""
+def _clear(left: Path, ours: Path) -> None:
+    """Remove what one that was killed had begun: nobody may come back for it, as for a corpus that grew since."""
+    lock = left.with_suffix(ours.suffix)
+    if lock == ours:
+        remove(left)
+    elif (handle := locks.acquire(lock)) is not None:
+        try:
+            remove(left)
+        finally:
+            locks.release(lock, handle)
+
+
+def replaced(folder: Path, scratch: Path, build: Callable[[Path], None]) -> None:
+    """Have a folder built beside where it belongs, and put there when it is whole.
+
+    Args:
+        scratch: where, under the name of the lock that is held.
+    """
     if (at := damaged(folder)) is not None and (folder / MANIFEST).exists():
         _log.warning("%s is damaged; the stream is prepared again.", at)
-    scratch = folder.with_suffix(".preparing")
-    shutil.rmtree(scratch, ignore_errors=True)
     built = scratch / "stream"
     built.mkdir(parents=True)
     try:
         build(built)
         if folder.exists():
-            folder.rename(scratch / "damaged")
+            move(folder, scratch / "damaged")
         built.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -94,7 +114,7 @@ def prepare(
             text = spooled.text()
             _write(built, text, _split(spooled.documents, text, settings), given, settings, bar)
 
-    replaced(folder, build)
+    replaced(folder, folder.with_suffix(PREPARING), build)
 
 
 def check_dates(corpus: Corpus, identity: Mapping[str, object], settings: StreamSettings, cache: Path) -> None:

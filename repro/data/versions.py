@@ -31,7 +31,7 @@ from repro.data.blocks import Slice, cut, damaged, read_manifest, write_digests,
 from repro.data.corpora.corpus import Corpus
 from repro.data.counts import TRAINED_BEFORE
 from repro.data.memory import known_tokenizer
-from repro.data.preparation import check_heldout, exclusively, in_time, replaced, share_of
+from repro.data.preparation import PREPARING, READING, check_heldout, exclusively, in_time, replaced, share_of
 from repro.data.stream import PreparedVersion, Stream
 from repro.data.text import Bytes, Piece, Spool, Spooled, first_bytes, hold_out, pieces, read, spool
 
@@ -197,7 +197,7 @@ def _prepare(units: Chain, missing: list[int]) -> None:
     """Make the missing units, reading each text once."""
     s = units.settings
     given = None if s.tokenizer is None else tokenizers.verified(s.tokenizer, str(units.tokenizer))
-    scratch = units.folders()[0].with_suffix(".reading")
+    scratch = units.folders()[0].with_suffix(READING)
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:
         with bars() as bar:
@@ -221,13 +221,13 @@ def _unit(units: Chain, index: int, spooled: Spool, text: Bytes, tokenizer: "Tok
     """Make one unit; those before it are there, with the stream's tokenizer if none is given."""
     s = units.settings
     folders = units.folders()
-    folder, earlier = folders[index], folders[:index]
+    folder, earlier, scratch = folders[index], folders[:index], folders[0].with_suffix(PREPARING)
     if tokenizer is None and earlier:
         tokenizer = tokenizers.load(earlier[0] / tokenizers.FILE)
     if s.order == "dated":
         start = read_manifest(earlier[-1])["report"]["until"] if earlier else 0
         stretch = _Stretch(units, index, spooled.documents, start)
-        replaced(folder, lambda built: stretch.build(built, text, earlier, tokenizer))
+        replaced(folder, scratch, lambda built: stretch.build(built, text, earlier, tokenizer))
         return
     part = index + 1 if s.order == "releases" else None
     documents = [document for document in spooled.documents if part is None or document.part == part]
@@ -238,7 +238,7 @@ def _unit(units: Chain, index: int, spooled: Spool, text: Bytes, tokenizer: "Tok
     def build(built: Path) -> None:
         write_manifest(built, _write(built, units, index, documents, text, earlier, tokenizer, counts))
 
-    replaced(folder, build)
+    replaced(folder, scratch, build)
 
 
 @dataclass(frozen=True)

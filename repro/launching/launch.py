@@ -103,7 +103,12 @@ def launch(command: Command, typed: Sequence[str]) -> None:
         output.deliver()
         return
     if names & INFORMING:
-        _inform(command, arguments, names)
+        try:
+            _inform(command, arguments, names)
+        except SystemExit as end:  # Hydra's way to end well, too
+            if end.code:
+                raise
+        output.deliver()
         return
     with refusals(answers=False):
         if names:

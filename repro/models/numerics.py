@@ -115,7 +115,9 @@ def _part(part: str) -> dict[str, str]:
     if part == ONEDNN:
         # It cuts its products to the caches' sizes, which go with the processor's model.
         return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
-    return dict(_processor(part)) | _variables(VARIABLES.get(part.partition(":")[0], ()), "variables")
+    kind = part.partition(":")[0]
+    compilers = _inductors() if kind == "cuda" else []  # beside a processor's, which are a part of their own
+    return dict(_processor(part)) | _variables([*VARIABLES.get(kind, ()), *compilers], "variables")
 
 
 def _inductors() -> list[str]:

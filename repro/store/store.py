@@ -409,8 +409,14 @@ class Store:
             raise Damaged(f"{folder}: {flaw}") from None
 
     def _document(self, path: Path) -> dict[str, Any] | None:
+        before = None
         try:
+            with contextlib.suppress(FileNotFoundError):
+                before = path.lstat()
             return read_document(path)
         except Flaw as flaw:
-            self.quarantine(path, str(flaw))
+            # Someone may have written it again since.
+            with contextlib.suppress(FileNotFoundError):
+                if before is not None and os.path.samestat(before, path.lstat()):
+                    self.quarantine(path, str(flaw))
             return None

@@ -632,3 +632,16 @@ def test_a_seeds_own_level_is_no_scatter(tmp_path, capsys) -> None:
     write(tmp_path, candidates(*words[3:]), World(seeds=(3,), levels={3: 0.1}))
     scored = records.score(file, evidence.read(tmp_path))
     assert min(row["half_percent"] for row in scored["rows"]) > 20  # what an unknown seed's level may be
+
+
+def test_what_is_published_is_read_where_nothing_else_is_there_and_never_written(tmp_path, monkeypatch, capsys) -> None:
+    published = tmp_path / advise.PUBLISHED / "quick" / "data"
+    shutil.copytree(advise.PUBLISHED / "quick" / "data", published)
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.read_bytes() for path in published.glob("*.*")}
+    with pytest.raises(SystemExit) as stop:
+        advise.main(["scale=quick", "paradigm=path_switching", "keep=true"])
+    assert stop.value.code == 2
+    assert "keep=true writes beside the ledger, and" in capsys.readouterr().err
+    advise.main(["scale=quick", "paradigm=path_switching"])
+    assert {path.name: path.read_bytes() for path in published.glob("*.*")} == before

@@ -32,6 +32,7 @@ from analysis.frames import View, load
 from analysis.registries import STUDIES, Plot
 from analysis.terminal import summary
 from analysis.verdicts import judge
+from repro.common.errors import UserError
 
 PLOTS = {one.name: one for study in STUDIES.values() for one in study.shows if isinstance(one, Plot)}
 ROOT = Path(__file__).resolve().parents[2]
@@ -345,6 +346,22 @@ def test_files_of_studies_that_are_gone_are_gone_too(headline, tmp_path):
     assert not stale.exists()
     assert of_others.exists()
     assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("name", ["figures", "report.md"])
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_in_a_reports_way_is_said_before_anything_of_it_is_published(tmp_path, name):
+    build(tmp_path, ["headline"], Synthetic(seeds=(0,)))
+    folder = tmp_path / "synthetic"
+    if name == "figures":
+        (folder / name).write_text("mine")
+    else:
+        (folder / name).mkdir()
+    os.mkfifo(folder / "manifest.json")
+    before = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(UserError, match=f"root=.*: .*/{name} is in the report's way"):
+        report.build("synthetic", tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_a_terminal_gets_ppl_cost_verdicts_and_the_reports_place(headline):

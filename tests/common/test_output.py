@@ -24,6 +24,8 @@ given, output, how = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 COMMANDS = {
     "repro": lambda: repro.__main__.main([]),
     "help": lambda: repro.adopt.main(["--help"]),
+    "train help": lambda: repro.train.main(["--help"]),
+    "train settings": lambda: repro.train.main(["--cfg", "job"]),
     "plan": lambda: repro.plan.main(given),
     "json": lambda: repro.plan.main([*given, "output=json"]),
     "prepare": lambda: repro.prepare.main(given),

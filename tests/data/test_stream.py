@@ -382,6 +382,31 @@ def test_the_remains_of_a_killed_preparation_are_cleared_away(corpus: Corpus, tm
     opened.blocks(np.arange(40))
 
 
+REMAINS = (".preparing", ".reading")
+
+
+@pytest.mark.parametrize("order", ["shuffled", "dealt"])
+def test_so_are_those_of_a_corpus_that_grew_since_unless_somebody_is_at_them(tmp_path: Path, order: str) -> None:
+    corpus, settings = write(tmp_path / "corpus"), replace(SMALL, order=order)
+    room = open_stream(corpus, settings, tmp_path / "data").tokenizer_file.parents[1]
+    (room / "dead.preparing" / "stream").mkdir(parents=True)
+    (room / "dead.reading").write_text("text")
+    (room / "living.preparing").mkdir()
+    (tmp_path / "corpus" / "another.txt").write_text("news " * 2000)
+    with locks.held(room / "living.lock"):
+        open_stream(corpus, settings, tmp_path / "data")
+        assert {path.name for path in room.iterdir() if path.suffix in REMAINS} == {"living.preparing"}
+    assert not list(room.glob("*.lock"))
+
+
+def test_a_folder_for_data_is_marked_as_such_once(tmp_path: Path) -> None:
+    """Whoever backs it up, or watches it, sees a file that did not change."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\nmine\n")
+    open_stream(write(tmp_path / "corpus"), SMALL, tmp_path / "data")
+    assert "mine" in (tmp_path / "data" / "CACHEDIR.TAG").read_text()
+
+
 def test_a_failed_preparation_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         open_stream(write(tmp_path / "corpus", {1: "one document"}), SMALL, tmp_path)

@@ -1,6 +1,7 @@
 """model=hf_config: models that we do not know are planned, trained, kept and exported as those that we know."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,10 +141,16 @@ def test_keys_follow_what_is_computed(smoke: Overrides, tmp_path: Path) -> None:
     assert run.parameters == sum(p.numel() for p in fresh(run).model.parameters())
 
 
+def test_a_pipe_in_place_of_a_configuration_hangs_nobody(smoke: Overrides, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"model\.config=.*is no ordinary file\. A folder with config\.json"):
+        make(compose(smoke("model=hf_config", f"model.config={tmp_path}")))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, r"No such file or directory\. A folder with config\.json"),
+        (None, r"cannot be read \(No such file or directory\)\. A folder with config\.json"),
         ("{", "A folder with config.json"),
         ([1], "its JSON is no object"),
         ({"n_embd": 3}, "it has no model_type"),

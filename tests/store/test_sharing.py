@@ -18,6 +18,7 @@ import torch
 from omegaconf import OmegaConf
 
 from repro import train
+from repro.common import disk
 from repro.common.disk import Flaw, read, write_document
 from repro.common.errors import UserError
 from repro.config.places import CONF
@@ -26,6 +27,7 @@ from repro.planning import frozen, planner, sweeps
 from repro.results import commands, ledger
 from repro.store import __main__ as store_command
 from repro.store import leases as leases_module
+from repro.store import store as store_module
 from repro.store import tables, upkeep
 from repro.store.store import Store
 
@@ -163,6 +165,29 @@ def test_what_was_made_again_since_the_look_is_not_quarantined(store: Store, mon
     assert all(folder.exists() for folder in folders)
     assert upkeep.repair(store) == 1
     assert [folder.exists() for folder in folders] == [True, False]
+
+
+def test_a_note_that_was_written_again_since_it_was_read_is_not_quarantined(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_result("perplexity", KEYS[0], {"sound": True})
+    path = store.root / "results" / "perplexity" / f"{KEYS[0]}.json"
+    sound = path.read_bytes()
+    path.write_bytes(b"torn")
+
+    def late(place: Path) -> dict[str, object] | None:
+        with contextlib.suppress(Flaw):
+            return disk.read_document(place)
+        disk.write_atomically(place, sound)
+        raise Flaw("does not match its checksum")
+
+    monkeypatch.setattr(store_module, "read_document", late)
+    store.get_result("perplexity", KEYS[0])
+    assert path.read_bytes() == sound
+    monkeypatch.setattr(store_module, "read_document", disk.read_document)
+    path.write_bytes(b"torn")
+    assert store.get_result("perplexity", KEYS[0]) is None
+    assert not path.exists(), "one that is still torn is"
 
 
 @pytest.mark.parametrize("hours", [-2, 2])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.common import disk
 from repro.common.errors import UserError
 from repro.common.registry import suggestion
 
@@ -75,9 +76,10 @@ def file(path: Path) -> Path:
 
 def _content(path: Path, setting: str) -> dict[str, Any]:
     try:
-        content = json.loads(file(path).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        content = json.loads(disk.read(file(path)))
+    except UserError as error:
+        raise UserError(f"{setting}: {error}") from None
+    except (disk.Flaw, ValueError, RecursionError) as reason:
         raise UserError(
             f"{setting}: {reason}. A folder with {NAME}, as save_pretrained writes it, or such a file works."
         ) from None
