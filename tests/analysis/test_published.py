@@ -1,10 +1,11 @@
 """What is published under paper_figures follows from the committed tables; README and docs/results.md say the same."""
 
 import hashlib
+import importlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -519,6 +520,35 @@ def test_what_is_said_of_chance_is_what_came() -> None:
     (view,) = (view for view in published("proxy").views if "branch" in view.ran)
     machines = [set(view.runs(name)["numerics"]) for name, _ in names]
     assert not machines[0] & machines[1]  # another machine, as said
+
+
+def test_what_is_said_of_a_measure_averaged_over_last_checkpoints_is_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "examples" / "checkpoints"))
+    averaged = importlib.import_module("averaged")
+    found = averaged.contrasts(PUBLISHED / "checkpoints", "proxy")
+    table = averaged.averaged(found).set_index("contrast")
+    published = pd.read_csv(PUBLISHED / "checkpoints" / "proxy" / "averaged.csv", index_col="contrast")
+    pd.testing.assert_frame_equal(table, published, check_exact=False, atol=1e-4)
+    assert list(table.index) == ["cpt less ptfs", "path_switching less ptfs", "path_switching less cpt"]
+    assert set(table["n"]) == {8}
+    section = " ".join(results().partition("### Where chance comes from\n")[2].partition("\n## ")[0].split())
+    sds = [f"from {row.sd_last_percent:.2f} to {row.sd_averaged_percent:.2f} %" for row in table.itertuples()]
+    names = ("CPT less PTFS", "path switching less PTFS", "path switching less CPT")
+    said = [f"{one} in {name}" for one, name in zip(sds, names, strict=True)]
+    assert f"{said[0]}, {said[1]}, and {said[2]} (standard" in section
+    assert f"{inline(table['variance_ratio'], '.1f')} times in variance" in section
+    both = [(one[0], one.mean(axis=1)) for _, one in found.groupby(level="contrast", sort=False)]
+    chances = [
+        scipy.stats.pearsonr(last + mean, last - mean).pvalue for last, mean in both
+    ]  # Pitman, 1939; Morgan, 1939
+    assert f"(p = {inline(chances, '.2f')} by Pitman and Morgan's test" in section
+    shifts = [float((mean - last).mean()) for last, mean in both]
+    assert f"come out {inline(shifts, '.2f')} % higher" in section
+
+
+def inline(values: Iterable[float], digits: str) -> str:
+    *first, last = (format(value, digits) for value in values)
+    return f"{', '.join(first)} and {last}"
 
 
 def branches() -> pd.DataFrame:
