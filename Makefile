@@ -43,7 +43,7 @@ test-slow: $(VENV)/installed-test
 	$(RUN) pytest -n $(WORKERS) -m slow
 
 # Exports in other versions of transformers, each in an environment of its own: the same logits and ids. The same torch.
-TRANSFORMERS ?= 4.57.* 5.2.*
+TRANSFORMERS ?= 4.57.* 5.2.* 5.8.*
 test-exports: $(VENV)/installed-test
 	set -e; torch=$$($(VENV)/bin/python -c "import torch; print(torch.__version__.partition('+')[0])"); pythons=; \
 	for version in $(foreach each,$(TRANSFORMERS),'$(each)'); do \

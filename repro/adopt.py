@@ -10,7 +10,6 @@ that of every checkpoint that is trained from it; the store it lies in is no lon
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from repro.common.errors import UserError, refusals
@@ -102,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = line.plan()
         for run in plan.tree.runs:
             numerics.check_here(run.settings.numerics.device)
-        lines = adopt(plan, Store(Path(plan.tree.runs[0].settings.store.path)), differ.split(","))
+        lines = adopt(plan, Store.of(plan.tree.runs[0].settings.store), differ.split(","))
         print("\n".join(lines))
 
 

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for complaint in _contradictions(kind, version, step, dtype):
             line.refuse(complaint)
         here = line.plan()
-        plan = machines.nearest(here, _missing, Store(Path(here.tree.runs[0].settings.store.path)))
+        plan = machines.nearest(here, _missing, Store.of(here.tree.runs[0].settings.store))
         if table:
             rates.check(Path(table), plan.tree.runs, version)
         if kind != "nothing":
@@ -98,7 +98,7 @@ def _contradictions(kind: str, version: int | None, step: int | None, dtype: str
 def _write(
     plan: Plan, output: Path, kind: str, version: int | None, step: int | None, dtype: str, typed: Sequence[str]
 ) -> None:
-    store = Store(Path(plan.tree.runs[0].settings.store.path))
+    store = Store.of(plan.tree.runs[0].settings.store)
     exports = _trunks(plan, output, step) if kind == "trunk" else _versions(plan, output, version, dtype)
     if not exports:
         last = max(map(len, plan.tree.ends))

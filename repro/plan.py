@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             line.refuse(f"figure={figure}: no figure has that suffix; .png, .pdf and .svg work.")
         plan = line.plan(data_optional=True)
         planner.check_models(plan)
-        foreign = planner.foreign(plan, Store(Path(plan.tree.runs[0].settings.store.path)), line.words())
+        foreign = planner.foreign(plan, Store.of(plan.tree.runs[0].settings.store), line.words())
         for note in (*plan.notes, *foreign):
             print(printable(f"note: {note}"), file=sys.stderr)
         if figure:

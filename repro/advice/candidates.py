@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
@@ -264,7 +263,7 @@ def planned(settings: Settings, question: Question) -> Run:
 
 def _plannable(run: Run) -> Run:
     """With what is a fact of the machine decided, which no advice depends on: nothing is measured for it."""
-    return choices.resolved([run], Store(Path(run.settings.store.path)), keep=False, measure=False)[0][0]
+    return choices.resolved([run], Store.of(run.settings.store), keep=False, measure=False)[0][0]
 
 
 def same(about: dict[str, str], other: dict[str, str]) -> bool:

@@ -88,17 +88,13 @@ def _check_tasks(planned: Settings, asked: Settings) -> None:
         )
 
 
-def open_store(settings: Settings) -> Store:
-    return Store(Path(settings.store.path), settings.store.stale_seconds)
-
-
 def forget_latest() -> None:
     """Have the next job read its plan anew."""
     _LATEST.frozen = _LATEST.opened = None
 
 
 def _opened(settings: Settings) -> Opened:
-    store = open_store(settings)
+    store = Store.of(settings.store)
     if settings.frozen_plan is None:
         asked = [run(each) for each in lengths.resolved([settings])]
         runs, _ = choices.resolved(asked, store, keep=True)

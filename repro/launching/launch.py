@@ -19,7 +19,7 @@ from repro.common.errors import UserError, printable, refusals
 from repro.common.options import VERSION, version
 from repro.config.settings import Settings
 from repro.launching import console, launchers
-from repro.launching.job import forget_latest, open_store
+from repro.launching.job import forget_latest
 from repro.launching.signals import PREEMPTED_STATUS, held_back, leaving, stopping
 from repro.models import numerics
 from repro.planning import again, asked, frozen, machines, planner, sweeps
@@ -127,7 +127,7 @@ def launch(command: Command, typed: Sequence[str]) -> None:
 
         plan = asked.plan(overrides, multirun=bool(flags), keep_choices=True, also=hand)
         processes = _joined(command, overrides)
-        sweep = _Sweep(command, plan, open_store(plan.tree.runs[0].settings))
+        sweep = _Sweep(command, plan, Store.of(plan.tree.runs[0].settings.store))
         plan_id = processes.on_rank_zero(lambda: sweep.check(typed))
     # torchrun and what started it may each hand a signal on.
     with stopping(counting=processes.size == 1) as stop:

@@ -71,5 +71,5 @@ def _seen(given: Sequence[str], options: Sequence[str] = ()) -> tuple[Plan, Stor
         raise UserError(
             f"{' '.join(given)}: {len(plan.tree.runs)} runs; an update is one of one run. Leave the sweep out."
         )
-    store = Store(Path(plan.tree.runs[0].settings.store.path))
+    store = Store.of(plan.tree.runs[0].settings.store)
     return machines.nearest(plan, training.left, store), store

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from repro.common.disk import Flaw
@@ -169,7 +168,7 @@ def make(
     """
     sweep = lengths.resolved(sweep)
     first = sweep[0]
-    store = Store(Path(first.store.path))
+    store = Store.of(first.store)
     asked = [run(settings, data_optional=data_optional, prepare=prepare) for settings in sweep]
     runs, notes = choices.resolved(asked, store, keep=keep_choices, measure=prepare)
     stored = store.steps()

@@ -7,7 +7,7 @@ from repro.config.checks import Complaint, choice, within
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
 from repro.recipes.recipe import Recipe, Releases
-from repro.recipes.schedules import Curve
+from repro.recipes.schedules import Curve, leaves_the_maximum
 from repro.recipes.trajectory import Phase
 
 
@@ -32,16 +32,18 @@ class Cpt(Recipe):
         """See `repro.config.checks.Complaining`."""
         if self.start == "previous_end" and self.rewarm_steps:
             yield f"paradigm.start=previous_end has no second warm-up; paradigm.rewarm_steps={self.rewarm_steps} has."
-        if self.rewarm_steps and settings.schedule.kind == "constant":
+        schedule = settings.schedule.kind
+        never_leaves = not leaves_the_maximum(schedule)
+        if self.rewarm_steps and never_leaves:
             yield Complaint.of(
-                f"schedule=constant never leaves the maximum, so that paradigm.rewarm_steps={self.rewarm_steps} would "
-                "change nothing; another schedule works, or leave it out.",
+                f"schedule={schedule} never leaves the maximum, so that paradigm.rewarm_steps={self.rewarm_steps} "
+                "would change nothing; another schedule works, or leave it out.",
                 paradigm__rewarm_steps=0,
             )
-        if self.start == "previous_end" and settings.schedule.kind == "constant":
+        if self.start == "previous_end" and never_leaves:
             yield Complaint.of(
-                "schedule=constant never leaves the maximum, at which paradigm.start=previous_end would go on; another "
-                "schedule works, or paradigm.start=max.",
+                f"schedule={schedule} never leaves the maximum, at which paradigm.start=previous_end would go on; "
+                "another schedule works, or paradigm.start=max.",
                 paradigm__start="max",
             )
         elif self.start == "previous_end" and settings.schedule.floor_lr == 0:

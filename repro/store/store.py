@@ -31,6 +31,7 @@ from repro.common.disk import (
     write_document,
 )
 from repro.common.errors import UserError, printable
+from repro.config.settings import StoreSettings
 from repro.store import leftovers
 from repro.store.layout import (
     CHECKPOINT_NAME,
@@ -60,6 +61,11 @@ LONGEST_NAME = 200
 
 class Store:
     """One store. Any number of processes may use it at once."""
+
+    @classmethod
+    def of(cls, settings: StoreSettings) -> "Store":
+        """The one that settings name."""
+        return cls(Path(settings.path), settings.stale_seconds)
 
     def __init__(self, root: Path, stale_seconds: float = 600.0) -> None:
         """

@@ -19,6 +19,7 @@ from repro.planning import asked
 from repro.planning.frozen import freeze
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
+from repro.store.store import Store
 
 Overrides = Callable[..., list[str]]
 
@@ -78,7 +79,7 @@ def test_what_is_used_is_what_training_uses_where_lengths_are_auto(
 def test_a_worker_asks_no_hub_for_a_stream_that_is_gone(smoke: Overrides, hub: list[str], tmp_path: Path) -> None:
     """On a cluster, it would tokenize a corpus while it holds a GPU, and every other worker waits."""
     settings = compose(smoke(*hub, f"data.path={tmp_path / 'data'}"))
-    store = job.open_store(settings[0])
+    store = Store.of(settings[0].store)
     frozen = freeze(make(settings), store)
     settings_of_job = replace(settings[0], frozen_plan=frozen)
     assert job._opened(settings_of_job)[0] == settings
