@@ -9,14 +9,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repro.common.disk import clear_errors
 from repro.common.errors import printable, refusals
 from repro.common.grid import Grid, console
 from repro.planning import planner
 from repro.planning.arguments import CommandLine
-from repro.planning.planner import Plan
+from repro.planning.planner import Plan, left_over_text
 from repro.planning.runs import Run, labels
 from repro.store.store import Store
 
@@ -96,17 +96,10 @@ def table(plan: Plan) -> "RenderableType":
         ("checkpoints", f"{summary['checkpoints']:,}, {_figure(summary['checkpoint_bytes'] / 1e9)} GB"),
         ("to train", f"{unique - stored:,} steps, {_figure(summary['estimated_hours'])} {unit}-hours, {time}"),
         ("assumed", f"{estimate['flops_per_second'] / 1e12:g} TFLOP/s per {unit}: {estimate['basis']}"),
-        *((f"left over, version {row['version']}", _left_over(row)) for row in summary["left_over"]),
+        *((f"left over, version {row['version']}", left_over_text(row)) for row in summary["left_over"]),
     ):
         totals.add_row(name, value)
     return Group(runs, costs, totals)
-
-
-def _left_over(row: dict[str, Any]) -> str:
-    """What a version's steps use, and what they do not."""
-    share = row["unused_blocks"] / (row["unused_blocks"] + row["used_blocks"])
-    order = f" {row['order']}" if row["order"] else ""
-    return f"{row['unused_blocks']:,} blocks ({share:.0%}) after {row['steps']:,} steps{order}"
 
 
 def _sparkline(r: Run, width: int = 16) -> str:

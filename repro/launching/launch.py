@@ -84,7 +84,8 @@ class _Sweep:
         """Refuse what cannot work, and freeze the plan; its id."""
         command, plan, store = self.command, self.plan, self.store
         store.tidy()
-        for line in (*plan.notes, *planner.foreign(plan, store, arguments)):
+        unread = plan.unread() if command.verb == "train" else []
+        for line in (*plan.notes, *unread, *planner.foreign(plan, store, arguments)):
             print(printable(f"note: {line}"), file=sys.stderr)
         ledger.check(plan)
         command.check(self.seen, store)

@@ -1,6 +1,6 @@
 """A sweep as a whole: checked, merged into one tree, counted and priced, before anything is trained."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
@@ -18,6 +18,16 @@ from repro.planning.tree import Tree, merge
 from repro.recipes.trajectory import Key
 from repro.store.layout import read_manifest
 from repro.store.store import Store
+
+FEW = 0.05
+"""A share of a release's new text that is not worth a word if it stays unread."""
+
+
+def left_over_text(row: Mapping[str, Any]) -> str:
+    """What of a version's new text its steps do not reach, of a row of `Plan.left_over`."""
+    share = row["unused_blocks"] / (row["unused_blocks"] + row["used_blocks"])
+    order = f" {row['order']}" if row["order"] else ""
+    return f"{row['unused_blocks']:,} blocks ({share:.0%}) after {row['steps']:,} steps{order}"
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,19 @@ class Plan:
                 row |= {"unused_blocks": more + less, "used_blocks": blocks - less}
                 rows.setdefault((id(r.stream), how, less, version), row)
         return list(rows.values())
+
+    def unread(self) -> list[str]:
+        """Of the last of one's own releases, text that no step will read, if it is more than a few steps' worth."""
+        if not self.missing or self.tree.runs[0].settings.stream.order != "releases":
+            return []
+        rows = self.left_over()
+        last = max((row["version"] for row in rows), default=0)
+        return [
+            f"of version {last}'s new text, {left_over_text(row)} stay unread"
+            + ("." if row["order"] else "; stream.steps_per_version=auto reads nearly all of it.")
+            for row in rows
+            if row["version"] == last and row["unused_blocks"] > FEW * (row["unused_blocks"] + row["used_blocks"])
+        ]
 
     def _bytes(self, keys: Iterable[Key]) -> int:
         return sum(self.tree.nodes[key].bytes for key in keys)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +120,21 @@ def test_auto_uses_each_release_once_and_the_plan_says_what_is_left_over(
     shorter = json.loads(told.out)["left_over"]
     assert [row["steps"] for row in shorter] == [row["steps"] for row in rows[:4]]
     assert "has 5 releases" not in told.err  # nothing is prepared
+
+
+def test_who_trains_on_a_part_of_a_release_is_told_so_once(
+    dumps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [each for each in asked(tmp_path, dumps, 2) if "," not in each] + ["paradigm=path_switching"]
+    said = "note: of version 2's new text, "
+    train.main([*given, "stream.steps_per_version=10"])
+    told = capsys.readouterr().err
+    assert re.search(rf"{said}[\d,]+ blocks \(\d+%\) after 10 steps stay unread; .*=auto reads nearly all of it", told)
+    assert "of version 1's" not in told
+    train.main([*given, "stream.steps_per_version=10"])
+    assert said not in capsys.readouterr().err, "nothing is trained"
+    train.main([*given, "stream.steps_per_version=auto"])
+    assert said not in capsys.readouterr().err
 
 
 def test_prepare_tells_what_was_left_out(dumps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
