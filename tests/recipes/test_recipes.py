@@ -16,10 +16,19 @@ from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.recipes.recipe import recipe
-from repro.recipes.trajectory import Derived, Trajectory
+from repro.recipes.trajectory import Derived, Product, Trajectory
 
 Overrides = Callable[..., list[str]]
 T, MAX, MIN = 50, 0.01, 0.001
+EVERY = [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")]
+RESETS = {
+    **dict.fromkeys(("ptfs", "trunk", "merge", "schedule_free"), ()),
+    **dict.fromkeys(("path_switching", "soup", "branch_average", "infinite", "grow"), (120,)),
+    **dict.fromkeys(("cpt", "wsd_s", "falling_cosine"), (50, 100)),
+    **{"wsd": (135,), "two_stage": (50,), "updated": (70, 100)},
+}
+"""Steps before which the optimizer starts afresh on the way to version 3, where it is not carried: to 2 of two stages.
+"""
 
 
 def planned(smoke: Overrides, *overrides: str) -> tuple[Tree, Run]:
@@ -95,7 +104,7 @@ def test_falling_cosines_begin_where_one_long_cosine_would_stand(smoke: Override
     assert tree.relative_cost(0) == 0.4
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")])
+@pytest.mark.parametrize("name", EVERY)
 def test_whatever_tells_runs_of_a_recipe_apart_is_in_their_names(name: str) -> None:
     """Exports and records are found by name."""
     cls = RECIPES.find(name)
@@ -180,10 +189,9 @@ def test_ptfs_under_path_switchings_curve_tells_order_from_shape(smoke: Override
 
 
 def test_zero_is_reached_exactly_by_every_recipe(smoke: Overrides) -> None:
-    every = [name for name, each in RECIPES.items() if each.__module__.startswith("repro.")]
     undecayed = {"trunk", "merge", "schedule_free", "two_stage"}  # two stages are cut where they are told to be
     smaller = {"grow"}  # needs a model of two layers
-    recipes = ",".join(name for name in every if name not in undecayed | smaller)
+    recipes = ",".join(name for name in EVERY if name not in undecayed | smaller)
     asked = compose(smoke(f"paradigm={recipes}", "stream.versions=2"), multirun=True)
     for name in (name for name, each in SCHEDULES.items() if each.__module__.startswith("repro.")):
         if name == "constant":
@@ -248,6 +256,26 @@ def test_the_control_with_path_switchings_curve_resets_the_optimizer_as_path_swi
     _, control = planned(smoke, "paradigm=ptfs", "paradigm.curve=path_switching", reset)
     _, switching = planned(smoke, "paradigm=path_switching", reset)
     assert control.trajectories[2].resets.sum() == switching.trajectories[2].resets.sum() == 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_where_the_optimizer_is_not_carried_it_starts_afresh_with_each_update_and_branch(
+    smoke: Overrides, name: str
+) -> None:
+    given = [f"paradigm={name}", *(["model.layers=2"] if name == "grow" else [])]
+    carried, one = planned(smoke, *given)
+    afresh, other = planned(smoke, *given, "paradigm.carry_optimizer=false")
+    assert [resets(product) for product in one.products] == [[]] * len(one.products)
+    assert tuple(resets(other.products[:3][-1])) == RESETS[name]
+    same = [ours == theirs for ours, theirs in zip(carried.ends[0], afresh.ends[0], strict=True)]
+    assert same == [not resets(product) for product in other.products]
+
+
+def resets(product: Product) -> list[int]:
+    """The steps, from the random initialization on, before which the optimizer starts afresh."""
+    if isinstance(product, Derived):
+        return sorted({step for parent in product.parents for step in resets(parent)})
+    return [product.origin + int(step) for step in np.flatnonzero(product.resets)]
 
 
 @pytest.mark.parametrize(
