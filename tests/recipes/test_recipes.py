@@ -1,5 +1,6 @@
 """Every recipe's curve, data and cost against numbers worked out by hand: T = 50, four versions, maximum 0.01."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -15,7 +16,7 @@ from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
-from repro.recipes.recipe import recipe
+from repro.recipes.recipe import Releases, recipe
 from repro.recipes.trajectory import Derived, Product, Trajectory
 
 Overrides = Callable[..., list[str]]
@@ -276,6 +277,33 @@ def resets(product: Product) -> list[int]:
     if isinstance(product, Derived):
         return sorted({step for parent in product.parents for step in resets(parent)})
     return [product.origin + int(step) for step in np.flatnonzero(product.resets)]
+
+
+@pytest.mark.parametrize(
+    ("given", "multiple"),
+    [
+        (["paradigm=merge"], 25),
+        (["paradigm=merge", "paradigm.window=1/3", "paradigm.count=3"], 6),
+        (["paradigm=merge", "paradigm.weights=decay", "schedule=multi_step"], 50),  # whose decay has two halves
+        (["paradigm=branch_average"], 25),  # of 3 T / 5, a fifth in three intervals
+        (["paradigm=branch_average", "paradigm.average_count=5"], 100),
+        (["paradigm=branch_average", "paradigm.branch_share=0.2"], 75),
+        (["paradigm=updated", "paradigm.of=branch_average"], 25),
+    ],
+)
+def test_intervals_between_a_means_checkpoints_are_whole_at_multiples_of_so_many_steps_alone(
+    smoke: Overrides, given: list[str], multiple: int
+) -> None:
+    (settings,) = compose(smoke(*given, "schedule.warmup_steps=0"))
+    chosen, works = recipe(settings), []
+    assert chosen.step_multiple(settings) == multiple
+    for steps in range(1, 3 * multiple + 1):
+        releases = Releases(settings=settings, steps=(steps, steps))
+        with contextlib.suppress(UserError):
+            for version in (1, 2):
+                chosen.product(releases, version)
+            works.append(steps)
+    assert works == [multiple, 2 * multiple, 3 * multiple]
 
 
 @pytest.mark.parametrize(
