@@ -41,6 +41,13 @@ CASES = {name: [f"study={name}"] for name in STUDIES} | {
     "arrival": ["paradigm=ptfs", "paradigm.order=arrival", "schedule=knee,constant"],
     "onednn": ["numerics.matmul=onednn", "numerics.micro_batch_size=2", "model=qwen"],
     "merge": ["paradigm=merge", "paradigm.weights=uniform,decay", "schedule=cosine,linear"],
+    "replay": ["paradigm=cpt,path_switching", "paradigm.replay=0.25,0.5"],
+    "means": ["paradigm=soup,branch_average"],
+    "grow": ["paradigm=grow", "model.layers=2", "paradigm.grow_at=2,3"],
+    "optimizers": ["paradigm=cpt,path_switching", "optimizer=muon,schedule_free"],
+    "schedule_free": ["paradigm=schedule_free"],
+    "recipes": ["paradigm=trunk,wsd,wsd_s,infinite,falling_cosine"],
+    "updated": ["paradigm=updated", "paradigm.of=path_switching,merge"],
 }
 
 
