@@ -180,6 +180,20 @@ def test_a_lease_without_a_heartbeat_is_taken_over(store: Store) -> None:
             assert second is not None
 
 
+def test_a_lease_has_heartbeats_whatever_its_holder_does(store: Store) -> None:
+    """A long evaluation, say, which gives none itself; again and again."""
+    lease_file = store.root / "leases" / f"{KEY}.0"
+    with Store(store.root, stale_seconds=0.1).lease(KEY):
+        for _ in range(3):
+            os.utime(lease_file, (0, 0))
+            patience = time.monotonic() + 30
+            while lease_file.stat().st_mtime == 0 and time.monotonic() < patience:
+                time.sleep(0.01)
+            assert KEY in store.leases()
+            with store.lease(KEY) as none:
+                assert none is None
+
+
 def test_a_save_that_no_lock_tells_of_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where `flock` does not reach other nodes: that of a writer there looks free."""
     monkeypatch.setattr(locks, "is_held", lambda path: False)

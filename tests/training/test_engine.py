@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +25,12 @@ from repro.common.errors import Preempted
 from repro.data.stream import HeldOut, Stream
 from repro.models.architectures.architecture import architecture
 from repro.planning.planner import make
+from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree, merge
 from repro.results import measures
 from repro.store.store import Store
-from repro.training import engine, state
+from repro.training import engine, perplexity, state
 from repro.training.engine import Diverged
 from repro.training.state import fresh
 from repro.training.worker import Worker
@@ -170,6 +172,28 @@ def test_a_run_starts_from_the_deepest_stored_prefix_even_of_another_plan(smoke:
     train(alone, trained_here)
     for key in alone.ends[0]:
         assert_same(store, trained_here, key)
+
+
+def test_what_is_measured_for_long_stays_leased(
+    smoke: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = plan_tree(smoke("paradigm=cpt", "stream.steps_per_version=10"))
+    other, measured = Store(tmp_path / "store"), []
+
+    def slow(run: Run, key: str, *given: Any) -> None:
+        lease = other.root / "leases" / f"{key}.0"
+        os.utime(lease, (0, 0))  # as if there had been no heartbeat for long
+        patience = time.monotonic() + 30
+        while lease.stat().st_mtime == 0 and time.monotonic() < patience:
+            time.sleep(0.01)
+        with other.lease(key) as none:
+            measured.append((key, none))
+        measure(run, key, *given)
+
+    measure = perplexity.measure
+    monkeypatch.setattr(perplexity, "measure", slow)
+    train(tree, Store(tmp_path / "store", stale_seconds=0.4))
+    assert measured == [(key, None) for key in tree.ends[0]]
 
 
 def test_adams_step_count_travels_with_its_moments_and_resets_with_them(smoke: Overrides, tmp_path: Path) -> None:
