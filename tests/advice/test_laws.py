@@ -73,6 +73,31 @@ def test_the_shift_counts_what_was_read_since() -> None:
     assert since(rates, (10, 10, 10), 3, mixed=False) == pytest.approx([0.2, 0.1, 0.0])
 
 
+def test_the_shift_is_the_mean_over_a_versions_own_slices_and_replay_takes_its_share_off() -> None:
+    """D (1 - (1 + E S)^-zeta) exp(-kappa replay), by hand: S of 0.3 and 0 of one curve, of 0.15 of the other."""
+    rates = np.full(30, 0.01)
+    curves = [RateCurve(rates, 1000, np.array([0.3, 0.0]), 0.25), RateCurve(rates, 1000, np.array([0.15]))]
+    sites = Sites.of(curves, [[30], [30]], (1000.0, 0.01))
+    plain = PLAIN | {"memory": 10.0}
+    values = plain | {"D": 0.02, "E": 10.0, "zeta": 0.5, "kappa": 4.0}
+    base = Annealing().loss(plain, sites)
+    shift = Annealing(shifts=True, replays=True).loss(values, sites) - base
+    assert shift == pytest.approx([0.02 * (1 - 4**-0.5) / 2 * np.exp(-1), 0.02 * (1 - 2.5**-0.5)], abs=1e-12)
+    assumed = {name: value for name, value in values.items() if name != "kappa"}  # 1 where replay was never varied
+    shift = Annealing(shifts=True).loss(assumed, sites) - base
+    assert shift[0] == pytest.approx(0.02 * (1 - 4**-0.5) / 2 * np.exp(-0.25), abs=1e-12)
+
+
+def test_a_size_counts_by_its_power_of_the_reference() -> None:
+    rates = np.full(30, 0.01)
+    curves = [RateCurve(rates, size, np.empty(0)) for size in (1000, 4000)]
+    sites = Sites.of(curves, [[30], [30]], (1000.0, 0.01))
+    values = PLAIN | {"memory": 10.0, "F": 0.3}
+    for delta, expected in (({}, 4**-0.34), ({"delta": 0.5}, 0.5)):
+        one, larger = Annealing(sizes=3).loss(values | delta, sites)
+        assert larger - one == pytest.approx(0.3 * (expected - 1), abs=1e-12)
+
+
 def test_a_fit_finds_the_numbers_that_made_a_ledger(tmp_path) -> None:
     write(tmp_path, candidates(*SWEEP), World(noise=0.0))
     known = fits.Evidence(tuple(evidence.read(tmp_path)))
