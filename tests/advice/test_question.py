@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from repro.advice import question
 from repro.advice.candidates import pilot
-from repro.advice.decisions import _need, decide
+from repro.advice.decisions import Advice, Row, _extra, _need, decide, flips
+from repro.advice.fits import Fit
+from repro.advice.laws import Annealing, RateCurve
+from repro.advice.predictions import FEW, Estimate, Knowledge, seen
 from repro.advice.question import Amount
 from repro.common.errors import UserError
 from repro.planning import sweeps
@@ -160,3 +164,86 @@ def test_what_flips_a_decision_flips_it(margin: float) -> None:
             rival.regret = expected - need - more
             now = decide(lines, margin)
             assert (now is rival) == (who is rival)
+
+
+def row(name: str, steps: int, regret: float, delay: int) -> Row:
+    plan = SimpleNamespace(name=name, steps=steps, decays=True, run=None, weight=1.0, next=SimpleNamespace(delay=delay))
+    return Row(plan, (), (Estimate(float(np.log1p(regret / 100)), 0.0, 0.0, 1),))  # type: ignore[arg-type]
+
+
+RETRAINING, AVERAGE = row("retraining", 1000, 0.0, 100), row("average", 800, -0.9, 300)
+SWITCHING, CPT = row("switching", 580, 0.3, 160), row("cpt", 400, 0.9, 200)
+
+
+@pytest.mark.parametrize(
+    ("rows", "limits", "decision", "said"),
+    [
+        (
+            (RETRAINING, SWITCHING, CPT),
+            (),
+            SWITCHING,
+            [
+                "a budget below 580 steps: cpt (+0.9 % of PPL over retraining)",
+                "a delay below 160 steps: retraining (+0.0 % of PPL over retraining)",
+                "if 0 % of PPL counts as equal: retraining",
+                "if 1 % of PPL counts as equal: cpt",
+                # 0.5 % ahead of the cheaper one, which is 0.3 % behind.
+                "if retraining came out 0.2 % of PPL better against switching than expected",
+            ],
+        ),
+        (
+            (RETRAINING, AVERAGE, SWITCHING, CPT),
+            ("advise.budget=700 steps",),
+            SWITCHING,
+            [
+                "a budget below 580 steps: cpt (+0.9 % of PPL over retraining)",
+                "a budget of 800 steps or more: average (-0.9 % of PPL over retraining)",
+                "if 1 % of PPL counts as equal: cpt",
+                # Within 0.5 % of the best, which is 0.3 % behind.
+                "if cpt came out 0.1 % of PPL better against switching than expected",
+            ],
+        ),
+        (
+            (RETRAINING, SWITCHING, CPT),
+            ("advise.delay=150 steps",),
+            RETRAINING,
+            ["no limit on the delay: switching (+0.3 % of PPL over retraining)"],
+        ),
+    ],
+)
+def test_what_would_flip_a_decision_is_said(
+    rows: tuple[Row, ...], limits: tuple[str, ...], decision: Row, said: list[str]
+) -> None:
+    advice = Advice(asked("scale=smoke", "advise.margin=0.5", *limits), {}, rows, RETRAINING.candidate)
+    assert advice.decision is decision
+    assert flips(advice) == said
+
+
+def knowledge(noise: float = 0.01) -> Knowledge:
+    """Of a law by which a constant rate of 0.01 loses 2 + (0.01 s)^-1/2 nats after s steps."""
+    known = SimpleNamespace(noise=noise, freedom=12, reference=(1000.0, 0.01), hardness=lambda version: (0.0, 0.0))
+    values = {"floor": 2.0, "A": 1.0, "alpha": 0.5, "power": 1.0, "B": 3.0, "memory": 10.0}
+    law = SimpleNamespace(fit=Fit(Annealing(), values, np.empty(0)))
+    return Knowledge((), known, (law,), ())  # type: ignore[arg-type]
+
+
+def test_a_difference_of_few_seeds_has_the_scatter_of_all_cells() -> None:
+    """Of one run 0.01 nats, of the mean difference over two seeds as much; t of 12 degrees of freedom is 1.7823."""
+    few = seen({0: 0.02, 1: 0.021})
+    assert (few.spread, few.freedom) == (pytest.approx(0.0005), 1)
+    pooled = knowledge().pooled(few, 2)
+    assert pooled.center == few.center
+    assert pooled.half() == pytest.approx(0.01 * 1.7823, rel=1e-4)
+    assert knowledge().pooled(few, 4).half() == pytest.approx(0.01 / 2**0.5 * 1.7823, rel=1e-4)
+    assert knowledge().pooled(few, FEW) is few
+    assert knowledge(noise=float("nan")).pooled(few, 2) is few
+
+
+@pytest.mark.parametrize(
+    ("over", "more"),
+    [(-0.1, 0.0), (0.2, 100 * (0.8**-2 - 1)), (0.6, 100 * (0.4**-2 - 1)), (0.69, float("inf")), (1.1, float("inf"))],
+)
+def test_more_steps_are_those_that_make_up_for_the_distance_to_retraining(over: float, more: float) -> None:
+    """From 100 steps on, at (0.01 s)^-1/2 less than 1: ten times as many take off 0.684 nats, and no more are tried."""
+    curves = [RateCurve(np.full(steps, 0.01), 1000, np.empty(0)) for steps in (50, 100)]
+    assert _extra(curves, Estimate(over, 0.0, 0.0, 1), knowledge()) == pytest.approx(more, abs=1.0)
