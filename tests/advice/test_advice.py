@@ -526,6 +526,21 @@ def test_runs_of_a_growing_stream_that_end_at_different_versions_are_averaged_ov
     assert version.heldout[0].tolist() == [2.0, 3.0]
 
 
+def test_a_size_that_was_never_trained_has_the_losses_and_the_price_of_that_size(tmp_path, capsys) -> None:
+    """By the size law that made the ledger of two others; a step takes so many times the FLOPs as it has parameters."""
+    world = World(values=TRUE | {"F": 0.3}, noise=0.0005, seeds=(0, 1))
+    write(tmp_path, candidates("paradigm=ptfs,cpt,path_switching", "size=w32_l1,w48_l2"), world)
+    asked = ("scale=smoke", f"ledger.path={tmp_path}", "-m", "paradigm=cpt", "advise.parameters=30000")
+    (cpt,) = (row for row in told(capsys, *asked)["recipes"] if row["recipe"] == "cpt")
+    (own,) = candidates("paradigm=cpt")
+    curves = own.curves(30_000)
+    truth = world.loss(curves, [[len(curve.rates)] for curve in curves])
+    for number, version in enumerate(cpt["versions"], start=1):
+        assert version["loss"] == pytest.approx(truth[number - 1] + HARD[:number].mean(), abs=0.005)
+    assert (cpt["basis"], cpt["steps"]) == ("law", 200)
+    assert cpt["flops"] == pytest.approx(200 * own.run.step_flops * 30_000 / own.run.parameters)
+
+
 def test_what_is_recorded_is_of_a_size_that_can_be_trained(ledger, tmp_path, capsys) -> None:
     write(ledger, candidates(*PILOT, "size=w48_l2"), World())
     words = ["scale=smoke", f"ledger.path={ledger}", "-m", "paradigm=wsd_s", "advise.parameters=400000"]
