@@ -1,6 +1,7 @@
 """What a ledger holds, as advice reads it: cells with the losses of every version, and the curves that lead to them.
 
-A cell is a run but for its seed. Read from the CSV files alone, so that a stranger's ledger serves as ours does.
+A cell is a training but for its seed: a ledger has a run for each way in which its versions were fine-tuned. Read from
+the CSV files alone, so that a stranger's ledger serves as ours does.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from repro.config.registries import SCHEDULES
 from repro.config.settings import GROWING
 from repro.recipes.schedules import leaves_the_maximum
 from repro.results import commands, ledger
-from repro.results.columns import COLUMNS, settings_of
+from repro.results.columns import COLUMNS, settings_of, settings_of_training
 from repro.store import tables
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ CELL = (
     *("paradigm", "schedule", "settings", "carry_optimizer", "max_lr", "min_lr", "warmup_steps", "size"),
     *("parameters", "steps_per_version", "versions", *DATA),
 )
-"""Columns that make a cell."""
+"""Columns that make a cell; of `settings`, those of the training."""
 PREDICTIONS = "predictions"
 """The folder beside the tables with what was predicted before runs existed."""
 KEPT = "advice.json"
@@ -129,7 +130,7 @@ def _mean(losses: Mapping[Chance, float], alike: tuple[int, str, str, str]) -> f
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """Runs that differ in their seed alone."""
+    """Runs whose training differs in its seed alone."""
 
     about: tuple[tuple[str, str], ...]
     """`CELL`'s columns, as written."""
@@ -201,6 +202,7 @@ def read(folder: Path) -> list[Cell]:
     rows = {name: _rows(folder, name) for name in NEEDED}
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = defaultdict(list)
     for run in rows["runs"]:
+        run["settings"] = settings_of_training(run["settings"])
         groups[tuple((column, run[column]) for column in CELL if not _grown(column, run))].append(run)
     by_run = {name: _grouped(rows[name]) for name in NEEDED[1:]}
     cells = [_cell(_longest(runs), runs, by_run) for runs in groups.values()]
@@ -241,19 +243,20 @@ def _grouped(rows: Iterable[dict[str, str]]) -> _ByRun:
 def _cell(about: tuple[tuple[str, str], ...], runs: Sequence[dict[str, str]], by_run: dict[str, _ByRun]) -> Cell:
     versions = []
     for number in range(1, int(dict(about)["versions"]) + 1):
-        found, tokens, curves, known = {}, np.empty(0), [], ""
+        found, tokens, curves, known = {}, np.empty(0), {}, ""
         for run in sorted(runs, key=lambda run: (int(run["seed"]), run["run"])):
             losses = _losses(by_run["perplexity"][run["run"]][number])
             if losses is None:
                 continue
-            found[_chance(run)], tokens = losses
+            chance = _chance(run)  # runs that share it are one training
+            found[chance], tokens = losses
             if curve := by_run["curves"][run["run"]][number]:
                 known = known or run["run"]
-                curves.append(np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve]))
+                curves[chance] = np.array([[float(row[c]) for c in ("step", "lr", "loss")] for row in curve])
         if not found:
             continue
         rates = _rates(known, number, by_run) if curves else np.empty(0)
-        training = _training(curves) if len(rates) else np.empty((0, 2))
+        training = _training([*curves.values()]) if len(rates) else np.empty((0, 2))
         versions.append(Version(number, rates, found, tokens, training))
     return Cell(about, tuple(versions), tuple(sorted(run["run"] for run in runs)))
 

@@ -55,6 +55,10 @@ OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
 
 
+TUNING = "update"
+"""In `settings`, how versions were fine-tuned: of it their training knows nothing."""
+
+
 def is_absurd(count: str, table: str = "") -> bool:
     """Whether a cell of one of COUNTS says what no run can have: whoever counted or drew up to it might never end.
 
@@ -72,6 +76,11 @@ def settings_text(own: dict[str, str]) -> str:
 def settings_of(text: str) -> dict[str, str]:
     """What `settings_text` wrote, by name."""
     return dict(pair.partition("=")[::2] for pair in text.split())
+
+
+def settings_of_training(text: str) -> str:
+    """The settings in one cell, but for how versions were fine-tuned."""
+    return settings_text({name: value for name, value in settings_of(text).items() if name != TUNING})
 
 
 def settings_of_old(row: dict[str, str]) -> str:

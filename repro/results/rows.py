@@ -22,7 +22,7 @@ from repro.recipes.recipe import recipe
 from repro.recipes.schedules import schedule
 from repro.recipes.trajectory import Key
 from repro.results import measures
-from repro.results.columns import OWN, settings_text
+from repro.results.columns import OWN, TUNING, settings_text
 from repro.store.layout import Damaged
 from repro.store.store import Store
 
@@ -142,7 +142,7 @@ def _run_row(tree: Tree, index: int) -> Row:
     chosen = recipe(s)
     own = chosen.own_settings
     if s.finetune.update != "anew":
-        own |= {"update": s.finetune.update}
+        own |= {TUNING: s.finetune.update}
     own |= schedule(s).own_settings
     steps = tree.run_steps(index)
     return {

@@ -285,6 +285,27 @@ def test_a_sweep_that_is_half_finished_has_advice(tmp_path, capsys) -> None:
     assert all(np.isfinite(row["ppl_over_retraining_percent"]) for row in found["recipes"])
 
 
+def test_a_training_whose_versions_were_fine_tuned_in_several_ways_counts_once(ledger) -> None:
+    """As in the studies quick and future: a run for each way, with the same versions and losses."""
+    before = evidence.read(ledger)
+    for table in ("studies", "runs", "versions", "perplexity", "curves", "paths"):
+        path = ledger / f"{table}.csv"
+        rows = list(csv.DictReader(path.open(newline="")))
+        tuned = {"settings": " update=continue"} if table == "runs" else {}
+        again = [row | {"run": f"{row['run']}c"} | {n: row[n] + more for n, more in tuned.items()} for row in rows]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*rows, *again])
+    after = evidence.read(ledger)
+    assert [cell.about for cell in after] == [cell.about for cell in before]
+    assert [2 * len(cell.runs) for cell in before] == [len(cell.runs) for cell in after]
+    for one, other in zip(before, after, strict=True):
+        assert [v.loss for v in one.versions] == [v.loss for v in other.versions]
+        assert all(np.array_equal(v.training, w.training) for v, w in zip(one.versions, other.versions, strict=True))
+    assert Evidence(tuple(after)).freedom == Evidence(tuple(before)).freedom
+
+
 def test_without_retraining_what_no_law_speaks_of_says_what_is_missing(tmp_path, capsys) -> None:
     write(tmp_path, candidates(PILOT[0].replace("ptfs,", ""), PILOT[1]), World())
     write(tmp_path, candidates("paradigm=schedule_free"), World())
