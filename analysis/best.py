@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import names, plans, readings
+from repro.recipes.ptfs import PLAIN
 from repro.results.columns import settings_of
 
 STUDY, GRID = "rates", "rates"
 """The study, and the entry of a scale's `sweep` that lists its maxima."""
 VERSION = 2
 COSINE, PTFS = "cosine", "ptfs"
-AS_PUBLISHED = {(PTFS, "order"): "mixed", (PTFS, "curve"): "cycle"}
-"""What PTFS is, whatever most runs are: with another order it is a twin, with another curve a control."""
+AS_PUBLISHED = {(PTFS, name): value for name, value in PLAIN.items()}
 
 
 @dataclass(frozen=True)

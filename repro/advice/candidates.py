@@ -24,7 +24,7 @@ from repro.planning.tree import merge
 from repro.recipes.orders import Mixed
 from repro.recipes.recipe import recipe
 from repro.recipes.schedules import schedule
-from repro.recipes.trajectory import Derived, Trajectory
+from repro.recipes.trajectory import Derived
 from repro.results.columns import settings_of, settings_text
 from repro.results.rows import shared_optimizer
 from repro.store.store import Store
@@ -34,9 +34,6 @@ CHOOSES = ("paradigm", "study", "-m", "--multirun")
 
 APART = {"max_lr": "rate", "min_lr": "floor", "warmup_steps": "warm-up", "carry_optimizer": "carried optimizer"}
 """In which of the ledger's columns candidates of one recipe and schedule may differ, and what they are called."""
-
-PLAIN = ("cycle", "mixed")
-"""Curve and order of what others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +97,9 @@ class Candidate:
         return recipe(self.run.settings).decays
 
     @property
-    def mixed(self) -> bool:
-        """Whether it reads old and new data together; the retraining that others are compared with does."""
-        last = self.run.products[-1]
-        return isinstance(last, Trajectory) and isinstance(last.order, Mixed)
-
-    @property
     def retrains(self) -> bool:
-        """Whether it is pre-training from scratch in its plain form: on mixed data, under a full cycle."""
-        own = self.run.settings.paradigm
-        return own.kind == "ptfs" and (getattr(own, "curve", "cycle"), getattr(own, "order", "mixed")) == PLAIN
+        """Whether it is what others are compared with."""
+        return recipe(self.run.settings).retrains
 
     @property
     def own_optimizer(self) -> bool:
@@ -127,6 +117,8 @@ class Candidate:
             return "it starts from derived weights"
         if not recipe(self.run.settings).lawful:
             return "the laws speak of one model trained from a random start, and its recipe is more than that"
+        if isinstance(self.run.trajectories[-1].order, Mixed) and not recipe(self.run.settings).mixes:
+            return "it reads old and new data together, and its recipe does not say so (mixes)"
         return ""
 
     def curves(self, parameters: int) -> list[RateCurve]:
@@ -137,7 +129,7 @@ class Candidate:
             RateCurve(
                 np.asarray(trajectory.learning_rates),
                 parameters,
-                since(trajectory.learning_rates, self.run.releases.steps, number, self.mixed),
+                since(trajectory.learning_rates, self.run.releases.steps, number, recipe(s).mixes),
                 replay,
             )
             for number, trajectory in enumerate(self.run.trajectories, start=1)

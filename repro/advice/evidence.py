@@ -19,6 +19,7 @@ from repro.common.disk import read as read_file
 from repro.common.errors import UserError
 from repro.config.registries import SCHEDULES
 from repro.config.settings import GROWING
+from repro.recipes.recipe import Recipe, told
 from repro.recipes.schedules import leaves_the_maximum
 from repro.results import commands, ledger
 from repro.results.columns import COLUMNS, settings_of, settings_of_training
@@ -155,10 +156,20 @@ class Cell:
     def parameters(self) -> int:
         return int(self["parameters"])
 
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """None: nothing registered it."""
+        return told(self["paradigm"], settings_of(self["settings"]))
+
     @property
-    def mixed(self) -> bool:
+    def mixes(self) -> bool:
         """Whether old and new data are read together."""
-        return self["paradigm"] == "ptfs" and self.setting("order") in ("", "mixed")
+        return self.recipe is not None and self.recipe.mixes
+
+    @property
+    def retrains(self) -> bool:
+        """Whether it is what others are compared with."""
+        return self.recipe is not None and self.recipe.retrains
 
     @property
     def replay(self) -> float:

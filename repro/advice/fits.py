@@ -50,7 +50,7 @@ class Evidence:
     @cached_property
     def difficulty(self) -> Array:
         """(slices,): how much harder than the first each is, in nats: of last versions, from scratch if there are."""
-        known = [cell for cell in self.cells if cell.mixed] or self.cells
+        known = [cell for cell in self.cells if cell.mixes] or self.cells
         most = max(len(loss) for cell in self.cells for loss in cell.versions[-1].heldout.values())
         found: list[list[float]] = [[] for _ in range(most)]
         for only in (known, self.cells):
@@ -139,7 +139,7 @@ class Evidence:
 
 def curve_of(cell: Cell, version: Version) -> RateCurve:
     """What leads to a version of a ledger."""
-    old = since(version.rates, cell.lengths, version.number, cell.mixed)
+    old = since(version.rates, cell.lengths, version.number, cell.mixes)
     return RateCurve(version.rates, cell.parameters, old, cell.replay)
 
 

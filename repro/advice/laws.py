@@ -63,9 +63,9 @@ class RateCurve:
         return hash(self._content)
 
 
-def since(rates: Array, lengths: Sequence[int], version: int, mixed: bool) -> Array:
+def since(rates: Array, lengths: Sequence[int], version: int, mixes: bool) -> Array:
     """`RateCurve.since` of slices 1 to `version`, whose data arrive over `lengths` steps each."""
-    if mixed:
+    if mixes:
         return np.zeros(version)
     ends = np.minimum(np.cumsum(lengths[:version]), len(rates))
     return np.array([rates[end:].sum() for end in ends])

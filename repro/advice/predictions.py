@@ -198,7 +198,7 @@ class Knowledge:
         for cell, theirs in missed:
             for other, own in missed:
                 alike = all(cell[name] == other[name] for name in ("schedule", "max_lr", "size", "steps_per_version"))
-                if other["paradigm"] == "ptfs" and cell["paradigm"] != "ptfs" and alike:
+                if other.retrains and not cell.retrains and alike:
                     both = min(len(theirs), len(own))
                     errors.append(theirs[min(1, both - 1) : both] - own[min(1, both - 1) : both])
         return float(np.sqrt(np.mean(np.concatenate(errors) ** 2))) if errors else self.law.error * float(np.sqrt(2))

@@ -9,10 +9,13 @@ from repro.config.checks import choice, share
 from repro.config.exact import fraction
 from repro.config.registries import RECIPES
 from repro.config.settings import Settings
-from repro.recipes.orders import ORDERS, Order
+from repro.recipes.orders import ORDERS, Mixed, Order
 from repro.recipes.path_switching import PathSwitching
 from repro.recipes.recipe import Recipe, Releases, Segment
 from repro.recipes.trajectory import Phase
+
+PLAIN = {"order": "mixed", "curve": "cycle"}
+"""PTFS as the paper has it, whatever most runs are: in another order it is a twin, with another curve a control."""
 
 
 @RECIPES.register("ptfs")
@@ -40,6 +43,14 @@ class Ptfs(Recipe):
     """The same."""
     branch_share: str | None = share(0, 1, None, open_low=True)
     """The same."""
+
+    @property
+    def mixes(self) -> bool:
+        return issubclass(ORDERS.get(self.order, Order), Mixed)
+
+    @property
+    def retrains(self) -> bool:
+        return all(getattr(self, name) == value for name, value in PLAIN.items())
 
     def adapted(self, settings: Settings) -> Settings:
         """Without what its curve does not ask for, so that a sweep over it has one such run."""

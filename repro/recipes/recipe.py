@@ -5,14 +5,15 @@ leads to it from a random initialization; what versions share is found by the pl
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import accumulate
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from repro.common.errors import UserError
 from repro.config.exact import fraction
+from repro.config.registries import RECIPES
 from repro.config.settings import ModelSettings, ParadigmSettings, Settings
 from repro.recipes.orders import Arrival, Order, Replay
 from repro.recipes.schedules import Schedule, schedule
@@ -102,6 +103,16 @@ class Recipe(ParadigmSettings):
     controls: ClassVar[tuple[str, ...]] = ()
     """Those of them that, off their default, make it a control: tables show it, pictures of ways to update do not."""
 
+    @property
+    def mixes(self) -> bool:
+        """Whether training reads old and new data together, shuffled: laws of the learning rate have to know."""
+        return False
+
+    @property
+    def retrains(self) -> bool:
+        """Whether it is retraining, which all ways to update are compared with."""
+        return False
+
     def versions(self, releases: Releases) -> int:
         """How many versions it releases."""
         return len(releases.steps)
@@ -183,3 +194,16 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings choose."""
     assert isinstance(settings.paradigm, Recipe)
     return settings.paradigm
+
+
+def told(kind: str, own: Mapping[str, str]) -> Recipe | None:
+    """The recipe that a row of a ledger tells of, with its settings as written there; the rest have their defaults.
+
+    None: nothing registered it.
+    """
+    cls = RECIPES.get(kind)
+    if cls is None or not issubclass(cls, Recipe):
+        return None
+    known = {each.name for each in fields(cls)}
+    values: dict[str, Any] = {name: value for name, value in own.items() if name in known and value != "None"}
+    return cls(kind=kind, **values)

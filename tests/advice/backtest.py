@@ -41,7 +41,7 @@ def pilots(cells: Sequence[Cell]) -> Iterator[tuple[list[Cell], list[Cell]]]:
     settings = [tuple(cell[column] for column in same) for cell in cells]
     most = max(settings, key=settings.count)
     alike = [cell for cell, setting in zip(cells, settings, strict=True) if setting == most]
-    base = [cell for cell in alike if cell["schedule"] == "cosine" and (cell.mixed or cell["paradigm"] == "cpt")]
+    base = [cell for cell in alike if cell["schedule"] == "cosine" and (cell.mixes or cell["paradigm"] == "cpt")]
     base = [cell for cell in base if cell.setting("curve") in ("", "cycle") and not cell.replay]
     branches = [cell for cell in alike if cell["paradigm"] == "path_switching" and cell["schedule"] == "cosine"]
     branches = [cell for cell in branches if not cell.replay]

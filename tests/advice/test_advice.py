@@ -5,7 +5,8 @@ import json
 import pickle
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,16 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro import advise
 from repro.advice import evidence, fits, records
+from repro.advice.candidates import Candidate, planned
 from repro.advice.fits import Evidence
 from repro.advice.laws import Annealing, Law
+from repro.advice.predictions import Knowledge
+from repro.advice.question import Question
 from repro.common.errors import UserError
 from repro.config.registries import RECIPES
+from repro.recipes.orders import Mixed, Order
+from repro.recipes.recipe import Recipe, Releases
+from repro.recipes.trajectory import Phase
 
 ASKED = ["paradigm=ptfs,cpt,path_switching,wsd_s", "paradigm.alpha=0.2,0.6"]
 EVERY = "paradigm=ptfs,cpt,path_switching,wsd,schedule_free"
@@ -304,6 +311,50 @@ def test_a_training_whose_versions_were_fine_tuned_in_several_ways_counts_once(l
         assert [v.loss for v in one.versions] == [v.loss for v in other.versions]
         assert all(np.array_equal(v.training, w.training) for v, w in zip(one.versions, other.versions, strict=True))
     assert Evidence(tuple(after)).freedom == Evidence(tuple(before)).freedom
+
+
+def test_retraining_is_plain_ptfs_wherever_it_is_asked(tmp_path) -> None:
+    """By candidates, by a ledger's cells, and by what a law is said to miss of differences to it."""
+    asked = candidates("paradigm=ptfs", "paradigm.order=mixed,arrival", "paradigm.curve=cycle,path_switching")
+    asked += candidates("paradigm=cpt")
+    write(tmp_path, asked, World(seeds=(0,)))
+    cells = evidence.read(tmp_path)
+    assert [cell.retrains for cell in cells] == [each.retrains for each in asked] == [True, False, False, False, False]
+    missed = (0.0, 0.1, 0.2, 0.3, 0.4)
+    left_out = [
+        fits.LeftOut(cell, np.full(len(cell.versions), error)) for cell, error in zip(cells, missed, strict=True)
+    ]
+    law = SimpleNamespace(left_out=left_out, error=9.0)
+    knowledge = Knowledge(tuple(cells), Evidence(tuple(cells)), (law,), ())
+    assert knowledge._contrast_error == pytest.approx(np.sqrt(np.mean(np.square(missed[1:]))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing(Recipe):
+    """An extension's, on mixed data."""
+
+    label = "mixing"
+    mixes = True
+
+    def data_order(self, releases: Releases, version: int) -> Order:
+        return releases.order(Mixed, version)
+
+    def phases(self, releases: Releases, version: int) -> list[Phase]:
+        steps = releases.until(version)
+        return [Phase(steps=steps, curve=releases.schedule.cycle(steps, warm=True))]
+
+
+def test_an_extensions_recipe_on_mixed_data_is_one_in_a_ledger_too(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(RECIPES, "mixing", Mixing)
+    settings = candidates("paradigm=cpt")[0].run.settings
+    asked = Candidate(planned(replace(settings, paradigm=Mixing(kind="mixing")), Question()))
+    assert not asked.unpredicted
+    write(tmp_path, [asked], World())
+    (cell,) = evidence.read(tmp_path)
+    for version, curve in zip(cell.versions, asked.curves(cell.parameters), strict=True):
+        assert fits.curve_of(cell, version).since.tolist() == curve.since.tolist() == [0.0] * version.number
+    monkeypatch.setattr(Mixing, "mixes", False)
+    assert "does not say so" in Candidate(asked.run).unpredicted
 
 
 def test_without_retraining_what_no_law_speaks_of_says_what_is_missing(tmp_path, capsys) -> None:

@@ -69,8 +69,8 @@ def test_going_up_and_down_again_gains_nothing_for_ever(law: Annealing | MultiPo
 
 def test_the_shift_counts_what_was_read_since() -> None:
     rates = np.full(30, 0.01)
-    assert since(rates, (10, 10, 10), 3, mixed=True).tolist() == [0, 0, 0]
-    assert since(rates, (10, 10, 10), 3, mixed=False) == pytest.approx([0.2, 0.1, 0.0])
+    assert since(rates, (10, 10, 10), 3, mixes=True).tolist() == [0, 0, 0]
+    assert since(rates, (10, 10, 10), 3, mixes=False) == pytest.approx([0.2, 0.1, 0.0])
 
 
 def test_the_shift_is_the_mean_over_a_versions_own_slices_and_replay_takes_its_share_off() -> None:

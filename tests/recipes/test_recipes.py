@@ -16,7 +16,8 @@ from repro.planning.planner import make
 from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
-from repro.recipes.recipe import Releases, recipe
+from repro.recipes.orders import Mixed
+from repro.recipes.recipe import Releases, recipe, told
 from repro.recipes.trajectory import Derived, Product, Trajectory
 
 Overrides = Callable[..., list[str]]
@@ -121,6 +122,14 @@ def test_whatever_tells_runs_of_a_recipe_apart_is_in_their_names(name: str) -> N
             other = each.default + 1
         names.add(cls(kind=name, **{each.name: other}).run_name)
     assert len(names) == 1 + len(own), names
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")])
+def test_a_recipe_says_whether_it_reads_old_and_new_data_together(smoke: Overrides, name: str) -> None:
+    smaller = ["paradigm.intermediate_before=40"] if name == "grow" else []
+    _, run = planned(smoke, f"paradigm={name}", *smaller)
+    assert recipe(run.settings).mixes == isinstance(run.trajectories[-1].order, Mixed)
+    assert told(name, recipe(run.settings).own_settings).mixes == recipe(run.settings).mixes
 
 
 def test_the_infinite_schedule_cools_once_is_held_and_anneals(smoke: Overrides) -> None:
