@@ -11,9 +11,10 @@ from repro.config.settings import GROWING
 
 FOLLOWS_LENGTH = frozenset(
     {"run", "name", "versions", "steps_per_version", "conditions", "logical_steps", "unique_steps", "relative_cost"}
-    | {"flops", "uncut_conditions", "optimizer", "data_seed"}
+    | {"flops", "parameters", "uncut_conditions", "optimizer", "data_seed"}
 )
-"""Columns of `runs.csv` in which a run that has grown differs from what it was."""
+"""Columns of `runs.csv` in which a run that has grown may differ from what it was: what is counted of it, also of a
+model that grows, and what old ledgers lack. What it trained is the same if its versions' keys are."""
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -11,9 +11,10 @@ from dumps import dump
 
 from analysis import reading
 from repro import plan, prepare, train
+from repro.config.registries import RECIPES
 from repro.planning.planner import make
 from repro.planning.sweeps import compose
-from repro.results import ledger
+from repro.results import growth, ledger, rows
 from repro.store.store import Store
 
 Overrides = Callable[..., list[str]]
@@ -99,6 +100,25 @@ def test_scores_of_a_version_stay_when_the_run_has_grown(dumps: Path, tmp_path: 
     score(second, 2, 0.75)
     third = grow(3)
     assert scores() == {(third, "1", "0.5"), (third, "2", "0.75")}
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")])
+def test_whatever_follows_a_runs_length_keeps_no_run_from_having_grown(name: str, smoke: Overrides) -> None:
+    """Of every recipe: as `growth.outgrown` compares them, a run and what it grows into are alike."""
+    given = [f"paradigm={name}", "stream=dealt", "schedule.warmup_steps=2", "stream.global_batch_size=4"]
+    given += ["paradigm.intermediate_before=40", "paradigm.grow_at=3"] if name == "grow" else []
+    short, long = (
+        rows._run_row(make(compose(smoke(*given, f"stream.versions={versions}"))).tree, 0) for versions in (2, 4)
+    )
+    assert {column for column in short if short[column] != long[column]} <= growth.FOLLOWS_LENGTH
+
+
+def test_a_model_that_grows_at_a_later_release_stays_one_run(dumps: Path, tmp_path: Path) -> None:
+    for versions in (1, 3):
+        given = [each for each in asked(tmp_path, dumps, versions) if not each.startswith("paradigm=")]
+        train.main([*given, "paradigm=grow", "paradigm.grow_at=2", "paradigm.intermediate_before=40"])
+    with (tmp_path / "ledger" / "runs.csv").open(newline="") as file:
+        assert [row["versions"] for row in csv.DictReader(file)] == ["3"]
 
 
 def test_auto_uses_each_release_once_and_the_plan_says_what_is_left_over(
