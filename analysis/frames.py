@@ -27,10 +27,10 @@ from analysis.variants import RECIPE, SCHEDULE, Usual, sweepers
 from repro.common.errors import UserError
 from repro.common.registry import suggestion
 from repro.config.places import CONF
-from repro.config.registries import RECIPES
 from repro.planning.places import override
-from repro.recipes.recipe import Recipe
+from repro.recipes.recipe import told
 from repro.results import commands as noted
+from repro.results.columns import settings_of
 from repro.results.commands import Commands
 from repro.store.tables import COMMANDS
 
@@ -50,7 +50,8 @@ CELL = ("paradigm", "schedule", *RECIPE, *SCHEDULE, *SETTING)
 
 @dataclass(frozen=True)
 class Ledger:
-    """One scale's results. Frames as in the CSV files; `alpha` and cycles as floats (endless: infinity)."""
+    """One scale's results. Frames as in the CSV files; `alpha` and cycles as floats (endless: infinity). What makes no
+    difference to a recipe is empty (`versions`, `carry_optimizer`); `releases` is how many versions it has in all."""
 
     scale: str
     folder: Path
@@ -375,14 +376,13 @@ def load(root: Path, scale: str, *, unchecked: bool = False) -> Ledger:
         raise UserError(f"{folder / 'runs.csv'} holds no run. To make some: {_train(root, scale)}")
     for column in ("alpha", "first_cycle", "second_cycle"):
         runs[column] = [reading.share(column, value) for value in runs[column]]
-    # Some recipes have as many versions in any setting. From scratch there is no optimizer state to carry.
-    fixed = [
-        name for name, recipe in RECIPES.items() if getattr(recipe, "versions", Recipe.versions) is not Recipe.versions
-    ]
-    runs["versions"] = runs["versions"].where(~runs["paradigm"].isin(fixed))
-    runs = frames["runs"] = cuts.joined(runs, frames["studies"])
+    recipes = [told(*row) for row in zip(runs["paradigm"], map(settings_of, runs["settings"]), strict=True)]
+    # Some recipes have as many versions in any setting, and some have no optimizer state to carry.
+    runs["releases"] = runs["versions"]
+    runs["versions"] = runs["versions"].where(np.array([each is None or each.fixed is None for each in recipes]))
     carry = runs["carry_optimizer"].str.lower()
-    runs["carry_optimizer"] = carry.where(runs["paradigm"] != "ptfs", "")
+    runs["carry_optimizer"] = carry.where(np.array([each is None or each.carries for each in recipes]), "")
+    runs = frames["runs"] = cuts.joined(runs, frames["studies"])
     for name, frame in frames.items():
         if name in ("runs", "numerics"):
             continue

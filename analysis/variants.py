@@ -89,7 +89,8 @@ class Usual:
         counts = self._recipes.get((recipe, name))
         if counts and self._reading and (recipe, name) == (readings.RECIPE, readings.SETTING):
             return self._reading
-        default = str(getattr(RECIPES.get(recipe), name, ""))
+        default = getattr(RECIPES.get(recipe), name, "")
+        default = str(default).lower() if isinstance(default, bool) else str(default)
         return min(counts, key=lambda value: (-counts[value], value != default, str(value))) if counts else None
 
     def name_variants(self, rows: pd.DataFrame) -> pd.DataFrame:

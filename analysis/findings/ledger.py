@@ -125,7 +125,7 @@ def _unfinished(view: View, study: str) -> list[str]:
             return [f"{study} was run in other settings only, which have sections of their own."]
         return [f"{study} was not run: {command(study, ledger.scale, view)}"]
     notes = []
-    last = runs["versions"].fillna(2).to_numpy()
+    last = runs["releases"].to_numpy()
     done = ledger.scores.groupby("run")["version"].max().reindex(runs["run"]).to_numpy()
     short = int(np.sum(~(done >= last)))
     if short:

@@ -52,6 +52,10 @@ class Ptfs(Recipe):
     def retrains(self) -> bool:
         return all(getattr(self, name) == value for name, value in PLAIN.items())
 
+    @property
+    def carries(self) -> bool:
+        return self.curve == "path_switching"
+
     def adapted(self, settings: Settings) -> Settings:
         """Without what its curve does not ask for, so that a sweep over it has one such run."""
         if self.curve == "path_switching":

@@ -113,9 +113,19 @@ class Recipe(ParadigmSettings):
         """Whether it is retraining, which all ways to update are compared with."""
         return False
 
+    @property
+    def carries(self) -> bool:
+        """Whether `carry_optimizer` makes a difference: not where no phase ever begins with the optimizer reset."""
+        return True
+
+    @property
+    def fixed(self) -> int | None:
+        """How many versions it releases, however many there are data for; None: as many as those."""
+        return None
+
     def versions(self, releases: Releases) -> int:
         """How many versions it releases."""
-        return len(releases.steps)
+        return self.fixed or len(releases.steps)
 
     def data_order(self, releases: Releases, version: int) -> Order:
         """The data that lead to a version.

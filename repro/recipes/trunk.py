@@ -22,6 +22,7 @@ class Trunk(Recipe):
     sources: ClassVar[tuple[str, ...]] = ("2603.16127",)
     colour = "#999933"
     decays = False
+    carries = False
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:
         return [Phase(steps=releases.until(version), curve=releases.schedule.constant(warm=True))]

@@ -37,7 +37,8 @@ class TwoStage(Recipe):
         if settings.stream.versions != AUTO and settings.stream.versions < 2:
             yield f"paradigm.kind=two_stage needs stream.versions of at least 2, not {settings.stream.versions}."
 
-    def versions(self, releases: Releases) -> int:
+    @property
+    def fixed(self) -> int:
         return 2
 
     def phases(self, releases: Releases, version: int) -> Sequence[Phase]:

@@ -59,8 +59,9 @@ class Updated(Recipe):
         if isinstance(other, Complaining):
             yield from other.complaints(replace(settings, paradigm=other))
 
-    def versions(self, releases: Releases) -> int:
-        return self.other.versions(releases)
+    @property
+    def fixed(self) -> int | None:
+        return None if self._unfit else self.other.fixed
 
     def product(self, releases: Releases, version: int) -> Product:
         before = self.other.product(releases, max(version - 1, 1))

@@ -14,6 +14,7 @@ from analysis.claims.downstream import BITS, by_version, gained
 from analysis.components import components
 from analysis.contrasts import downstream_scores, downstream_shared, forgetting_matrix, two_stage
 from analysis.figures.stages import FIRST_STAGE, SECOND_STAGE
+from analysis.findings.ledger import missing
 from analysis.frames import View, load
 from analysis.ladder import rungs
 from analysis.registries import Plot
@@ -76,6 +77,34 @@ def test_the_next_update_is_of_nothing_but_updates(tmp_path: Path) -> None:
     before = frontiers.updates(view(tmp_path), "cosine")
     build(tmp_path, ["plasticity"], Synthetic(seeds=(0, 1), setting={"carry_optimizer": "False"}))
     assert frontiers.updates(view(tmp_path), "cosine").equals(before)
+
+
+def test_an_update_that_was_stopped_at_version_2_is_not_finished(tmp_path: Path) -> None:
+    """As many versions as there are releases: of two stages there are two in any setting, and of updates of them."""
+    cells = [{"paradigm": "updated", "settings": f"of={name}"} for name in ("cpt", "path_switching", "two_stage")]
+    folder = build(tmp_path, ["plasticity"], Synthetic(seeds=(0,)), sweep=cells)
+    rewrite(folder / "runs.csv", lambda row: row.update(versions="2") if row["settings"] == "of=two_stage" else None)
+    stopped = {row["run"] for row in read(folder / "runs.csv") if row["settings"] != "of=path_switching"}
+    for name in ("versions", "perplexity", "curves", "paths"):
+        rows = read(folder / f"{name}.csv")
+        write(folder / f"{name}.csv", [row for row in rows if row["run"] not in stopped or row["version"] in "12"])
+    at = view(tmp_path)
+    assert [note for note in missing(at) if note.startswith("plasticity: 1 of 3 runs are not finished")]
+    assert set(at.runs("plasticity")["settings"]) == {"of=cpt", "of=path_switching", "of=two_stage"}
+
+
+def test_whether_the_optimizer_was_carried_tells_runs_apart_where_it_makes_a_difference(tmp_path: Path) -> None:
+    """PTFS has nothing to carry, but for its control with path switching's curve, whose branch may be reset."""
+    curve = {"paradigm": "ptfs", "settings": "order=mixed curve=path_switching alpha=0.6 branch=decay"}
+    for carried, seeds in (("True", (0, 1)), ("False", (0, 1))):
+        setting = {"carry_optimizer": carried}
+        build(tmp_path, ["main"], Synthetic(seeds=seeds, setting=setting), sweep=[{"paradigm": "ptfs"}, curve])
+    runs = view(tmp_path).runs("main")
+    counts = runs.groupby("paradigm").size()
+    assert counts["ptfs"] == 2
+    assert sorted(counts.index)[1:] == [
+        "ptfs, curve=path_switching", "ptfs, curve=path_switching, carry_optimizer=false",
+    ]  # fmt: skip
 
 
 def test_maxima_are_compared_within_seeds(tmp_path: Path) -> None:

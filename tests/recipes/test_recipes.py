@@ -132,6 +132,22 @@ def test_a_recipe_says_whether_it_reads_old_and_new_data_together(smoke: Overrid
     assert told(name, recipe(run.settings).own_settings).mixes == recipe(run.settings).mixes
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES.find(name).__module__.startswith("repro.")])
+def test_a_recipe_says_whether_carrying_the_optimizer_makes_a_difference(smoke: Overrides, name: str) -> None:
+    """A ledger's runs that differ in it, where it makes none, are one."""
+    more = ["paradigm.intermediate_before=40"] if name == "grow" else []
+    for curve in ("cycle", "path_switching") if name == "ptfs" else ("",):
+        given = [
+            f"paradigm={name}",
+            "paradigm.carry_optimizer=false",
+            *more,
+            *([f"paradigm.curve={curve}"] * (curve > "")),
+        ]
+        run = planned(smoke, *given)[1]
+        resets = any(phase.reset_optimizer for each in run.trajectories for phase in each.phases)
+        assert recipe(run.settings).carries == resets
+
+
 def test_the_infinite_schedule_cools_once_is_held_and_anneals(smoke: Overrides) -> None:
     tree, run = planned(smoke, "paradigm=infinite", "schedule=linear")
     lr = curve(run, 3)
