@@ -254,7 +254,7 @@ class TreeCost:
     schedules: tuple[str, ...]
     """Those with this very cost."""
     steps: npt.NDArray[np.float64]
-    """PTFS: the sum of its trajectories, each from scratch. CPT and path switching: the size of the run's own tree."""
+    """The size of the run's own tree, in which what versions share is trained once: of PTFS on mixed data, nothing."""
     scratch: npt.NDArray[np.float64]
     """PTFS's steps over the same versions, as the ledger's relative costs imply them."""
 
@@ -285,9 +285,8 @@ def tree_costs(view: View, *studies: str) -> list[TreeCost]:
             if not whole:
                 continue
             run, t = whole[0], float(whole[0]["steps_per_version"].iloc[0])
-            unique = run["unique_steps"].to_numpy(dtype=np.float64) / t
-            steps = run["steps"].to_numpy(dtype=np.float64).cumsum() / t if paradigm == PTFS else unique
-            scratch = unique / run["relative_cost"].to_numpy(dtype=np.float64)
+            steps = run["unique_steps"].to_numpy(dtype=np.float64) / t
+            scratch = steps / run["relative_cost"].to_numpy(dtype=np.float64)
             same = [i for i, one in enumerate(costs) if one.paradigm == paradigm and np.array_equal(one.steps, steps)]
             if same:
                 costs[same[0]] = replace(costs[same[0]], schedules=(*costs[same[0]].schedules, schedule))

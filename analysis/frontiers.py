@@ -27,7 +27,6 @@ def points(view: View, schedule: str) -> tuple[pd.DataFrame, int]:
         return rows.iloc[:0], 0
     rows = rows[rows["seed"].isin(block.index) & rows["paradigm"].isin(block.columns)]
     means = rows.groupby("paradigm", as_index=False).agg(ppl=("ppl", "mean"), cost=("relative_cost", "first"))
-    means["cost"] = means["cost"].where(means["paradigm"] != "ptfs", 1.0)
     return means, len(block)
 
 

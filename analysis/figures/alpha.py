@@ -32,7 +32,7 @@ def alpha(view: View) -> "Figure | None":
         for paradigm in (PTFS, CPT):
             other = pool[(pool["schedule"] == schedule) & (pool["paradigm"] == paradigm)]
             if loss := losses(other, (paradigm,), versions_after_first(view)):
-                x = 100.0 if paradigm == PTFS else 100 * float(other["relative_cost"].iloc[0])
+                x = 100 * float(other["relative_cost"].iloc[0])
                 others[paradigm] = x, loss[paradigm].mean(axis=1)
         columns = {paradigm: values for paradigm, (_, values) in others.items()}
         block = alpha_block(view, schedule)

@@ -130,7 +130,7 @@ def _points(view: View, version: int) -> tuple[pd.DataFrame, str]:
     if rows.empty:
         return rows, ""
     costs = view.ledger.versions.loc[lambda frame: frame["version"] == version].set_index("run")["relative_cost"]
-    rows = rows.assign(cost=rows["run"].map(costs).where(rows["paradigm"] != PTFS, 1.0))
+    rows = rows.assign(cost=rows["run"].map(costs))
     groups = [group for _, group in rows.groupby(["paradigm", "schedule", "alpha"], dropna=False)]
     whole = [group for group in groups if group["paradigm"].iloc[0] == PTFS]
     order = names.schedules(rows["schedule"])

@@ -34,8 +34,9 @@ def cost(view: View) -> Table | None:
     return Table(
         name="cost", data=pd.DataFrame(data), rows=rows,
         head=["paradigm", "schedule", "versions", "steps in T", "steps", "tokens", "of PTFS"],
-        caption=f"What has to be trained to release versions 1 to k: T = {t:,.6g} steps of {tokens:,} tokens. CPT and "
-        f"path switching: their own tree. PTFS: every version from scratch.{lengths.note(runs)}",
+        caption=f"What has to be trained to release versions 1 to k: T = {t:,.6g} steps of {tokens:,} tokens. Of "
+        "each recipe's own tree: what its versions share is trained once. Those of PTFS share nothing but, in order of "
+        f"arrival, the steps before their rates part.{lengths.note(runs)}",
     )  # fmt: skip
 
 

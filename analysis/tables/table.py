@@ -100,9 +100,7 @@ def seed_count(rows: pd.DataFrame) -> int:
 
 
 def relative_cost(view: View, rows: pd.DataFrame, version: int) -> float:
-    """Relative cost of versions 1..`version`; 1 for PTFS, which trains each version from scratch."""
-    if (rows["paradigm"] == PTFS).all():
-        return 1.0
+    """Steps of the run's own tree for versions 1..`version`, over those of pre-training each from scratch."""
     versions = view.ledger.versions
     at = versions[versions["run"].isin(rows["run"]) & (versions["version"] == version)]
     return float(at["relative_cost"].iloc[0]) if len(at) else np.nan

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ledgers import Synthetic, build
+from ledgers import Synthetic, build, read, rewrite
 
 from analysis import contrasts, names, pages
 from analysis.contrasts import CURVE, TWIN, comparable
@@ -14,6 +14,7 @@ from analysis.findings.abstract import answer
 from analysis.findings.comparison import headline, main
 from analysis.frames import View, load
 from analysis.tables.comparison import by_version
+from analysis.tables.own import own
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,22 @@ def test_in_a_study_that_nothing_registered_ptfs_is_ptfs_as_published(tmp_path: 
     beside = alike[alike["paradigm"] == "ptfs"]
     assert len(beside) > 0
     assert beside["settings"].str.contains("order=mixed").all()
+
+
+def test_what_versions_share_is_counted_once_of_ptfs_in_order_of_arrival_too(tmp_path: Path) -> None:
+    """Wherever it is called PTFS. Of plain PTFS, whose versions share nothing, a ledger says so itself."""
+    orders = [{"paradigm": "ptfs", "settings": f"order={order} curve=cycle"} for order in ("arrival", "mixed")]
+    folder = build(tmp_path, ["mine", "main"], Synthetic(seeds=(0,)), sweep=orders)
+    shares = {row["run"] for row in read(folder / "runs.csv") if "arrival" in row["settings"]}
+
+    def shared(row: dict[str, str]) -> None:
+        if row["run"] in shares:
+            row["unique_steps"], row["relative_cost"] = "700", "0.7"
+
+    for name in ("runs", "versions"):
+        rewrite(folder / f"{name}.csv", shared)
+    view = load(tmp_path, "synthetic").primary()
+    table = own(view, "mine")
+    assert table is not None
+    assert sorted(row[-2] for row in table.rows) == ["100 %", "70 %"]
+    assert {one.paradigm: one.share for one in contrasts.tree_costs(view)} == {"ptfs": 1.0, "ptfs, order=arrival": 0.7}
