@@ -16,6 +16,7 @@ from repro.advice.evidence import KEPT, fingerprint
 from repro.advice.telling import laws_numbers, pilots_word, signed
 from repro.common.disk import Flaw, read_document
 from repro.common.errors import UserError
+from repro.results.measures import SO_FAR
 
 
 def section(ledger: Ledger, shelf: Shelf) -> list[Section]:
@@ -113,9 +114,10 @@ def _recipes(told: dict[str, Any]) -> Table | None:
         name="advice", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "% of PPL over retraining", "90 % interval", "cost", "next release", "delay, steps",
               "more steps", "keep, GB", "basis"],
-        caption=f"{each}At the last release; intervals are of means over many seeds. Cost: of all releases, over "
-        "pre-training each from scratch; next release: the same of one more. More steps: for the loss of retraining, "
-        "with all training that leads to the last release stretched. Keep: checkpoints for the next release.",
+        caption=f"{each}At the last release, {SO_FAR}; intervals are of means over many seeds. Cost: of all releases, "
+        "over pre-training each from scratch; next release: the same of one more. More steps: for the loss of "
+        "retraining, with all training that leads to the last release stretched. Keep: checkpoints for the next "
+        "release.",
     ) if rows else None  # fmt: skip
 
 

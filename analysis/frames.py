@@ -1,7 +1,8 @@
 """A ledger as tidy frames, cut into settings that may be compared.
 
 Reads `<root>/<scale>/data/*.csv` and nothing else, one scale at a time. Invariants of everything handed out:
-- PPL of a version is over all held-out slices of the stream, and exists only where all were evaluated;
+- PPL of a version is over all held-out slices of the stream (`repro.results.measures.EVERY`), and exists only where all
+  were evaluated;
 - one run per cell and seed, and all runs of one seed, data and model share one numerics id, so that pairing by seed is
   sound (what a study sweeps of these, a trend goes across: another machine may have run another size or length);
 - runs in one `View` share data, model and T, but for what their study sweeps. What belongs to a schedule or a recipe

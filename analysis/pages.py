@@ -17,6 +17,7 @@ from analysis.tables.table import Table, ends, numerics_of, relative_cost, seed_
 from analysis.tables.verdicts import claim_parts
 from analysis.verdicts import Judged
 from repro.config.registries import RECIPES
+from repro.results.measures import EVERY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,7 @@ def results(recipe: str, view: View) -> Table:
     return Table(
         name=f"recipe_{file_name(recipe)}", data=pd.DataFrame(data), rows=rows,
         head=["study", "schedule", "settings", "version", "PPL", "cost", "PPL to PTFS", "n"],
-        caption="PPL of the last version on all slices of its stream. PPL to PTFS: mean over versions from 2 on, "
+        caption=f"PPL of the last version {EVERY}. PPL to PTFS: mean over versions from 2 on, "
         f"paired by seed, where PTFS was run alike.{uneven(counts)} {numerics_of(runs)}",
     )  # fmt: skip
 

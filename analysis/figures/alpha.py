@@ -12,6 +12,7 @@ from analysis.figures.drawing import WITHIN, fit, legend_below, recipe_handles, 
 from analysis.frames import View
 from analysis.registries import Plot, pooled
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,4 +62,4 @@ def alpha(view: View) -> "Figure | None":
     return figure
 
 
-ALPHA = Plot("alpha", make=alpha, caption=f"What a longer branch buys: PPL against cost. {WITHIN}")
+ALPHA = Plot("alpha", make=alpha, caption=f"What a longer branch buys: PPL {EVERY} against cost. {WITHIN}")

@@ -12,6 +12,7 @@ from analysis.frames import View
 from analysis.registries import Plot
 from analysis.tables.branch import STUDY, floor_name, means
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +49,6 @@ def branch(view: View) -> "Figure | None":
 
 BRANCH = Plot(
     STUDY, make=branch,
-    caption="PPL by the length of path switching's branch, a curve for each shape of its decay, a panel a floor. "
-    f"{WITHIN}",
+    caption=f"PPL {EVERY} by the length of path switching's branch, a curve for each shape of its decay, a panel a "
+    f"floor. {WITHIN}",
 )  # fmt: skip

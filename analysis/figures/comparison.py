@@ -12,6 +12,7 @@ from analysis.figures import chart
 from analysis.figures.drawing import Extent, beside, fit, legend_below, of_version, recipe_handles, series
 from analysis.frames import View
 from analysis.registries import Factor, Plot, pooled
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,7 +155,7 @@ def _above_ptfs(rows: pd.DataFrame, others: list[str], view: View) -> dict[str, 
 
 PPL_BY_VERSION = Plot(
     "ppl_by_version", make=ppl_by_version, per_setting=True,
-    caption="Above: PPL of each version, on an axis of its own; intervals are of levels, which seeds move together. "
-    "Below, where PTFS was run: how far it lies above PTFS's, paired by seed (from version 2 on, since version 1 is "
-    "the same run for PTFS and CPT).",
+    caption=f"Above: PPL of each version {EVERY}, on an axis of its own; intervals are of levels, which seeds move "
+    "together. Below, where PTFS was run: how far it lies above PTFS's, paired by seed (from version 2 on, since "
+    "version 1 is the same run for PTFS and CPT).",
 )  # fmt: skip

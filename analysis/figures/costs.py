@@ -13,6 +13,7 @@ from analysis.figures.drawing import apart, front, legend_below, recipe_handles
 from analysis.frames import View
 from analysis.registries import Plot, pooled
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,7 +159,7 @@ COST_GROWTH = Plot(
 )  # fmt: skip
 PARETO = Plot(
     "pareto", make=pareto,
-    caption="PPL of the last version, against that of PTFS under the first schedule, or of what costs most where there "
-    "is no PTFS (paired by seed, 95 % intervals of the difference), by the cost of all versions. Each point has all of "
-    "its seeds, so that n may differ.",
+    caption=f"PPL of the last version {EVERY}, against that of PTFS under the first schedule, or of what costs most "
+    "where there is no PTFS (paired by seed, 95 % intervals of the difference), by the cost of all versions. Each "
+    "point has all of its seeds, so that n may differ.",
 )  # fmt: skip

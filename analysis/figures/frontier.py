@@ -13,6 +13,7 @@ from analysis.frames import View
 from analysis.frontiers import FRONTIER, PLASTICITY, points, regret, schedules, updates
 from analysis.registries import Plot
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,13 +147,13 @@ def ppl_by_version(view: View) -> "Figure | None":
 
 FRONTIER_PLOT = Plot(
     FRONTIER, make=frontier,
-    caption="PPL of the last version against the cost of all, means over seeds that all have. Dashed, with black "
-    "edges: beaten by none on both. Undecayed recipes are left out: a decay alone sets them apart. Schedule-free has "
-    "an optimizer of its own.",
+    caption=f"PPL of the last version {EVERY}, against the cost of all, means over seeds that all have. Dashed, with "
+    "black edges: beaten by none on both. Undecayed recipes are left out: a decay alone sets them apart. "
+    "Schedule-free has an optimizer of its own.",
 )  # fmt: skip
 BY_VERSION = Plot(
     "frontier_by_version", make=ppl_by_version,
-    caption="PPL of every version, above that of the recipe that is best at that version.",
+    caption=f"PPL of every version {EVERY}, above that of the recipe that is best at that version.",
 )  # fmt: skip
 REGRET = Plot(
     "regret", make=regrets,
@@ -161,7 +162,7 @@ REGRET = Plot(
 )  # fmt: skip
 UPDATES = Plot(
     PLASTICITY, make=plasticity,
-    caption="What stays possible: PPL after one and the same next update of every recipe's releases (a full cycle on "
-    "the next version's data). Lower: easier to update. Small dots are seeds. From derived "
+    caption=f"What stays possible: PPL {EVERY} after one and the same next update of every recipe's releases (a full "
+    "cycle on the next version's data). Lower: easier to update. Small dots are seeds. From derived "
     "weights (means of checkpoints) the optimizer starts afresh.",
 )  # fmt: skip

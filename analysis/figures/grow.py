@@ -13,6 +13,7 @@ from analysis.frames import View
 from analysis.registries import Plot
 from analysis.tables.grow import STUDY, Way, behind, ways
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,7 @@ def _by_version(axes: "Axes", losses: "dict[Way, pd.DataFrame]", colours: dict[W
 
 GROW = Plot(
     STUDY, make=grow,
-    caption="Above: PPL of the last version against the FLOPs of all, over PTFS's, which pre-trains the larger model "
-    "from scratch each time; dashed, with black edges: beaten by none on both. Below: PPL of every version above "
-    "PTFS's; hollow dots are versions of the smaller model. Means over seeds.",
+    caption=f"Above: PPL of the last version {EVERY}, against the FLOPs of all, over PTFS's, which pre-trains the "
+    "larger model from scratch each time; dashed, with black edges: beaten by none on both. Below: PPL of every "
+    "version above PTFS's; hollow dots are versions of the smaller model. Means over seeds.",
 )  # fmt: skip

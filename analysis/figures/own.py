@@ -13,6 +13,7 @@ from analysis.formats import file_name
 from analysis.frames import View
 from analysis.registries import Plot
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,5 +53,6 @@ def draw(view: View, study: str) -> "Figure | None":
 def plot(study: str) -> Plot:
     return Plot(
         f"study_{file_name(study)}", make=lambda view: draw(view, study),
-        caption=f"PPL by version of the first {MOST_CURVES} combinations of recipe, schedule and settings, at most.",
+        caption=f"PPL {EVERY} by version, of the first {MOST_CURVES} combinations of recipe, schedule and settings, "
+        "at most.",
     )  # fmt: skip

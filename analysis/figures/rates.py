@@ -14,6 +14,7 @@ from analysis.frames import View
 from analysis.rates import STUDY, Tried, tried
 from analysis.registries import Plot
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,9 +99,9 @@ def rates_of(study: str) -> Plot:
     others = "" if study == STUDY else "What it leaves to others is theirs, of the same seeds, text and numerics. "
     return Plot(
         study, make=lambda view: _rates(view, study),
-        caption="PPL against the maximum learning rate, a curve for each recipe, a panel for each version, means over "
-        "seeds; stars are the best of the rates tried, hollow where a better one may lie beyond. Rates far off run out "
-        f"of the panels; tables have their costs. {others}In the data: {WITHIN[0].lower()}{WITHIN[1:]}",
+        caption=f"PPL {EVERY} against the maximum learning rate, a curve for each recipe, a panel for each version, "
+        "means over seeds; stars are the best of the rates tried, hollow where a better one may lie beyond. Rates far "
+        f"off run out of the panels; tables have their costs. {others}In the data: {WITHIN[0].lower()}{WITHIN[1:]}",
     )  # fmt: skip
 
 

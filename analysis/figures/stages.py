@@ -13,6 +13,7 @@ from analysis.formats import cycle as cycle_label
 from analysis.frames import View
 from analysis.registries import Plot
 from repro.common import style
+from repro.results.measures import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,10 +67,10 @@ def _stages(view: View, study: str, label: str) -> "Figure | None":
 FIRST_STAGE = Plot(
     "first_stage", make=lambda view: _stages(view, "first_stage", "cycle of the first stage"),
     caption="First stage: a cosine of several cycles, cut at T; then a full cosine over T. Left: learning rates. "
-    f"Right: PPL of the checkpoint and of the model updated from it. {WITHIN}",
+    f"Right: PPL {EVERY}, of the checkpoint and of the model updated from it. {WITHIN}",
 )  # fmt: skip
 SECOND_STAGE = Plot(
     "second_stage", make=lambda view: _stages(view, "second_stage", "cycle of the second stage"),
     caption="Second stage: a constant first stage, then a cosine of several cycles, cut at T. Left: learning rates. "
-    f"Right: PPL of the updated model. {WITHIN}",
+    f"Right: PPL {EVERY}, of the updated model. {WITHIN}",
 )  # fmt: skip

@@ -13,6 +13,7 @@ from analysis.frames import SETTING, View
 from analysis.registries import STUDIES, pooled
 from analysis.variants import sweepers
 from analysis.verdicts import Judged
+from repro.results.measures import EVERY, SO_FAR
 
 ASSUMED = (
     "PTFS shuffles old and new data together.",
@@ -51,6 +52,8 @@ def set_up(view: View) -> list[str]:
         f"warm-up of {rates['warmup_steps']} steps once, at a random initialization.",
         f"Seeds: {_seeds(view)}. A seed sets {_sets(view)}; every comparison is within a seed, and n counts seeds.",
         f"Numerics: {listed(runs['numerics'])} (listed at the end). Only runs of the same numerics are paired.",
+        f"PPL of a version is {EVERY}, also of versions after it. What training prints, trackers, cards, releases and "
+        f"advice say is {SO_FAR}.",
         "Per cent of PPL are hundredths of a nat in text and tables, 100 times a difference of ln PPL, and per cent of "
         "PPL itself in figures and in advice: at 5 % the two differ by 0.13, at 18 % by 1.7.",
         *_sensitivity(view),

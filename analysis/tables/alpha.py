@@ -9,6 +9,7 @@ from analysis.formats import paired, plus_minus, text
 from analysis.frames import View
 from analysis.names import later, recipe_name, recipes, schedule_name, span
 from analysis.tables.table import Table, ends, numerics_note, relative_cost, uneven
+from repro.results.measures import EVERY
 
 
 def alpha(view: View) -> Table | None:
@@ -55,7 +56,7 @@ def alpha(view: View) -> Table | None:
     return Table(
         name="alpha", data=pd.DataFrame(data), rows=rows,
         head=["schedule", "alpha", f"PPL {span(view.last)}", f"PPL v{view.last}", "PPL to CPT", "cost", "n"],
-        caption="Path switching: alpha is the branch's share of a version's steps. PPL to CPT: mean over "
+        caption=f"Path switching: alpha is the branch's share of a version's steps. PPL {EVERY}; to CPT: mean over "
         f"{later(view.last)}, paired by seed. Cost: steps of the run's own tree "
         f"over PTFS's.{uneven({int(row[-1]) for row in rows})} {numerics_note(view, 'alpha')}",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from analysis.frames import SETTING, View
 from analysis.names import schedule_name, span
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
+from repro.results.measures import EVERY
 
 STUDY = "branch"
 REFERENCE = ("cosine", 0.1)
@@ -83,8 +84,8 @@ def branch(view: View) -> Table | None:
         head=["shape", "floor", "alpha", f"PPL {span(view.last)}",
               *(f"v{version} to a cosine to 10 %" for version in by_version), f"v{view.last} to PTFS", "cost", "n"],
         caption="Path switching with branches that decay in several shapes, to a tenth of the maximum or to zero, over "
-        "alpha T steps. To a cosine to 10 %: of the same length, paired by seed. To PTFS: on mixed data, with a cosine "
-        f"to 10 %, paired by seed. {numerics_note(view, STUDY)}",
+        f"alpha T steps. PPL {EVERY}. To a cosine to 10 %: of the same length, paired by seed. To PTFS: on mixed "
+        f"data, with a cosine to 10 %, paired by seed. {numerics_note(view, STUDY)}",
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from analysis.tables.table import (
     to_ptfs,
     uneven,
 )  # fmt: skip
+from repro.results.measures import EVERY
 
 
 def by_version(view: View, study: str) -> Table | None:
@@ -68,7 +69,7 @@ def by_version(view: View, study: str) -> Table | None:
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "paradigm", *(f"PPL v{version}" for version in versions), "cost", "PPL to PTFS", "n"],
-        caption="PPL on all held-out slices. Cost: steps of the run's own tree over PTFS's, all "
+        caption=f"PPL {EVERY}. Cost: steps of the run's own tree over PTFS's, all "
         f"versions. PPL to PTFS: mean over versions {last}, paired by seed.{uneven(counts)} {tuned_note(view, scores)}"
         f"{numerics_note(view, study)}",
     )  # fmt: skip
@@ -102,7 +103,7 @@ def generality(view: View, study: str, factor: Factor) -> Table | None:
     return Table(
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[factor.label, "schedule", "paradigm", f"PPL v{view.last}", "cost", "PPL to PTFS", "gap recovered", "n"],
-        caption=f"PPL to PTFS and gap recovered: of version {view.last}, paired by seed."
+        caption=f"PPL {EVERY}; to PTFS and gap recovered: of version {view.last}, paired by seed."
         f"{uneven({int(row[-1]) for row in rows})} {numerics_of(scores.drop_duplicates('run'))}",
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from analysis.frontiers import FRONTIER, PLASTICITY, regret, schedules, updates
 from analysis.names import decays, recipe_name, schedule_name, span
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
+from repro.results.measures import EVERY
 
 REFERENCE = "cpt"
 """What the next update is compared with: its own is the full cycle that all are updated with."""
@@ -67,7 +68,7 @@ def plasticity(view: View) -> Table | None:
         name=PLASTICITY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "releases of", "released", f"PPL of the next update, {span(view.last)}", "to CPT's", "n"],
         caption="The next update, the same for all: version k - 1 as each recipe releases it, then one full cycle on "
-        "version k's data. PPL on all slices, mean over versions; to CPT's: paired by seed. All of these end "
+        f"version k's data. PPL {EVERY}, mean over versions; to CPT's: paired by seed. All of these end "
         "decayed. From derived weights (means of checkpoints) the optimizer starts afresh. "
         f"{numerics_note(view, PLASTICITY)}",
     )  # fmt: skip

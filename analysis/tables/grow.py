@@ -15,6 +15,7 @@ from analysis.names import recipe_name, recipes, schedule_name
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note, relative_cost
 from repro.results.columns import settings_of, settings_text
+from repro.results.measures import EVERY
 
 STUDY = "grow"
 NEVER = 10**6
@@ -128,7 +129,7 @@ def grow(view: View) -> Table | None:
         name=STUDY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "recipe", "grows", "from", *(f"PPL v{v}" for v in range(1, view.last + 1)), "steps", "FLOPs",
               f"v{view.last} to PTFS", "n"],
-        caption="PPL on all held-out slices; versions before it grows are those of the smaller model. "
+        caption=f"PPL {EVERY}; versions before it grows are those of the smaller model. "
         "Steps and FLOPs: of all versions, over those of PTFS, which pre-trains the larger model from scratch each "
         "time; FLOPs count each step at the size that it trained. Where it grows, the function is preserved and the "
         f"optimizer starts afresh, warmed up once more. To PTFS: paired by seed. {numerics_note(view, STUDY)}",

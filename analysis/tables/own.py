@@ -9,6 +9,7 @@ from analysis.frames import View
 from analysis.names import recipe_name, schedule_name
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, mean_cell, numerics_note, relative_cost, seed_count, uneven
+from repro.results.measures import EVERY
 
 
 def own(view: View, study: str) -> Table | None:
@@ -41,7 +42,7 @@ def own(view: View, study: str) -> Table | None:
     return Table(
         name=f"study_{file_name(study)}", data=pd.DataFrame(data), rows=rows,
         head=["recipe", "schedule", "settings", *(f"PPL v{version}" for version in versions), "cost", "n"],
-        caption="PPL on all held-out slices. Settings: those in which these runs differ. Cost: steps "
+        caption=f"PPL {EVERY}. Settings: those in which these runs differ. Cost: steps "
         f"of the run's own tree over those of pre-training every version from scratch.{uneven(counts)} "
         f"{numerics_note(view, study)}",
     )  # fmt: skip

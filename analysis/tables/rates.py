@@ -11,6 +11,7 @@ from analysis.names import recipe_name, schedule_name
 from analysis.rates import STUDY, Tried, tried, tuned_note
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
+from repro.results.measures import EVERY
 
 
 def rates(view: View) -> Table | None:
@@ -36,9 +37,9 @@ def rates(view: View) -> Table | None:
         name=STUDY, data=pd.DataFrame(data), rows=rows,
         head=["schedule", "recipe", *(f"best rate v{version}" for version in versions),
               f"PPL v{last_version} at its best", "half of it", "twice of it", "PPL to PTFS, each at its best", "n"],
-        caption="Best: the lowest mean PPL of that version among the maximum rates tried; * lies at the end of what "
-        f"was tried. Half and twice: what such a rate costs version {last_version}, paired by seed. To PTFS: mean over "
-        f"versions {min(2, last_version)} to {last_version}, each recipe at the rate "
+        caption=f"PPL {EVERY}. Best: the lowest mean PPL of that version among the maximum rates tried; * lies at the "
+        f"end of what was tried. Half and twice: what such a rate costs version {last_version}, paired by seed. To "
+        f"PTFS: mean over versions {min(2, last_version)} to {last_version}, each recipe at the rate "
         f"that is best for this mean. {tuned_note(view, scores)}{numerics_note(view, STUDY)}",
     )  # fmt: skip
 

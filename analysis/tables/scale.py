@@ -10,6 +10,7 @@ from analysis.frames import View
 from analysis.rates import STUDY
 from analysis.registries import TableOf
 from analysis.tables.table import Table, numerics_note
+from repro.results.measures import EVERY
 
 UNDECAYED = "trunk"
 COSINE = "cosine"
@@ -43,9 +44,9 @@ def scale(view: View) -> Table | None:
         name="version_1", data=pd.DataFrame(data), rows=rows,
         head=["maximum", "PPL of version 1", "above the best", "standard deviation", "its decay's gain",
               "gain over standard deviation", "n"],
-        caption="PTFS under a cosine, the tuning seeds. Above the best: of the maxima that all seeds have, paired by "
-        "seed. Its decay's gain: PPL of the undecayed trunk at the same step over that of version 1, paired by seed. "
-        f"{numerics_note(view, STUDY)}",
+        caption=f"PTFS under a cosine, the tuning seeds. PPL {EVERY}. Above the best: of the maxima that all seeds "
+        "have, paired by seed. Its decay's gain: PPL of the undecayed trunk at the same step over that of version 1, "
+        f"paired by seed. {numerics_note(view, STUDY)}",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from analysis.formats import number, plus_minus, text
 from analysis.frames import View
 from analysis.registries import TableOf
 from analysis.tables.table import Table, ends, numerics_note
+from repro.results.measures import EVERY
 
 
 def stages(view: View, study: str) -> Table | None:
@@ -40,7 +41,7 @@ def stages(view: View, study: str) -> Table | None:
         name=study, data=pd.DataFrame(data), rows=rows,
         head=[f"cycle of the {stage} stage", "learning rate at its end / maximum",
               *(["PPL checkpoint"] if first else []), "PPL updated", "n"],
-        caption=f"The {stage} stage is cut at T steps. PPL on all held-out slices. "
+        caption=f"The {stage} stage is cut at T steps. PPL {EVERY}. "
         f"{numerics_note(view, study)}",
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate, Knowledge
 from repro.advice.question import UNITS, Amount
 from repro.common.grid import Grid
+from repro.results.measures import SO_FAR
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -245,7 +246,9 @@ def text(advice: Advice, told: dict[str, Any]) -> "RenderableType":
         "keep, GB",
         "basis",
     )
-    table = Grid(f"recipes, best first; {each}% of PPL over retraining at the last release", head, left=("basis",))
+    table = Grid(
+        f"recipes, best first; {each}% of PPL over retraining at the last release, {SO_FAR}", head, left=("basis",)
+    )
     base = next((row.losses[-1].center for row in advice.rows if row.retraining and row.losses), None)
     for row, known in zip(advice.rows, told["recipes"], strict=True):
         if known["shown"]:

@@ -14,6 +14,7 @@ from repro.planning import again
 from repro.planning.runs import Run
 from repro.recipes.recipe import recipe
 from repro.recipes.schedules import schedule
+from repro.results.measures import SO_FAR
 
 HUB_LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "odc-by", "bsd-3-clause")
 """Names that hubs know, of those that corpora have."""
@@ -145,5 +146,5 @@ def _facts(
         ("seed", str(s.seed) + (f", of the order of the data {s.order_seed}" if s.order_seed != s.seed else "")),
         ("data", corpus(s.corpus).label),
         ("data fingerprint", f"`{run.stream.fingerprint}`"),
-        ("perplexity", "not measured" if perplexity is None else f"{perplexity:.4g} on held-out text"),
+        ("perplexity", "not measured" if perplexity is None else f"{perplexity:.4g} {SO_FAR}"),
     ]

@@ -84,7 +84,7 @@ def summary(plan: "Plan", store: Store) -> None:
     """Print perplexity by run and version, with each run's cost."""
     versions = max(r.versions for r in plan.tree.runs)
     head = ["run", *(f"v{version}" for version in range(1, versions + 1)), "cost over PTFS"]
-    table = Grid(f"PPL by version, on slices 1 to its own, study {plan.study}, scale {plan.scale}", head)
+    table = Grid(f"PPL by version, {measures.SO_FAR}, study {plan.study}, scale {plan.scale}", head)
     for index, (r, label) in enumerate(zip(plan.tree.runs, labels(plan.tree.runs), strict=True)):
         cells = []
         for version, key in enumerate(plan.tree.ends[index], start=1):

@@ -22,7 +22,7 @@ def job(config: DictConfig) -> float:
     """One Hydra job: train whatever edge of the plan can be taken until this run is finished.
 
     Returns:
-        The last version's held-out loss, in nats per token; NaN where the run is not finished.
+        The last version's loss (`measures.loss`), in nats per token; NaN where the run is not finished.
     """
 
     def do(tree: Tree, own: int, store: Store, stop: threading.Event) -> float:

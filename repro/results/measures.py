@@ -1,4 +1,9 @@
-"""What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from."""
+"""What is known of a version: its losses on every held-out slice, kept in the store by what they were computed from.
+
+Its PPL is one of two. When it is made, no later text is there, so that it is told on the slices up to its own
+(`SO_FAR`): in terminals, trackers, cards, releases and advice. Reports compare versions on one text, all slices of the
+stream (`EVERY`, `analysis.frames`). Of the last version the two are one.
+"""
 
 import math
 from collections.abc import Collection, Mapping
@@ -11,6 +16,8 @@ from repro.recipes.trajectory import Key
 from repro.store.store import Store
 
 KIND = "perplexity"
+SO_FAR, EVERY = "on held-out text of versions 1 to its own", "on all held-out slices"
+"""Which text a version's PPL is of, wherever one is shown."""
 DIVERGED = "diverged"
 """Kind of result that says of a node that the loss was no number on the edge to it."""
 
@@ -47,7 +54,7 @@ def known(run: Run, key: Key, store: Store) -> list[dict[str, Any]]:
 
 
 def loss(slices: Collection[Mapping[str, Any]], version: int) -> float:
-    """Of a version, in nats per token: over all tokens of slices 1 to `version`."""
+    """Of a version, in nats per token: over all tokens of slices 1 to `version` (`SO_FAR`)."""
     slices = [row for row in slices if row["slice"] <= version]
     return float(sum(row["nll"] for row in slices) / sum(row["tokens"] for row in slices))
 

@@ -57,6 +57,7 @@ class TrackedVersion:
     log: NDArray[np.float32]
     """(steps, 2), as checkpoints keep it; of derived weights, their last parent's."""
     perplexity: float
+    """`measures.SO_FAR`."""
 
     @property
     def lineage(self) -> dict[str, Any]:

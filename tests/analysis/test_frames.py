@@ -9,12 +9,15 @@ import pytest
 from ledgers import VERSIONS, Synthetic, build, read, seal, write
 
 from analysis import plans
+from analysis.findings.ledger import set_up
 from analysis.frames import load
 from analysis.registries import STUDIES
+from analysis.tables.alpha import alpha as by_alpha
 from analysis.tables.comparison import by_version
+from analysis.tables.rates import rates
 from analysis.tables.table import numerics_note
 from repro.common.errors import UserError
-from repro.results import commands
+from repro.results import commands, measures
 from repro.store import tables
 
 
@@ -229,6 +232,22 @@ def test_schedules_with_settings_of_their_own_are_compared_side_by_side(tmp_path
         for schedule, n in (("cosine", "2"), ("mine", "3"))
         for recipe in ("PTFS", "CPT", "path switching")
     ]
+
+
+def test_which_text_a_versions_ppl_is_of_is_said_where_it_is_shown(tmp_path):
+    """Of the last version, all slices are those up to its own; of others, two texts are two numbers."""
+    build(tmp_path, ["headline", "alpha", "rates"])
+    ledger = load(tmp_path, "synthetic")
+    for (run, version), rows in ledger.perplexity.groupby(["run", "version"]):
+        (everywhere,) = ledger.scores.loc[(ledger.scores["run"] == run) & (ledger.scores["version"] == version), "ppl"]
+        so_far = measures.perplexity(rows.to_dict("records"), version)
+        assert (so_far == pytest.approx(everywhere, rel=1e-9)) == (version == VERSIONS)
+    view = ledger.primary()
+    said = " ".join(set_up(view))
+    assert f"PPL of a version is {measures.EVERY}" in said
+    assert measures.SO_FAR in said
+    for table in (by_version(view, "headline"), by_alpha(view), rates(view)):
+        assert measures.EVERY in table.caption
 
 
 def test_one_schedule_with_two_settings_is_two_and_never_averaged(tmp_path):

@@ -314,7 +314,7 @@ def test_a_hub_can_read_the_card_and_it_tells_no_paths(made: Callable[[str], tup
     assert (card.data.license, card.data.license_name) == ("other", "works-of-the-us-government-package-mit")
     assert {"qwen2", "cpt"} <= set(card.data.tags)
     assert run.stream.fingerprint in card.text
-    assert "on held-out text" in card.text
+    assert "on held-out text of versions 1 to its own" in card.text
     assert (
         f"{sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(folder).parameters()):,}, float32" in card.text
     )
