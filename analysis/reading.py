@@ -1,6 +1,5 @@
-"""A ledger's CSV files as frames: every file, column and value checked, and checksums first."""
+"""A ledger's CSV files as frames: checksums first, and every file, column and value checked as `repro.results` does."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ from analysis.formats import ENDLESS
 from repro.common.errors import UserError
 from repro.config.exact import fraction
 from repro.results import commands as noted
-from repro.results.columns import COLUMNS, COUNTS, LATER, MAY_BE_EMPTY, OWN, TEXT, is_absurd, settings_of_old
+from repro.results import ledger
+from repro.results.columns import COLUMNS, LENGTHS, TEXT
 from repro.store import tables
 
 NUMBERS = {name: [column for column in columns if column not in TEXT[name]] for name, columns in COLUMNS.items()}
@@ -56,53 +56,20 @@ def _table(path: Path, name: str) -> pd.DataFrame:
             f"{path} is missing; a ledger has {', '.join(f'{n}.csv' for n in sorted(TEXT))}. "
             f"To write all of them again from the store: {noted.mending(path.parent)}."
         )
-    # Everything as text first: a hexadecimal id such as 12e45678 must not become a number.
-    try:
-        frame = pd.read_csv(path, dtype=object, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no CSV table: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    if name == "runs" and set(OWN) <= set(frame) and "settings" not in frame:
-        frame["settings"] = [
-            settings_of_old({str(k): str(v) for k, v in row.items()}) for row in frame.to_dict("records")
-        ]
-    if name == "runs":
-        frame = frame.assign(**{column: "" for column in LATER if column not in frame and column != "settings"})
-    missing = [c for c in COLUMNS[name] if c not in frame]
-    if missing:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}.")
-    if set(COUNTS) & set(frame):
-        odd = [(c, cell) for c in COUNTS if c in frame for cell in frame[c].unique() if is_absurd(cell, name)]
-        if odd:
-            raise UserError(f"{path}, column {odd[0][0]}: no run has {odd[0][1]!r}; the table is none of this suite's.")
+    # As text: a hexadecimal id such as 12e45678 must not become a number.
+    frame = pd.DataFrame(ledger.read(path, name), columns=COLUMNS[name], dtype=object)
     if name == "runs":
         frame["lengths"] = frame["steps_per_version"]
         frame["steps_per_version"] = frame["lengths"].map(mean_steps)
     for column in NUMBERS[name]:
-        try:
-            numbers = _numbers(frame[column])
-        except ValueError as error:
-            raise UserError(f"{path}, column {column}: {error}.") from None
-        if column not in MAY_BE_EMPTY and (frame[column] == "").any():
-            raise UserError(f"{path}, column {column}: an entry is empty.")
-        if name == "runs" and np.isinf(numbers).any():
-            raise UserError(f"{path}, column {column}: no run has {frame[column][np.isinf(numbers)].iloc[0]!r}.")
-        frame[column] = numbers
+        frame[column] = _numbers(frame[column])
     return frame.sort_values([c for c in SORTED if c in frame], kind="stable", ignore_index=True)
 
 
 def _numbers(written: "pd.Series[str]") -> "pd.Series[float]":
-    """A column as numbers. Each spelling is read once: most are there many times over.
-
-    Raises:
-        ValueError: which entry is no number, and where.
-    """
+    """A column as numbers. Each spelling is read once: most are there many times over."""
     place, spelled = pd.factorize(written, use_na_sentinel=False)
-    try:
-        numbers = pd.to_numeric(pd.Series(spelled).mask(spelled.isin(["", "nan"])))
-    except ValueError:
-        return pd.to_numeric(written.mask(written.isin(["", "nan"])))
+    numbers = pd.to_numeric(pd.Series(spelled).mask(spelled.isin(["", "nan"])))
     return pd.Series(numbers.to_numpy()[place], index=written.index)
 
 
@@ -117,7 +84,7 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def mean_steps(written: str) -> str:
     """T as one number: of versions whose lengths differ (`20 40 10 60`) the mean, which units of T then stand for."""
-    if not re.fullmatch("[0-9]{1,9}( [0-9]{1,9})+", written):
+    if not LENGTHS.fullmatch(written):
         return written
     lengths = written.split()
     return f"{sum(map(int, lengths)) / len(lengths):.10g}"

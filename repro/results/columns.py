@@ -1,8 +1,12 @@
 """The ledger's files and their columns: the one definition, for those who write and those who read."""
 
 import re
+from math import isinf
 
+from repro.common.errors import UserError
+from repro.config.exact import fraction
 from repro.config.settings import StreamSettings
+from repro.recipes.two_stage import ENDLESS
 
 TEXT = {
     "studies": ("study", "run"),
@@ -59,13 +63,39 @@ TUNING = "update"
 """In `settings`, how versions were fine-tuned: of it their training knows nothing."""
 
 
-def is_absurd(count: str, table: str = "") -> bool:
-    """Whether a cell of one of COUNTS says what no run can have: whoever counted or drew up to it might never end.
+SHARES = ("alpha", "first_cycle", "second_cycle")
+"""Columns of shares of T, as written."""
+NUMBER = re.compile(r"nan|[-+]?(inf|([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?)", re.IGNORECASE)
+LENGTHS = re.compile("[0-9]{1,9}( [0-9]{1,9})+")
+"""T of versions of unequal lengths."""
 
-    Downstream, version 0 is the model before any training.
-    """
-    least = 0 if table == "downstream" else 1
-    return count != "" and not (re.fullmatch("[0-9]{1,9}", count) and least <= int(count) <= MOST_VERSIONS)
+
+def flaw(table: str, column: str, cell: str) -> str:
+    """Why no run of this suite has such a cell; empty: it is sound."""
+    if cell == "" and column not in TEXT[table] and column not in MAY_BE_EMPTY:
+        return "an entry is empty"
+    return "" if cell == "" or _is_sound(table, column, cell) else f"no run has {cell!r}"
+
+
+def _is_sound(table: str, column: str, cell: str) -> bool:
+    if column in TEXT[table]:
+        return column not in SHARES or cell == ENDLESS or _is_share(cell)
+    if column == "steps_per_version" and LENGTHS.fullmatch(cell):
+        return True
+    if column in COUNTS:  # whoever counted or drew up to more might never end
+        least = 0 if table == "downstream" else 1  # there, version 0 is the model before any training
+        return bool(re.fullmatch("[0-9]{1,9}", cell)) and least <= int(cell) <= MOST_VERSIONS
+    if column == "seed":
+        return bool(re.fullmatch("[0-9]+", cell))
+    return bool(NUMBER.fullmatch(cell)) and not (table == "runs" and isinf(float(cell)))
+
+
+def _is_share(cell: str) -> bool:
+    try:
+        fraction("", cell)
+    except UserError:
+        return False
+    return True
 
 
 def settings_text(own: dict[str, str]) -> str:

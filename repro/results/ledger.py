@@ -23,7 +23,7 @@ from repro.data.opening import is_prepared
 from repro.planning import frozen, machines, planner
 from repro.planning.planner import Plan
 from repro.results import commands, growth, rows
-from repro.results.columns import COLUMNS, COUNTS, LATER, MAY_BE_EMPTY, TEXT, is_absurd, settings_of_old
+from repro.results.columns import COLUMNS, LATER, flaw, settings_of_old
 from repro.results.rows import Row
 from repro.store import leftovers, tables
 from repro.store.store import Store
@@ -171,54 +171,43 @@ def _text(path: Path, table: str, rows: list[Row], gone: Mapping[str, str] = Map
 
 
 def read(path: Path, table: str) -> list[list[str]]:
-    """Rows of one of the ledger's files; none where there is no such file.
+    """Rows of one of the ledger's files; none where there is no such file. Whoever reads a ledger reads it here: what
+    one refuses, all do.
 
     Raises:
         UserError: it has other columns, or rows that no run leads to.
     """
     if not path.exists():
         return []
+    away = "move the file away to start a new one."
     try:
         header, *rows = list(csv.reader(io.StringIO(read_file(path).decode(), newline=""))) or [[]]
-    except (UnicodeDecodeError, csv.Error, Flaw):
-        header, rows = [], []
-    counts = [place for place, column in enumerate(header) if column in COUNTS]
-    numbers = [place for place, column in enumerate(header) if column not in TEXT[table]]
-    needed = [place for place in numbers if header[place] not in MAY_BE_EMPTY]
-    whole = header.index("seed") if "seed" in header else None
+    except (UnicodeDecodeError, csv.Error, Flaw) as error:
+        raise UserError(f"{path} is no CSV table ({error}); {away}") from None
+    if not header:
+        raise UserError(f"{path} is no CSV table; {away}")
+    columns = COLUMNS[table]
+    lacks = [column for column in columns if column not in header]
+    if lacking := [column for column in lacks if table != "runs" or column not in LATER]:
+        raise UserError(f"{path} lacks the column {', '.join(lacking)}; {away}")
+    if header != [column for column in columns if column in header]:
+        raise UserError(f"{path} has other columns than a {table}.csv; {away}")
     for number, row in enumerate(rows, start=2):
-        if (
-            len(row) != len(header)
-            or any(is_absurd(row[place], table) for place in counts)
-            or not all(map(_holds_numbers, map(row.__getitem__, numbers)))
-            or not all(map(row.__getitem__, needed))
-            or not (whole is None or not row[whole] or row[whole].isdecimal())
-        ):
-            raise UserError(
-                f"ledger.path: {path}, line {number}: no run of this suite has such a row; move the file away to start "
-                "a new one."
-            )
-    lacks = COLUMNS[table][len(header) :]
-    if table == "runs" and lacks and header == COLUMNS[table][: len(header)] and set(lacks) <= set(LATER):
-        return [[*row, *_of_old(dict(zip(header, row, strict=True)), lacks)] for row in rows]
-    if header != COLUMNS[table]:
-        raise UserError(
-            f"ledger.path: {path} does not have the columns of {table}.csv; move it away to start a new one."
-        )
-    return rows
+        if len(row) != len(header):
+            raise UserError(f"{path}, line {number} has other cells than there are columns; {away}")
+    for place, column in enumerate(header):
+        odd = {cell: why for cell in {row[place] for row in rows} if (why := flaw(table, column, cell))}
+        for number, row in enumerate(rows if odd else (), start=2):
+            if row[place] in odd:
+                raise UserError(f"{path}, column {column}: {odd[row[place]]} (line {number}); {away}")
+    return [_whole(dict(zip(header, row, strict=True)), columns) for row in rows] if lacks else rows
 
 
-def _of_old(row: dict[str, str], lacks: list[str]) -> list[str]:
-    """What a row that was written before there were such columns says in them: nothing, but for its settings."""
-    return [settings_of_old(row) if column == "settings" else "" for column in lacks]
-
-
-def _holds_numbers(cell: str) -> bool:
-    """Whether a cell of a column of numbers holds one, several (T of unequal versions), or none."""
-    try:
-        return not cell or bool([float(each) for each in cell.split()])
-    except ValueError:
-        return False
+def _whole(row: dict[str, str], columns: list[str]) -> list[str]:
+    """A row that was written before there were some of the columns: it says nothing in them, but for its settings."""
+    if "settings" not in row:
+        row["settings"] = settings_of_old(row)
+    return [row.get(column, "") for column in columns]
 
 
 def _order(cell: str) -> tuple[int, float, str]:
