@@ -14,7 +14,7 @@ from scipy.special import stdtr, stdtrit
 LEVEL = 0.95
 """Of every interval (two-sided)."""
 POWER_DRAWS = 20_000
-"""Experiments that `power` simulates: a third of a per cent."""
+"""Experiments that `powers` simulates: known to a third of a per cent."""
 Values = npt.NDArray[np.float64]
 
 

@@ -55,7 +55,7 @@ def agreement(pilot: Pilot, advice: Advice, cells: Sequence[Cell], asked: Sequen
 
 def _of(cell: Cell, seeds: Sequence[int]) -> Cell:
     versions = [
-        replace(version, losses={key: loss for key, loss in version.losses.items() if key[0] in seeds})
+        replace(version, losses={chance: loss for chance, loss in version.losses.items() if chance.seed in seeds})
         for version in cell.versions
     ]
     return replace(cell, versions=tuple(version for version in versions if version.losses))

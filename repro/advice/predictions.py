@@ -1,7 +1,9 @@
 """What a recipe's versions will have as loss, with intervals that hold what laws get wrong and seeds scatter.
 
-An interval has four parts, added as variances: how the law's numbers move when seeds are drawn again (bootstrap); how
-far the law missed cells that it was not fitted to; seeds' scatter; and slices that nobody has measured yet.
+An interval's parts are added as variances: how the law's numbers move when seeds are drawn again (bootstrap); how far
+the law missed cells that it was not fitted to, and how much more it misses beyond its fit (longer training, other sizes
+and maximum rates, shorter decays); how uncertain the mean of the seeds' effects is; slices that nobody has measured
+yet; and a run's own scatter. Of a difference, what both share is in neither.
 """
 
 from collections.abc import Mapping, Sequence

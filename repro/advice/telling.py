@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from repro.advice.candidates import Candidate, Pilot
 from repro.advice.decisions import Advice, Row, flips
 from repro.advice.predictions import LEVEL, Estimate, Knowledge
-from repro.advice.question import UNITS, Amount
+from repro.advice.question import Amount
 from repro.common.grid import Grid
 from repro.results.measures import SO_FAR
 
@@ -120,7 +120,7 @@ def law_content(knowledge: Knowledge) -> dict[str, Any]:
 
 def hours(candidate: Candidate) -> float:
     """Device-hours of all releases together."""
-    return candidate.steps / Amount(1, UNITS[3]).steps(candidate.run, candidate.weight)
+    return candidate.steps / Amount(1, "device-hours").steps(candidate.run, candidate.weight)
 
 
 def laws_numbers(law: dict[str, Any]) -> str:

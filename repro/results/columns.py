@@ -57,12 +57,8 @@ MOST_VERSIONS = int(StreamSettings.__dataclass_fields__["versions"].metadata["hi
 
 OWN = ("order", "alpha", "first_cycle", "second_cycle")
 """Settings of the paper's recipes that had columns of their own before `settings` told those of any recipe."""
-
-
 TUNING = "update"
 """In `settings`, how versions were fine-tuned: of it their training knows nothing."""
-
-
 SHARES = ("alpha", "first_cycle", "second_cycle")
 """Columns of shares of T, as written."""
 NUMBER = re.compile(r"nan|[-+]?(inf|([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?)", re.IGNORECASE)

@@ -45,7 +45,7 @@ LEASE_NAME = CHECKPOINT_NAME
 """Key and turn."""
 PLAN_NAME = re.compile(r"p?[0-9a-f]{15,16}\.json")
 RESULT_NAME = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.json")
-"""By key; of machines, by a shorter hash."""
+"""By key; of machines, and of what was chosen for runs on one, by a shorter hash."""
 SCRATCH_NAME = re.compile(r"[0-9a-f]{32}(\.lock)?")
 UNFINISHED_NAME = re.compile(r"\.(probe-|.+\.json\.)[0-9a-f]{32}")
 """A test of whether there is room, and a document that is being written."""
