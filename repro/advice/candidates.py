@@ -60,7 +60,7 @@ class Candidate:
             "paradigm": s.paradigm.kind,
             "schedule": s.schedule.kind,
             "settings": settings_text(own),
-            "carry_optimizer": s.paradigm.carry_optimizer,
+            "carry_optimizer": s.paradigm.carry_optimizer or not recipe(s).carries,
             "max_lr": s.schedule.max_lr,
             "min_lr": s.schedule.floor_lr,
             "warmup_steps": s.schedule.warmup_steps,

@@ -35,7 +35,7 @@ CELL = (
     *("paradigm", "schedule", "settings", "carry_optimizer", "max_lr", "min_lr", "warmup_steps", "size"),
     *("parameters", "steps_per_version", "versions", *DATA),
 )
-"""Columns that make a cell; of `settings`, those of the training."""
+"""Columns that make a cell; of `settings`, those of the training, and `carry_optimizer` where it makes a difference."""
 PREDICTIONS = "predictions"
 """The folder beside the tables with what was predicted before runs existed."""
 KEPT = "advice.json"
@@ -214,6 +214,8 @@ def read(folder: Path) -> list[Cell]:
     groups: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = defaultdict(list)
     for run in rows["runs"]:
         run["settings"] = settings_of_training(run["settings"])
+        if (recipe := told(run["paradigm"], settings_of(run["settings"]))) is not None and not recipe.carries:
+            run["carry_optimizer"] = str(True)
         groups[tuple((column, run[column]) for column in CELL if not _grown(column, run))].append(run)
     by_run = {name: _grouped(rows[name]) for name in NEEDED[1:]}
     cells = [_cell(_longest(runs), runs, by_run) for runs in groups.values()]

@@ -313,6 +313,26 @@ def test_a_training_whose_versions_were_fine_tuned_in_several_ways_counts_once(l
     assert Evidence(tuple(after)).freedom == Evidence(tuple(before)).freedom
 
 
+def test_a_training_with_no_optimizer_to_carry_is_one_whatever_is_said_of_it(ledger, capsys) -> None:
+    """PTFS, but for its control, and the trunk: from scratch, nothing is carried or reset."""
+
+    def reset(row: dict[str, str]) -> dict[str, str]:
+        return row | {"carry_optimizer": "False"} if row["paradigm"] == "ptfs" and row["seed"] == "0" else row
+
+    before = evidence.read(ledger)
+    path = ledger / "runs.csv"
+    rows = [reset(row) for row in csv.DictReader(path.open(newline=""))]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [cell.about for cell in evidence.read(ledger)] == [cell.about for cell in before]
+    both = ["paradigm=ptfs,cpt", "paradigm.carry_optimizer=true,false"]
+    found = told(capsys, "scale=smoke", f"ledger.path={ledger}", "-m", *both)
+    assert [row["recipe"] for row in found["recipes"]].count("ptfs") == 1
+    assert [row["recipe"] for row in found["recipes"]].count("cpt") == 2
+
+
 def test_retraining_is_plain_ptfs_wherever_it_is_asked(tmp_path) -> None:
     """By candidates, by a ledger's cells, and by what a law is said to miss of differences to it."""
     asked = candidates("paradigm=ptfs", "paradigm.order=mixed,arrival", "paradigm.curve=cycle,path_switching")
