@@ -896,6 +896,54 @@ def test_what_is_said_of_maximum_rates_is_what_came() -> None:
     assert claims["reason"].str.startswith("contradicted by itself").all()
 
 
+def test_what_is_said_of_resets_and_of_half_the_maximum_is_what_came() -> None:
+    audit, proxy = load(PUBLISHED / "audit", "proxy"), published("proxy")
+    pooled = [ledger.runs.merge(ledger.scores, on="run") for ledger in (audit, proxy)]
+    both = pd.concat(pooled).drop_duplicates(["run", "version"])
+    alike = ["paradigm", "cut", "seed", "version", "schedule", "max_lr", "alpha", "carry_optimizer", "numerics"]
+    shared = pooled[0].merge(pooled[1], on=alike)
+    assert len(shared) == 4, "one run again, with the same losses"
+    assert list(shared["loss_x"]) == list(shared["loss_y"])
+    whole = both[both["corpus"].eq("mixed") & both["schedule"].eq("cosine") & both["seed"].isin(range(100, 105))]
+    whole = whole[
+        whole["versions"].eq(4) & whole["steps_per_version"].eq(2000) & whole["min_lr"].eq(whole["max_lr"] / 10)
+    ]
+    (numerics,) = set(audit.runs["numerics"])
+    whole = whole[whole["numerics"].eq(numerics)]
+
+    def of(max_lr: float, settings: str, carries: str = "true") -> pd.DataFrame:
+        own = whole[whole["max_lr"].eq(max_lr) & whole["settings"].str.fullmatch(settings)]
+        own = own[own["carry_optimizer"].replace("", "true").eq(carries)].drop_duplicates(["seed", "version"])
+        wide = own.pivot(index="seed", columns="version", values="loss")  # noqa: PD010  (which refuses two of a kind)
+        assert len(wide) == 5, (max_lr, settings, carries)
+        return wide
+
+    # Under a cosine both readings of the branch are one training.
+    branch = {alpha: f"alpha={alpha} branch=(decay|cycle)" for alpha in ("0.6", "1")}
+    ptfs = of(0.004, "order=mixed curve=cycle")
+    rows = {
+        "moments reset, over carried": (of(0.004, branch["0.6"], "false"), of(0.004, branch["0.6"])),
+        "alpha 0.6 at 0.002, over the same at 0.004": (of(0.002, branch["0.6"]), of(0.004, branch["0.6"])),
+        "alpha 1 at 0.002, over the same at 0.004": (of(0.002, branch["1"]), of(0.004, branch["1"])),
+        "alpha 0.6 at 0.002, over PTFS at 0.004": (of(0.002, branch["0.6"]), ptfs),
+        "alpha 1 at 0.002, over PTFS at 0.004": (of(0.002, branch["1"]), ptfs),
+    }
+    lines = []
+    for name, (ours, theirs) in rows.items():
+        wide = [pd.DataFrame({"ours": ours[version], "theirs": theirs[version]}) for version in (2, 3, 4)]
+        told = ["{:+.1f} [{:+.1f}, {:+.1f}]".format(*interval(each, "ours", "theirs")) for each in wide]
+        lines.append(f"| {name} | {' | '.join(told)} |")
+    section = results().partition("## Maximum rates\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (?:moments|alpha).*", section, flags=re.MULTILINE) == lines, "\n" + "\n".join(lines)
+    text = " ".join(section.split())
+    long = of(0.002, branch["1"])
+    paired = {version: pd.DataFrame({"ours": long[version], "theirs": ptfs[version]}) for version in (2, 3, 4)}
+    assert [version for version, each in paired.items() if interval(each, "ours", "theirs")[2] < 1] == [3, 4]
+    assert "path switching is within 1 % of PTFS at versions 3 and 4" in text
+    (cost,) = set(audit.runs.loc[audit.runs["alpha"].eq(1), "relative_cost"].astype(float))
+    assert f"at {100 * cost:.0f} % of PTFS's steps" in text
+
+
 def test_what_is_said_of_maxima_by_version_is_what_came() -> None:
     """Against the runs of another study, which share seeds, cuts and numerics."""
     (view,) = (view for view in published("proxy").views if "max_lr" in view.ran)
