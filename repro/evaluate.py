@@ -37,6 +37,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         from repro.downstream.loading import load_model
         from repro.training.engine import configure
 
+        jobs.check_unchanged(tree, item)
         run = jobs.run_of(tree, item)
         s = run.settings
         configure(run)

@@ -39,6 +39,7 @@ def _work(tree: Tree, own: int, store: Store, stop: threading.Event) -> None:
         from repro.models import weights
         from repro.training.engine import configure
 
+        jobs.check_unchanged(tree, item)
         run = jobs.run_of(tree, item)
         s = run.settings
         assert item.seed is not None

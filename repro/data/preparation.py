@@ -4,8 +4,9 @@ import logging
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ Slices = list[list[Piece]]
 PREPARING, READING = ".preparing", ".reading"
 """Endings of what is being built, and of the text that it is built from, beside the lock of whoever does."""
 
+STALE_SECONDS = 86400.0
+"""After which nobody is at work on what was not written to since: a tokenizer may train for hours."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,16 +53,22 @@ def exclusively(lock: Path, data_path: Path) -> Iterator[None]:
             tag.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
         with locks.held(lock):
             for left in (*lock.parent.glob(f"*{PREPARING}"), *lock.parent.glob(f"*{READING}")):
-                _clear(left, lock)
+                with suppress(OSError, UserError):  # of another user, say: that is no reason to stop
+                    _clear(left, lock)
             yield
 
 
 def _clear(left: Path, ours: Path) -> None:
-    """Remove what one that was killed had begun: nobody may come back for it, as for a corpus that grew since."""
+    """Remove what one that was killed had begun: nobody may come back for it, as for a corpus that grew since.
+
+    Of others' only what was not written to for long: where locks do not reach other nodes, a living one looks dead.
+    """
     lock = left.with_suffix(ours.suffix)
     if lock == ours:
         remove(left)
-    elif (handle := locks.acquire(lock)) is not None:
+        return
+    newest = max(each.stat().st_mtime for each in (left, *left.rglob("*")))
+    if time.time() - newest > STALE_SECONDS and (handle := locks.acquire(lock)) is not None:
         try:
             remove(left)
         finally:
@@ -73,6 +83,7 @@ def replaced(folder: Path, scratch: Path, build: Callable[[Path], None]) -> None
     """
     if (at := damaged(folder)) is not None and (folder / MANIFEST).exists():
         _log.warning("%s is damaged; the stream is prepared again.", at)
+    shutil.rmtree(scratch, ignore_errors=True)
     built = scratch / "stream"
     built.mkdir(parents=True)
     try:

@@ -62,16 +62,15 @@ def jobs_of(tree: Tree) -> list[Job]:
     found = []
     for index, ends in enumerate(tree.ends):
         run = tree.runs[index]
-        settings = run.settings
+        settings, content = run.settings, tasks.content(run.settings.tasks)
         for version in settings.finetune.versions or [len(ends)]:
             if version <= len(ends):
                 base = _base(tree, index, version)
                 if version != UNTRAINED:
-                    result = digest([base, _evaluation(run)])
-                    found.append(Job(index, version, base, None, base, result, tasks.content(settings.tasks)))
-                found += [
-                    _tuned(tree, index, version, seed, settings.finetune.update) for seed in settings.finetune.seeds
-                ]
+                    result = digest([base, _evaluation(run, content)])
+                    found.append(Job(index, version, base, None, base, result, content))
+                update = settings.finetune.update
+                found += [_tuned(tree, index, version, seed, update, content) for seed in settings.finetune.seeds]
     return found
 
 
@@ -81,14 +80,14 @@ def fine_tunings(tree: Tree) -> list[Job]:
     return list({job.weights: job for each in tuned for job in (each.before, each) if job is not None}.values())
 
 
-def _tuned(tree: Tree, index: int, version: int, seed: int, update: str) -> Job:
+def _tuned(tree: Tree, index: int, version: int, seed: int, update: str, content: str) -> Job:
     """A version under one fine-tuning seed; version 1 has none before it, and is fine-tuned anew."""
     run, base = tree.runs[index], _base(tree, index, version)
-    before = _tuned(tree, index, version - 1, seed, "anew") if version > 1 and update != "anew" else None
+    before = _tuned(tree, index, version - 1, seed, "anew", content) if version > 1 and update != "anew" else None
     added = [] if before is None else [["added", before.weights, before.base]]
     tunes = before is None or update == "continue"
-    weights = digest([base, *added, *([_recipe(run), seed] if tunes else [])])
-    result, content = digest([weights, _evaluation(run)]), tasks.content(run.settings.tasks)
+    weights = digest([base, *added, *([_recipe(run, content), seed] if tunes else [])])
+    result = digest([weights, _evaluation(run, content)])
     return Job(index, version, base, seed, weights, result, content, before, tunes)
 
 
@@ -106,7 +105,7 @@ def run_of(tree: Tree, job: Job) -> Run:
     return tree.run_at(job.run, job.base if job.version != UNTRAINED else tree.ends[job.run][0])
 
 
-def _recipe(run: Run) -> list[Any]:
+def _recipe(run: Run, content: str) -> list[Any]:
     """What of the settings decides the fine-tuned weights."""
     recipe = {
         name: value
@@ -119,18 +118,18 @@ def _recipe(run: Run) -> list[Any]:
     split = [] if micro is None or micro >= run.settings.finetune.batch_size else [micro]
     # Tasks that lm-eval brings are its own, examples included.
     theirs = [] if run.settings.tasks.offline else [["lm_eval", installed("lm_eval")]]
-    return [RECIPE, recipe, _tasks(run.settings.tasks), run.numerics, *split, *theirs]
+    return [RECIPE, recipe, _tasks(run.settings.tasks, content), run.numerics, *split, *theirs]
 
 
-def _evaluation(run: Run) -> list[Any]:
+def _evaluation(run: Run, content: str) -> list[Any]:
     """What of the settings decides a model's scores."""
-    e = run.settings.evaluation
-    return [RECIPE, e.task_batch_size, e.task_limit, _tasks(run.settings.tasks), installed("lm_eval"), run.numerics]
+    e, asked = run.settings.evaluation, _tasks(run.settings.tasks, content)
+    return [RECIPE, e.task_batch_size, e.task_limit, asked, installed("lm_eval"), run.numerics]
 
 
-def _tasks(settings: TaskSettings) -> list[str]:
+def _tasks(settings: TaskSettings, content: str) -> list[str]:
     """The tasks' identity: their names, and their files with the checksums of the items."""
-    return [settings.group, *settings.names, tasks.content(settings)]
+    return [settings.group, *settings.names, content]
 
 
 def check_unchanged(tree: Tree, item: Job) -> None:

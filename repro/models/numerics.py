@@ -27,6 +27,7 @@ Machine: TypeAlias = dict[str, dict[str, str]]
 """What a machine adds to numerics, by part: a device, its C++ compiler, or what oneDNN takes into account."""
 
 COMPILER = "c++"
+COMPILED = "compiled for a GPU"
 ONEDNN = "onednn"
 
 
@@ -102,8 +103,8 @@ def _where(settings: Settings, machine: Machine | None) -> dict[str, str]:
 
 def _parts(settings: Settings) -> list[str]:
     asked, parts = settings.numerics, [settings.numerics.device]
-    if asked.compile and asked.device == "cpu":
-        parts.append(COMPILER)
+    if asked.compile:
+        parts.append(COMPILER if asked.device == "cpu" else COMPILED)
     if _asks_onednn(asked):
         parts.append(ONEDNN)
     return parts
@@ -115,9 +116,9 @@ def _part(part: str) -> dict[str, str]:
     if part == ONEDNN:
         # It cuts its products to the caches' sizes, which go with the processor's model.
         return {"matmul": f"onednn {_cpu('cpu family')}/{_cpu('model')}"} if _has_onednn() else {}
-    kind = part.partition(":")[0]
-    compilers = _inductors() if kind == "cuda" else []  # beside a processor's, which are a part of their own
-    return dict(_processor(part)) | _variables([*VARIABLES.get(kind, ()), *compilers], "variables")
+    if part == COMPILED:
+        return _variables(_inductors(), "compiler variables")
+    return dict(_processor(part)) | _variables(VARIABLES.get(part.partition(":")[0], ()), "variables")
 
 
 def _inductors() -> list[str]:

@@ -108,14 +108,13 @@ class Plan:
         return list(rows.values())
 
     def unread(self) -> list[str]:
-        """Of the last of one's own releases, text that no step will read, if it is more than a few steps' worth."""
+        """Of the last of one's own releases, text that no step will read, if it is more than a small share."""
         if not self.missing or self.tree.runs[0].settings.stream.order != "releases":
             return []
         rows = self.left_over()
         last = max((row["version"] for row in rows), default=0)
         return [
             f"of version {last}'s new text, {left_over_text(row)} stay unread"
-            + ("." if row["order"] else "; stream.steps_per_version=auto reads nearly all of it.")
             for row in rows
             if row["version"] == last and row["unused_blocks"] > FEW * (row["unused_blocks"] + row["used_blocks"])
         ]

@@ -8,8 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from repro.common.errors import UserError
 from repro.config.exact import fraction
@@ -209,11 +213,23 @@ def recipe(settings: Settings) -> Recipe:
 def told(kind: str, own: Mapping[str, str]) -> Recipe | None:
     """The recipe that a row of a ledger tells of, with its settings as written there; the rest have their defaults.
 
-    None: nothing registered it.
+    None: nothing registered it, or its settings are others by now.
     """
-    cls = RECIPES.get(kind)
+    cls: Any = RECIPES.get(kind)
     if cls is None or not issubclass(cls, Recipe):
         return None
     known = {each.name for each in fields(cls)}
-    values: dict[str, Any] = {name: value for name, value in own.items() if name in known and value != "None"}
-    return cls(kind=kind, **values)
+    values = [(name, value) for name, value in own.items() if name in known and value != "None"]
+    return _typed(cls, (("kind", kind), *sorted(values)))
+
+
+@lru_cache(maxsize=1024)
+def _typed(cls: type[Recipe], values: tuple[tuple[str, str], ...]) -> Recipe | None:
+    """With values as its fields have them; None where they do not fit, as of another version of it."""
+    schema = OmegaConf.structured(cls)
+    OmegaConf.set_readonly(schema, False)
+    try:
+        schema.merge_with(dict(values))
+        return cls(**{str(name): schema[name] for name in schema})
+    except (OmegaConfBaseException, UserError, TypeError, ValueError):
+        return None

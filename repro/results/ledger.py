@@ -194,7 +194,7 @@ def read(path: Path, table: str) -> list[list[str]]:
         raise UserError(f"{path} has other columns than a {table}.csv; {away}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise UserError(f"{path}, line {number} has other cells than there are columns; {away}")
+            raise UserError(f"{path}, line {number} has {len(row)} cells for {len(header)} columns; {away}")
     for place, column in enumerate(header):
         odd = {cell: why for cell in {row[place] for row in rows} if (why := flaw(table, column, cell))}
         for number, row in enumerate(rows if odd else (), start=2):

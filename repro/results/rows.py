@@ -22,7 +22,7 @@ from repro.recipes.recipe import recipe
 from repro.recipes.schedules import schedule
 from repro.recipes.trajectory import Key
 from repro.results import measures
-from repro.results.columns import OWN, TUNING, settings_text
+from repro.results.columns import OWN, TUNING, flaw, settings_text
 from repro.store.layout import Damaged
 from repro.store.store import Store
 
@@ -149,7 +149,8 @@ def _run_row(tree: Tree, index: int) -> Row:
         "name": r.name,
         "paradigm": chosen.kind,
         "schedule": s.schedule.kind,
-        **{name: own.get(name, "") for name in OWN},
+        # What another recipe calls so may be no share; `settings` has it as it is.
+        **{name: "" if flaw("runs", name, own.get(name, "")) else own.get(name, "") for name in OWN},
         "settings": settings_text(own),
         "carry_optimizer": s.paradigm.carry_optimizer,
         "seed": s.seed,

@@ -417,7 +417,7 @@ class Store:
     def _document(self, path: Path) -> dict[str, Any] | None:
         before = None
         try:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 before = path.lstat()
             return read_document(path)
         except Flaw as flaw:

@@ -745,10 +745,10 @@ def test_what_is_published_is_read_where_nothing_else_is_there_and_never_written
     published = tmp_path / advise.PUBLISHED / "quick" / "data"
     shutil.copytree(advise.PUBLISHED / "quick" / "data", published)
     monkeypatch.chdir(tmp_path)
-    before = {path.name: path.read_bytes() for path in published.glob("*.*")}
+    before = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}
     with pytest.raises(SystemExit) as stop:
         advise.main(["scale=quick", "paradigm=path_switching", "keep=true"])
     assert stop.value.code == 2
     assert "keep=true writes beside the ledger, and" in capsys.readouterr().err
     advise.main(["scale=quick", "paradigm=path_switching"])
-    assert {path.name: path.read_bytes() for path in published.glob("*.*")} == before
+    assert {path: path.read_bytes() for path in published.rglob("*") if path.is_file()} == before

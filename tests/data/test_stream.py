@@ -30,6 +30,7 @@ from repro.common import locks
 from repro.common.errors import UserError
 from repro.config.settings import StreamSettings
 from repro.data import blocks as on_disk
+from repro.data import preparation
 from repro.data import tokenizer as tokenizers
 from repro.data.corpora.corpus import Corpus, Document
 from repro.data.corpora.hf import HuggingFace
@@ -392,10 +393,15 @@ def test_so_are_those_of_a_corpus_that_grew_since_unless_somebody_is_at_them(tmp
     (room / "dead.preparing" / "stream").mkdir(parents=True)
     (room / "dead.reading").write_text("text")
     (room / "living.preparing").mkdir()
+    (room / "elsewhere.preparing").mkdir()
+    long_ago = time.time() - preparation.STALE_SECONDS - 60
+    for path in (room / "dead.preparing" / "stream", *room.glob("dead.*"), room / "living.preparing"):
+        os.utime(path, (long_ago, long_ago))
     (tmp_path / "corpus" / "another.txt").write_text("news " * 2000)
     with locks.held(room / "living.lock"):
         open_stream(corpus, settings, tmp_path / "data")
-        assert {path.name for path in room.iterdir() if path.suffix in REMAINS} == {"living.preparing"}
+        left = {path.name for path in room.iterdir() if path.suffix in REMAINS}
+    assert left == {"living.preparing", "elsewhere.preparing"}
     assert not list(room.glob("*.lock"))
 
 

@@ -295,11 +295,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_other_versions_go_on(
 def test_what_a_file_manager_leaves_among_the_tasks_changes_no_key(tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text("task: one\n")
     settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
-    before = jobs._tasks(settings)
+    before = tasks.content(settings)
     (tmp_path / ".DS_Store").write_bytes(b"layout")
-    assert jobs._tasks(settings) == before
+    assert tasks.content(settings) == before
     (tmp_path / "task.yaml").write_text("task: another\n")
-    assert jobs._tasks(settings) != before
+    assert tasks.content(settings) != before
 
 
 @pytest.mark.parametrize(("group", "alike"), [("nine_local", True), ("nine_paper", False)])
@@ -317,9 +317,9 @@ def test_the_items_of_a_users_own_task_are_part_of_its_identity(tmp_path: Path) 
     (tmp_path / "task.yaml").write_text("task: one\n")
     (tmp_path / "items.jsonl").write_text('{"question": "one"}\n')
     settings = TaskSettings(group="one", names=["one"], include_path=str(tmp_path))
-    before = jobs._tasks(settings)
+    before = tasks.content(settings)
     (tmp_path / "items.jsonl").write_text('{"question": "another"}\n')
-    assert jobs._tasks(settings) != before
+    assert tasks.content(settings) != before
 
 
 def test_without_a_seed_there_is_nothing_to_fine_tune_and_versions_are_still_evaluated(smoke: Overrides) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from repro.planning.runs import Run
 from repro.planning.sweeps import compose
 from repro.planning.tree import Tree
 from repro.recipes.orders import Mixed
-from repro.recipes.recipe import Releases, recipe, told
+from repro.recipes.recipe import Recipe, Releases, recipe, told
 from repro.recipes.trajectory import Derived, Product, Trajectory
 
 Overrides = Callable[..., list[str]]
@@ -295,6 +295,21 @@ def test_where_the_optimizer_is_not_carried_it_starts_afresh_with_each_update_an
     assert tuple(resets(other.products[:3][-1])) == RESETS[name]
     same = [ours == theirs for ours, theirs in zip(carried.ends[0], afresh.ends[0], strict=True)]
     assert same == [not resets(product) for product in other.products]
+
+
+def test_a_row_of_a_ledger_tells_a_recipe_with_the_types_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Mine(Recipe):
+        often: int
+        loud: bool = False
+
+    monkeypatch.setitem(RECIPES, "mine", Mine)
+    mine = told("mine", {"often": "3", "loud": "False"})
+    assert isinstance(mine, Mine)
+    assert (mine.often, mine.loud) == (3, False)
+    assert told("mine", {"often": "seldom"}) is None
+    assert told("mine", {}) is None, "of a version that had no such setting"
+    assert told("nobody's", {}) is None
 
 
 def resets(product: Product) -> list[int]:
